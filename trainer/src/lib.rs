@@ -1,0 +1,3 @@
+//! stub
+pub mod network;
+pub mod export { pub mod fixed_point; }
