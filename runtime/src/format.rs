@@ -50,9 +50,7 @@ impl Shape {
     /// Number of codes, saturating at `usize::MAX`.
     #[must_use]
     pub const fn len(self) -> usize {
-        (self.h as usize)
-            .saturating_mul(self.w as usize)
-            .saturating_mul(self.c as usize)
+        (self.h as usize).saturating_mul(self.w as usize).saturating_mul(self.c as usize)
     }
 
     /// True when one extent is zero.
@@ -79,6 +77,32 @@ pub struct TensorRecord {
     /// Index of the last node that reads this tensor; the number of nodes for the model's output.
     #[serde(with = "postcard::fixint::le")]
     pub last_use: u16,
+}
+
+impl TensorRecord {
+    /// A tensor without codes.
+    pub const EMPTY: Self =
+        Self { offset: 0, shape: Shape { h: 0, w: 0, c: 0 }, exponent: 0, reserved: 0, last_use: 0 };
+
+    /// The bytes of the arena that hold the codes.
+    #[must_use]
+    pub const fn region(&self) -> core::ops::Range<usize> {
+        let start = self.offset as usize;
+        start..start.saturating_add(self.shape.len())
+    }
+}
+
+/// The whole message, for writing one: header, arena size, tensors, nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ModelFile<'a> {
+    /// Magic number, version, checksum.
+    pub header: Header,
+    /// Bytes of arena that a run needs.
+    pub arena_bytes: u32,
+    /// Input first, then the output of each node.
+    pub tensors: &'a [TensorRecord],
+    /// In the order of execution.
+    pub nodes: &'a [Node<'a>],
 }
 
 /// One operator with the name of its layer. Format 4.
@@ -179,6 +203,33 @@ pub struct Weights<'a> {
     pub bias: &'a [u8],
     /// `[C_OUT]` i8: a positive value shifts the accumulator right, a negative one left.
     pub right_shift: &'a [u8],
+}
+
+impl<'a> Weights<'a> {
+    /// The codes as integers.
+    #[must_use]
+    pub fn codes(&self) -> &'a [i8] {
+        bytemuck::must_cast_slice(self.codes)
+    }
+
+    /// Bias and shift of each output channel.
+    pub fn channels(&self) -> impl Iterator<Item = Channel> + Clone + use<'a> {
+        let (biases, _) = self.bias.as_chunks::<4>();
+        let right_shifts: &[i8] = bytemuck::must_cast_slice(self.right_shift);
+        biases
+            .iter()
+            .zip(right_shifts)
+            .map(|(bias, right_shift)| Channel { bias: i32::from_le_bytes(*bias), right_shift: *right_shift })
+    }
+}
+
+/// What one output channel starts from and ends in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Channel {
+    /// First value of the accumulator, rounding constant included.
+    pub bias: i32,
+    /// Shift of the accumulator.
+    pub right_shift: i8,
 }
 
 /// [`Op::Conv2d`] and [`Op::DepthwiseConv2d`]. Spec 4.1, 4.2.

@@ -1,3 +1,55 @@
-//! stub
+//! Runs fixed-point networks in integers, bit-exact with the training that made them.
+//!
+//! The layers of this crate, from the bytes up:
+//!
+//! - [`format`]: what a model file says, decoded in place.
+//! - [`Model`]: a file that was checked once, by [`Model::parse`].
+//! - [`Session`]: a model with an arena; [`Session::run`] cannot fail.
+//! - [`kernels`]: one operator a file; the portable ones are normative.
+//! - [`arithmetic`]: accumulate, shift, saturate: the rule that every backend obeys.
+//!
+//! ```
+//! use stepshift_runtime::{Model, Session, argmax};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let model = Model::parse(include_bytes!("../testdata/tiny.stepshift"))?;
+//! let mut arena = [0; 64]; // at least model.arena_bytes()
+//! let mut session = Session::new(model, &mut arena)?;
+//! session.input_mut().fill(3);
+//! session.run();
+//! assert_eq!(argmax(session.output()), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! There is no allocation, no floating point and no `unsafe` here; nothing panics.
+
 #![no_std]
+#![deny(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+pub mod arithmetic;
 pub mod format;
+pub mod kernels;
+
+mod argmax;
+mod digest;
+mod error;
+mod model;
+mod session;
+#[cfg(feature = "micromath")]
+mod softmax;
+mod vectors;
+mod verify;
+
+pub use argmax::argmax;
+pub use digest::{crc32, digest};
+pub use error::{LoadError, NodeFault, RunError, TensorFault};
+pub use model::{Model, Nodes};
+pub use session::{NodeOutput, Session};
+#[cfg(feature = "micromath")]
+pub use softmax::softmax;
+pub use vectors::{Vectors, VectorsError};
+pub use verify::MAX_LIVE_TENSORS;

@@ -1,3 +1,3 @@
 //! stub
+pub mod export;
 pub mod network;
-pub mod export { pub mod fixed_point; }

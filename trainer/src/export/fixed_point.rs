@@ -2,6 +2,8 @@
 
 use stepshift_runtime::format::{Shape, Window};
 
+use super::ExportError;
+
 /// Every tensor's exponent and every layer's codes. [`crate::export::encode`] makes a model file of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FixedPointNetwork {
@@ -80,4 +82,75 @@ pub struct FixedPointWeights {
     /// One bias for each output channel, at the accumulator's exponent (input + weight); i64 so
     /// that an overflow is reported rather than wrapped. The rounding constant is not in it.
     pub bias: Vec<i64>,
+}
+
+impl FixedPointOp {
+    /// The constants of a layer that accumulates products.
+    #[must_use]
+    pub fn weights(&self) -> Option<&FixedPointWeights> {
+        match self {
+            Self::Conv2d { weights, .. } | Self::DepthwiseConv2d { weights, .. } | Self::FullyConnected { weights } => {
+                Some(weights)
+            }
+            Self::MaxPool2d { .. } | Self::GlobalAveragePool | Self::Add | Self::Relu => None,
+        }
+    }
+
+    /// Tensors that the operator reads.
+    const fn arity(&self) -> usize {
+        if matches!(self, Self::Add) { 2 } else { 1 }
+    }
+}
+
+impl FixedPointLayer {
+    /// Multiply-accumulates of one inference.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        let Some(weights) = self.op.weights() else { return 0 };
+        let filter_len = weights.codes.len() as u64 / u64::from(self.output.shape.c).max(1);
+        filter_len * self.output.shape.len() as u64
+    }
+}
+
+impl FixedPointNetwork {
+    /// Tensor `index`: 0 is the input, `i + 1` what layer `i` writes.
+    #[must_use]
+    pub fn tensor(&self, index: usize) -> FixedPointTensor {
+        index.checked_sub(1).map_or(self.input, |layer| self.layers[layer].output)
+    }
+
+    /// Refuses layers whose inputs or constants the encoder could not lay out.
+    ///
+    /// # Errors
+    /// [`ExportError::Inconsistent`] with the layer's name.
+    pub(super) fn check(&self) -> Result<(), ExportError> {
+        let mut used = vec![false; self.layers.len() + 1];
+        for (index, layer) in self.layers.iter().enumerate() {
+            let refuse = |what: String| Err(ExportError::Inconsistent { layer: layer.name.clone(), what });
+            let arity = layer.op.arity();
+            if layer.inputs.len() != arity {
+                return refuse(format!("it has {} inputs instead of {arity}", layer.inputs.len()));
+            }
+            for input in &layer.inputs {
+                if *input > index {
+                    return refuse(format!("it reads tensor {input}, which no earlier layer writes"));
+                }
+                used[*input] = true;
+            }
+            if let Some(weights) = layer.op.weights() {
+                let out_ch = usize::from(layer.output.shape.c);
+                if weights.bias.len() != out_ch || weights.exponents.len() != out_ch {
+                    return refuse(format!("biases and exponents are not one for each of its {out_ch} channels"));
+                }
+            }
+        }
+        match used[..self.layers.len()].iter().position(|used| !used) {
+            Some(0) if self.layers.is_empty() => Ok(()),
+            Some(tensor) => {
+                let layer = tensor.checked_sub(1).map_or("input", |layer| &self.layers[layer].name).to_owned();
+                Err(ExportError::Inconsistent { layer, what: "no layer reads its output".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
 }

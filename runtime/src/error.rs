@@ -1,0 +1,136 @@
+//! The two errors, one for each boundary: loading a model and starting a run.
+
+use thiserror::Error;
+
+/// Why a model file was refused. `node` counts from 0 in the order of execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The bytes do not start with the magic number.
+    #[error("not a stepshift model: the file does not start with \"STSH\"")]
+    NotAModel,
+    /// The file was written in another version of the format.
+    #[error("format version {found}, this runtime reads {supported}: export the model again")]
+    Version {
+        /// Version in the file.
+        found: u16,
+        /// Version that this crate reads.
+        supported: u16,
+    },
+    /// The checksum over the bytes behind the header does not match.
+    #[error("checksum {computed:#010x} instead of {stored:#010x}: the file is corrupt or cut short")]
+    Checksum {
+        /// CRC in the header.
+        stored: u32,
+        /// CRC of the bytes.
+        computed: u32,
+    },
+    /// The tables of the file cannot be decoded.
+    #[error("malformed model: tensor or node table cannot be decoded")]
+    Malformed,
+    /// Bytes follow the last node.
+    #[error("{0} bytes follow the last node")]
+    TrailingBytes(u32),
+    /// A tensor is empty, lies outside the arena or overlaps another one that is live.
+    #[error("tensor {tensor}: {reason}")]
+    Tensor {
+        /// Index of the tensor.
+        tensor: u16,
+        /// What is wrong.
+        reason: TensorFault,
+    },
+    /// A node's description contradicts the tensors or the arithmetic.
+    #[error("node {node}: {reason}")]
+    Node {
+        /// Index of the node.
+        node: u16,
+        /// What is wrong.
+        reason: NodeFault,
+    },
+    /// A channel's accumulator could leave 32 bits. Spec 2.2.
+    #[error("node {node}, channel {channel}: the accumulator could overflow 32 bits")]
+    AccumulatorOverflow {
+        /// Index of the node.
+        node: u16,
+        /// Output channel.
+        channel: u16,
+    },
+}
+
+/// What is wrong with a tensor record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum TensorFault {
+    /// One extent is zero.
+    #[error("an extent is zero")]
+    Empty,
+    /// It reaches past the arena's end.
+    #[error("it does not fit the arena")]
+    OutsideArena,
+    /// It shares bytes with another tensor that is live at the same time.
+    #[error("it overlaps tensor {0}, live at the same time")]
+    Overlaps(u16),
+    /// The number of tensors is not the number of nodes and one.
+    #[error("there must be one tensor more than nodes")]
+    Count,
+    /// More than [`crate::MAX_LIVE_TENSORS`] tensors are live at once.
+    #[error("more than {} tensors are live at once", crate::MAX_LIVE_TENSORS)]
+    TooManyLive,
+    /// The model's output is not kept to the end: its last use is not the number of nodes.
+    #[error("the model's output is not kept to the end of the run")]
+    OutputNotKept,
+    /// The reserved byte is not zero.
+    #[error("the reserved byte is not zero")]
+    Reserved,
+}
+
+/// What is wrong with a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum NodeFault {
+    /// It reads a tensor that no earlier node writes.
+    #[error("it reads a tensor that no earlier node writes")]
+    Input,
+    /// It reads a tensor past the last use that the tensor's record states.
+    #[error("it reads a tensor after its stated last use")]
+    UseAfterLastUse,
+    /// Its window does not fit its input.
+    #[error("the window does not fit the input")]
+    Window,
+    /// The shape of its output is not what the operator gives.
+    #[error("the output's shape is not the operator's")]
+    Shape,
+    /// Weights, biases or shifts have another length than the shapes ask for.
+    #[error("weights, bias or shifts have a wrong length")]
+    BlobLength,
+    /// A shift or multiplier is out of its range.
+    #[error("a shift or multiplier is out of range")]
+    Shift,
+    /// The exponents of input and output contradict the operator's.
+    #[error("the exponents contradict the operator")]
+    Exponent,
+    /// The bounds of the output are in the wrong order.
+    #[error("activation_min is above activation_max")]
+    Activation,
+    /// Both operands lie in the same place, or the output covers the second.
+    #[error("operands share their place in a way the operator does not allow")]
+    Aliasing,
+}
+
+/// Why a session could not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum RunError {
+    /// The arena is smaller than [`crate::Model::arena_bytes`].
+    #[error("the arena has {provided} bytes, the model needs {needed}")]
+    ArenaTooSmall {
+        /// Bytes that the model needs.
+        needed: usize,
+        /// Bytes that the caller provided.
+        provided: usize,
+    },
+}

@@ -1,0 +1,148 @@
+//! Bytes to a checked model. Nothing is copied: tensors and nodes are decoded where they lie.
+
+use crate::error::LoadError;
+use crate::format::{FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Node, TENSOR_RECORD_BYTES, TensorRecord};
+use crate::{digest, verify};
+
+/// A model that was checked once and can be run any number of times.
+///
+/// A handle of a few words over the caller's bytes; copying it copies no weights.
+#[derive(Debug, Clone, Copy)]
+pub struct Model<'a> {
+    crc: u32,
+    arena_bytes: u32,
+    tensors: &'a [u8],
+    nodes: &'a [u8],
+    node_count: u16,
+}
+
+impl<'a> Model<'a> {
+    /// Reads a model file and checks everything that running it relies on: checksum, shapes,
+    /// lengths, shifts, accumulator bounds, and that no two live tensors share a byte.
+    ///
+    /// # Errors
+    /// A [`LoadError`] that names the tensor or node and what is wrong with it.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, LoadError> {
+        let model = Self::decode(bytes)?;
+        verify::verify(&model)?;
+        Ok(model)
+    }
+
+    /// Splits the message into its tables, before any check of their contents.
+    fn decode(bytes: &'a [u8]) -> Result<Self, LoadError> {
+        let header = read_header(bytes)?;
+        let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        let computed = digest::crc32(body);
+        if computed != header.crc {
+            return Err(LoadError::Checksum { stored: header.crc, computed });
+        }
+        let (arena_bytes, body) = take::<u32>(body)?;
+        let (tensor_count, body) = take::<u32>(body)?;
+        let tensor_bytes = usize::try_from(tensor_count)
+            .ok()
+            .and_then(|count| count.checked_mul(TENSOR_RECORD_BYTES))
+            .ok_or(LoadError::Malformed)?;
+        let (tensors, body) = body.split_at_checked(tensor_bytes).ok_or(LoadError::Malformed)?;
+        let (node_count, nodes) = take::<u32>(body)?;
+        let node_count = u16::try_from(node_count).map_err(|_| LoadError::Malformed)?;
+        Ok(Self { crc: header.crc, arena_bytes, tensors, nodes, node_count })
+    }
+
+    /// Bytes of arena that a run needs.
+    #[must_use]
+    pub const fn arena_bytes(&self) -> usize {
+        self.arena_bytes as usize
+    }
+
+    /// Checksum of the file's contents: tells one model from another.
+    #[must_use]
+    pub const fn crc(&self) -> u32 {
+        self.crc
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub const fn node_count(&self) -> usize {
+        self.node_count as usize
+    }
+
+    /// Number of tensors: one more than nodes.
+    #[must_use]
+    pub const fn tensor_count(&self) -> usize {
+        self.tensors.len() / TENSOR_RECORD_BYTES
+    }
+
+    /// The nodes in the order of execution, decoded one by one.
+    #[must_use]
+    pub const fn nodes(&self) -> Nodes<'a> {
+        Nodes { rest: self.nodes, remaining: self.node_count }
+    }
+
+    /// Tensor `index`: 0 is the input, `i + 1` the output of node `i`.
+    #[must_use]
+    pub fn tensor(&self, index: usize) -> Option<TensorRecord> {
+        let start = index.checked_mul(TENSOR_RECORD_BYTES)?;
+        let record = self.tensors.get(start..)?.get(..TENSOR_RECORD_BYTES)?;
+        postcard::from_bytes(record).ok()
+    }
+
+    /// The model's input.
+    #[must_use]
+    pub fn input(&self) -> TensorRecord {
+        self.tensor(0).unwrap_or(TensorRecord::EMPTY)
+    }
+
+    /// The model's output.
+    #[must_use]
+    pub fn output(&self) -> TensorRecord {
+        self.tensor(self.node_count()).unwrap_or(TensorRecord::EMPTY)
+    }
+}
+
+/// Iterator over the nodes of a model.
+#[derive(Debug, Clone)]
+pub struct Nodes<'a> {
+    rest: &'a [u8],
+    remaining: u16,
+}
+
+impl<'a> Nodes<'a> {
+    /// Bytes that no node was read from yet.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Nodes that were announced and not read yet.
+    pub(crate) const fn remaining(&self) -> u16 {
+        self.remaining
+    }
+}
+
+impl<'a> Iterator for Nodes<'a> {
+    type Item = Node<'a>;
+
+    fn next(&mut self) -> Option<Node<'a>> {
+        self.remaining.checked_sub(1)?;
+        let (node, rest) = postcard::take_from_bytes(self.rest).ok()?;
+        self.remaining -= 1;
+        self.rest = rest;
+        Some(node)
+    }
+}
+
+/// Reads the header and refuses what this crate cannot read.
+fn read_header(bytes: &[u8]) -> Result<Header, LoadError> {
+    if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
+        return Err(LoadError::NotAModel);
+    }
+    let (header, _) = take::<Header>(bytes)?;
+    if header.version != FORMAT_VERSION {
+        return Err(LoadError::Version { found: header.version, supported: FORMAT_VERSION });
+    }
+    Ok(header)
+}
+
+/// Decodes one value and returns it with the bytes behind it.
+fn take<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), LoadError> {
+    postcard::take_from_bytes(bytes).map_err(|_| LoadError::Malformed)
+}

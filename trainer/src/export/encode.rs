@@ -1,0 +1,167 @@
+//! Folds the rounding constants, assembles the nodes and writes the message.
+
+use stepshift_runtime::format::{
+    Activation, Add, Clip, Conv2d, FORMAT_VERSION, FullyConnected, GlobalAveragePool, HEADER_BYTES, Header, MAGIC,
+    MaxPool2d, ModelFile, Node, Op, TensorRecord, Weights,
+};
+use stepshift_runtime::{Model, crc32};
+
+use super::bounds::{channel_bounds, rounding};
+use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
+use super::plan::{Plan, overwritten, plan};
+use super::{ExportError, reciprocal};
+
+/// Greatest distance between the exponents of an addition's operands. Spec 4.6.
+const MAX_ALIGN_SHIFT: i32 = 22;
+
+/// Constants of one layer as the bytes of the file.
+#[derive(Default)]
+struct Blobs {
+    codes: Vec<u8>,
+    bias: Vec<u8>,
+    right_shift: Vec<u8>,
+}
+
+/// Writes a model file and has the runtime check it.
+///
+/// # Errors
+/// An [`ExportError`] that names the layer, and the channel where it is one channel's fault.
+pub fn encode(network: &FixedPointNetwork) -> Result<Vec<u8>, ExportError> {
+    network.check()?;
+    let plan = plan(network);
+    let tensors = tensor_records(network, &plan)?;
+    let blobs = network.layers.iter().map(|layer| blobs(network, layer)).collect::<Result<Vec<_>, _>>()?;
+    let nodes = network
+        .layers
+        .iter()
+        .zip(&blobs)
+        .enumerate()
+        .map(|(index, (layer, blobs))| Ok(Node { name: &layer.name, op: op(network, &plan, index, layer, blobs)? }))
+        .collect::<Result<Vec<_>, ExportError>>()?;
+    let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
+    let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
+    let bytes = assemble(&ModelFile { header, arena_bytes, tensors: &tensors, nodes: &nodes });
+    Model::parse(&bytes)?;
+    Ok(bytes)
+}
+
+/// Serializes the message and puts the checksum of its body into its header.
+#[must_use]
+pub fn assemble(file: &ModelFile<'_>) -> Vec<u8> {
+    let mut bytes = serialize(file);
+    let header = Header { crc: crc32(&bytes[HEADER_BYTES..]), ..file.header };
+    bytes[..HEADER_BYTES].copy_from_slice(&serialize(&header));
+    bytes
+}
+
+/// Postcard into a growing vector fails for sequences of unknown length alone; there are none here.
+fn serialize(value: &impl serde::Serialize) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("every length is known")
+}
+
+fn tensor_records(network: &FixedPointNetwork, plan: &Plan) -> Result<Vec<TensorRecord>, ExportError> {
+    let record = |(index, placement): (usize, &super::plan::Placement)| {
+        let tensor = network.tensor(index);
+        Ok(TensorRecord {
+            offset: limited("bytes of arena", placement.offset)?,
+            shape: tensor.shape,
+            exponent: tensor.exponent,
+            reserved: 0,
+            last_use: limited("layers", placement.last_use)?,
+        })
+    };
+    plan.tensors.iter().enumerate().map(record).collect()
+}
+
+/// Codes, biases with the rounding constant folded in, and shifts. Spec 3.2.
+fn blobs(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Blobs, ExportError> {
+    let Some(FixedPointWeights { codes, bias, .. }) = layer.op.weights() else { return Ok(Blobs::default()) };
+    let mut blobs = Blobs { codes: codes.iter().map(|code| code.cast_unsigned()).collect(), ..Blobs::default() };
+    for (channel, bias) in channel_bounds(network, layer)?.iter().zip(bias) {
+        let folded = bias + rounding(channel.right_shift);
+        let folded: i32 = folded.try_into().expect("the bound holds it in 32 bits");
+        blobs.bias.extend(folded.to_le_bytes());
+        blobs.right_shift.push(channel.right_shift.cast_unsigned());
+    }
+    Ok(blobs)
+}
+
+fn op<'a>(
+    network: &FixedPointNetwork,
+    plan: &Plan,
+    index: usize,
+    layer: &FixedPointLayer,
+    blobs: &'a Blobs,
+) -> Result<Op<'a>, ExportError> {
+    let input = limited("layers", layer.inputs[0])?;
+    let activation = if layer.relu { Activation::RELU } else { Activation::FULL };
+    let weights = Weights { codes: &blobs.codes, bias: &blobs.bias, right_shift: &blobs.right_shift };
+    Ok(match layer.op {
+        FixedPointOp::Conv2d { window, .. } => Op::Conv2d(Conv2d { input, window, weights, activation }),
+        FixedPointOp::DepthwiseConv2d { window, .. } => {
+            Op::DepthwiseConv2d(Conv2d { input, window, weights, activation })
+        }
+        FixedPointOp::FullyConnected { .. } => Op::FullyConnected(FullyConnected { input, weights, activation }),
+        FixedPointOp::MaxPool2d { window } => Op::MaxPool2d(MaxPool2d { input, window, activation }),
+        FixedPointOp::GlobalAveragePool => average(network, layer, input, activation)?,
+        FixedPointOp::Add => add(network, plan, index, layer, activation)?,
+        FixedPointOp::Relu => Op::Clip(Clip { input, activation: Activation::RELU }),
+    })
+}
+
+fn average<'a>(
+    network: &FixedPointNetwork,
+    layer: &FixedPointLayer,
+    input: u16,
+    activation: Activation,
+) -> Result<Op<'a>, ExportError> {
+    let operand = network.tensor(layer.inputs[0]);
+    let area = usize::from(operand.shape.h) * usize::from(operand.shape.w);
+    let found = reciprocal(area, operand.exponent, layer.output.exponent).ok_or_else(|| ExportError::Reciprocal {
+        layer: layer.name.clone(),
+        area,
+        input: operand.exponent,
+        output: layer.output.exponent,
+    })?;
+    let (multiplier, right_shift) = (found.multiplier, found.right_shift);
+    Ok(Op::GlobalAveragePool(GlobalAveragePool { input, multiplier, right_shift, activation }))
+}
+
+/// The operand that the plan lets the sum overwrite comes first.
+fn add<'a>(
+    network: &FixedPointNetwork,
+    plan: &Plan,
+    index: usize,
+    layer: &FixedPointLayer,
+    activation: Activation,
+) -> Result<Op<'a>, ExportError> {
+    let last_use: Vec<_> = plan.tensors.iter().map(|tensor| tensor.last_use).collect();
+    let swap = overwritten(network, index, &last_use) == Some(layer.inputs[1]);
+    let (a, b) = if swap { (layer.inputs[1], layer.inputs[0]) } else { (layer.inputs[0], layer.inputs[1]) };
+    let (e_a, e_b) = (network.tensor(a).exponent, network.tensor(b).exponent);
+    let common = i32::from(e_a.min(e_b));
+    let align = |exponent: i8| {
+        let shift = i32::from(exponent) - common;
+        let in_range = u8::try_from(shift).ok().filter(|_| shift <= MAX_ALIGN_SHIFT);
+        in_range.ok_or_else(|| ExportError::Alignment { layer: layer.name.clone(), a: e_a, b: e_b })
+    };
+    let shift = i32::from(layer.output.exponent) - common;
+    let right_shift = i8::try_from(shift)
+        .ok()
+        .filter(|shift| (-30..=30).contains(shift))
+        .ok_or_else(|| ExportError::Shift { layer: layer.name.clone(), channel: 0, right_shift: shift })?;
+    Ok(Op::Add(Add {
+        a: limited("layers", a)?,
+        b: limited("layers", b)?,
+        a_shift: align(e_a)?,
+        b_shift: align(e_b)?,
+        right_shift,
+        activation,
+    }))
+}
+
+/// `count` in the width that the format has for it.
+fn limited<T: TryFrom<usize>>(what: &'static str, count: usize) -> Result<T, ExportError> {
+    let limit = (1_usize << (8 * size_of::<T>())) - 1;
+    T::try_from(count).map_err(|_| ExportError::TooLarge { what, count, limit })
+}
