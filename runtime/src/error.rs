@@ -115,9 +115,6 @@ pub enum NodeFault {
     /// The bounds of the output are in the wrong order.
     #[error("activation_min is above activation_max")]
     Activation,
-    /// Both operands lie in the same place, or the output covers the second.
-    #[error("operands share their place in a way the operator does not allow")]
-    Aliasing,
 }
 
 /// Why a session could not start.

@@ -173,7 +173,6 @@ impl NodeCheck<'_> {
         let consistent = common == i16::from(b.exponent) - i16::from(op.b_shift)
             && i16::from(self.output.exponent) - common == i16::from(op.right_shift);
         self.require(consistent, NodeFault::Exponent)?;
-        self.require(op.a == op.b || !overlap(&a, &b), NodeFault::Aliasing)?;
         self.activation(op.activation)
     }
 

@@ -1,1 +1,17 @@
-#![cfg_attr(not(test), no_std)]
+//! What host tests and device firmware share: one [`check()`] of a model against golden vectors.
+//!
+//! On the host there are also [`reference`], an independent model of the arithmetic, and
+//! [`random`], networks over every operator.
+
+#![no_std]
+
+#[cfg(feature = "host")]
+extern crate std;
+
+mod check;
+#[cfg(feature = "host")]
+pub mod random;
+#[cfg(feature = "host")]
+pub mod reference;
+
+pub use check::{Failure, check};

@@ -1,0 +1,247 @@
+//! Model files that were cut, damaged or made to harm: refused with a reason, never a panic.
+
+use proptest::prelude::*;
+use stepshift_runtime::format::{
+    Activation, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Node, Op, Shape, TensorRecord,
+};
+use stepshift_runtime::{LoadError, Model, NodeFault, RunError, Session, TensorFault};
+use stepshift_tests::random;
+use stepshift_trainer::export::encode::assemble;
+use stepshift_trainer::export::{
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, encode,
+};
+
+/// conv 3x3 -> depthwise 3x3 -> add of both -> average -> fully connected.
+fn network() -> FixedPointNetwork {
+    let window = stepshift_runtime::format::Window {
+        kernel_h: 3,
+        kernel_w: 3,
+        stride_h: 1,
+        stride_w: 1,
+        pad_top: 1,
+        pad_bottom: 1,
+        pad_left: 1,
+        pad_right: 1,
+    };
+    let weights = |len, out_ch| FixedPointWeights {
+        codes: (0..len * out_ch).map(|i| (i % 7) as i8 - 3).collect(),
+        exponents: vec![-7; out_ch],
+        bias: vec![5; out_ch],
+    };
+    let tensor = |h, w, c| FixedPointTensor { shape: Shape { h, w, c }, exponent: -4 };
+    let layer = |name: &str, inputs: &[usize], output, op| FixedPointLayer {
+        name: name.to_owned(),
+        inputs: inputs.to_vec(),
+        output,
+        relu: false,
+        op,
+    };
+    FixedPointNetwork {
+        input: tensor(4, 4, 2),
+        layers: vec![
+            layer("conv", &[0], tensor(4, 4, 3), FixedPointOp::Conv2d { window, weights: weights(18, 3) }),
+            layer("depthwise", &[1], tensor(4, 4, 3), FixedPointOp::DepthwiseConv2d { window, weights: weights(9, 3) }),
+            layer("add", &[1, 2], tensor(4, 4, 3), FixedPointOp::Add),
+            layer("pool", &[3], tensor(4, 4, 3), FixedPointOp::MaxPool2d { window }),
+            layer("average", &[4], tensor(1, 1, 3), FixedPointOp::GlobalAveragePool),
+            layer("relu", &[5], tensor(1, 1, 3), FixedPointOp::Relu),
+            layer("fc", &[6], tensor(1, 1, 4), FixedPointOp::FullyConnected { weights: weights(3, 4) }),
+        ],
+    }
+}
+
+/// The good file after `change`, with a checksum that fits, and what loading it says.
+fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<Node<'_>>)) -> Result<(), LoadError> {
+    let good = encode(&network()).unwrap();
+    let model = Model::parse(&good).unwrap();
+    let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
+    let mut nodes: Vec<_> = model.nodes().collect();
+    let mut arena_bytes = model.arena_bytes() as u32;
+    change(&mut arena_bytes, &mut tensors, &mut nodes);
+    let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
+    let bytes = assemble(&ModelFile { header, arena_bytes, tensors: &tensors, nodes: &nodes });
+    Model::parse(&bytes).map(|_| ())
+}
+
+fn node(node: u16, reason: NodeFault) -> Result<(), LoadError> {
+    Err(LoadError::Node { node, reason })
+}
+
+fn tensor(tensor: u16, reason: TensorFault) -> Result<(), LoadError> {
+    Err(LoadError::Tensor { tensor, reason })
+}
+
+#[test]
+fn the_unchanged_file_loads() {
+    assert_eq!(load_changed(|_, _, _| {}), Ok(()));
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let good = encode(&network()).unwrap();
+    for len in 0..good.len() {
+        assert!(Model::parse(&good[..len]).is_err(), "{len} of {} bytes were accepted", good.len());
+    }
+    let longer = [good.as_slice(), &[0]].concat();
+    assert!(matches!(Model::parse(&longer), Err(LoadError::Checksum { .. })));
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let good = encode(&network()).unwrap();
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(Model::parse(&bad).is_err(), "bit {bit} may be flipped unnoticed");
+    }
+}
+
+#[test]
+fn other_versions_and_files_are_named() {
+    let mut bytes = encode(&network()).unwrap();
+    bytes[4] = 9;
+    let error = Model::parse(&bytes).unwrap_err();
+    assert_eq!(error, LoadError::Version { found: 9, supported: FORMAT_VERSION });
+    assert_eq!(error.to_string(), "format version 9, this runtime reads 1: export the model again");
+    assert_eq!(Model::parse(b"\x89PNG\r\n").unwrap_err(), LoadError::NotAModel);
+    assert_eq!(Model::parse(&[]).unwrap_err(), LoadError::NotAModel);
+}
+
+#[test]
+fn tensors_must_fit_the_arena_and_stay_apart() {
+    assert_eq!(load_changed(|_, t, _| t[2].offset = 1 << 20), tensor(2, TensorFault::OutsideArena));
+    assert_eq!(load_changed(|_, t, _| t[1].offset = u32::MAX), tensor(1, TensorFault::OutsideArena));
+    assert_eq!(load_changed(|arena, _, _| *arena -= 1), tensor(2, TensorFault::OutsideArena));
+    assert_eq!(load_changed(|_, t, _| t[3].shape.c = 0), tensor(3, TensorFault::Empty));
+    assert_eq!(load_changed(|_, t, _| t[3].reserved = 1), tensor(3, TensorFault::Reserved));
+    assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset), tensor(2, TensorFault::Overlaps(1)));
+    assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset + 1), tensor(2, TensorFault::Overlaps(1)));
+    assert_eq!(load_changed(|_, t, _| t[1].offset = t[0].offset + 1), tensor(1, TensorFault::Overlaps(0)));
+    assert_eq!(load_changed(|_, t, _| t[7].last_use = 3), tensor(7, TensorFault::OutputNotKept));
+    assert_eq!(load_changed(|_, t, _| t.truncate(7)), tensor(0, TensorFault::Count));
+}
+
+#[test]
+fn an_operand_that_is_needed_later_is_not_overwritten() {
+    // The sum lies over its first operand, which would have to live one node longer.
+    let outcome = load_changed(|_, t, n| {
+        let Op::Add(op) = n[2].op else { panic!() };
+        assert_eq!(t[usize::from(op.a)].offset, t[3].offset);
+        t[usize::from(op.a)].last_use = 3;
+    });
+    assert!(matches!(outcome, Err(LoadError::Tensor { tensor: 3, reason: TensorFault::Overlaps(_) })), "{outcome:?}");
+}
+
+#[test]
+fn reads_are_of_earlier_live_tensors() {
+    fn conv(n: &mut [Node<'_>], input: u16) {
+        let Op::Conv2d(op) = &mut n[0].op else { panic!() };
+        op.input = input;
+    }
+    assert_eq!(load_changed(|_, _, n| conv(n, 1)), node(0, NodeFault::Input));
+    assert_eq!(load_changed(|_, _, n| conv(n, u16::MAX)), node(0, NodeFault::Input));
+    assert_eq!(load_changed(|_, t, _| t[1].last_use = 1), node(2, NodeFault::UseAfterLastUse));
+}
+
+#[test]
+fn windows_shapes_and_lengths_must_agree() {
+    type Change = fn(&mut stepshift_runtime::format::Conv2d<'_>);
+    let conv = |change: Change| {
+        load_changed(move |_, _, n| {
+            let Op::Conv2d(op) = &mut n[0].op else { panic!() };
+            change(op);
+        })
+    };
+    assert_eq!(conv(|op| op.window.kernel_h = 0), node(0, NodeFault::Window));
+    assert_eq!(conv(|op| op.window.stride_w = 0), node(0, NodeFault::Window));
+    assert_eq!(conv(|op| op.window.kernel_h = 9), node(0, NodeFault::Window));
+    assert_eq!(conv(|op| op.window.pad_left = 3), node(0, NodeFault::Window));
+    assert_eq!(conv(|op| op.window.stride_h = 2), node(0, NodeFault::Shape));
+    assert_eq!(conv(|op| op.weights.codes = &op.weights.codes[1..]), node(0, NodeFault::BlobLength));
+    assert_eq!(conv(|op| op.weights.bias = &op.weights.bias[4..]), node(0, NodeFault::BlobLength));
+    assert_eq!(conv(|op| op.weights.right_shift = &[]), node(0, NodeFault::BlobLength));
+    assert_eq!(conv(|op| op.weights.right_shift = &[31, 0, 0]), node(0, NodeFault::Shift));
+    assert_eq!(conv(|op| op.weights.right_shift = &[0, 0x80, 0]), node(0, NodeFault::Shift));
+    assert_eq!(conv(|op| op.activation = Activation { min: 1, max: 0 }), node(0, NodeFault::Activation));
+}
+
+#[test]
+fn exponents_shifts_and_reciprocals_must_agree() {
+    assert_eq!(load_changed(|_, t, _| t[4].exponent = 3), node(3, NodeFault::Exponent));
+    assert_eq!(load_changed(|_, t, _| t[6].exponent = 3), node(5, NodeFault::Exponent));
+    assert_eq!(load_changed(|_, t, _| t[3].exponent = -3), node(2, NodeFault::Exponent));
+    let add = |shift| {
+        load_changed(move |_, _, n| {
+            let Op::Add(op) = &mut n[2].op else { panic!() };
+            op.a_shift = shift;
+        })
+    };
+    assert_eq!(add(23), node(2, NodeFault::Shift));
+    assert_eq!(add(1), node(2, NodeFault::Exponent));
+    let average = |multiplier, right_shift| {
+        load_changed(move |_, _, n| {
+            let Op::GlobalAveragePool(op) = &mut n[4].op else { panic!() };
+            (op.multiplier, op.right_shift) = (multiplier, right_shift);
+        })
+    };
+    assert_eq!(average(0, 4), node(4, NodeFault::Shift));
+    assert_eq!(average(1, -1), node(4, NodeFault::Shift));
+    assert_eq!(average(i32::MAX, 4), Err(LoadError::AccumulatorOverflow { node: 4, channel: 0 }));
+}
+
+#[test]
+fn an_accumulator_that_could_overflow_is_refused_by_channel() {
+    let mut bias = 5_i32.to_le_bytes().repeat(3);
+    let limit = i32::MAX - 128 * (0..18).map(|i| ((18 + i) % 7 - 3_i32).abs()).sum::<i32>();
+    bias[4..8].copy_from_slice(&limit.to_le_bytes());
+    let load = |bias: &[u8]| {
+        load_changed(|_, _, n| {
+            let Op::Conv2d(op) = &mut n[0].op else { panic!() };
+            // The nodes borrow from a file that outlives this call no longer than the closure does.
+            op.weights.bias = bias.to_vec().leak();
+        })
+    };
+    assert_eq!(load(&bias), Ok(()), "the bound itself is legal");
+    bias[4..8].copy_from_slice(&(limit + 1).to_le_bytes());
+    assert_eq!(load(&bias), Err(LoadError::AccumulatorOverflow { node: 0, channel: 1 }));
+    bias[4..8].copy_from_slice(&i32::MIN.to_le_bytes());
+    assert_eq!(load(&bias), Err(LoadError::AccumulatorOverflow { node: 0, channel: 1 }));
+}
+
+#[test]
+fn a_small_arena_is_refused_with_both_sizes() {
+    let bytes = encode(&network()).unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let needed = model.arena_bytes();
+    let mut arena = vec![0; needed - 1];
+    let error = Session::new(model, &mut arena).unwrap_err();
+    assert_eq!(error, RunError::ArenaTooSmall { needed, provided: needed - 1 });
+    assert_eq!(error.to_string(), format!("the arena has {} bytes, the model needs {needed}", needed - 1));
+    assert!(Session::new(model, &mut vec![0; needed + 7]).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    /// Bodies changed anywhere, under a checksum that fits: refused, or run to the end.
+    #[test]
+    fn damaged_models_with_a_good_checksum_never_panic(
+        network in random::networks(),
+        seed in any::<u64>(),
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut bytes = encode(&random::fixed_point(&network, seed)).unwrap();
+        for (place, value) in changes {
+            let place = HEADER_BYTES + place.index(bytes.len() - HEADER_BYTES);
+            bytes[place] = value;
+        }
+        let crc = stepshift_runtime::crc32(&bytes[HEADER_BYTES..]);
+        bytes[6..10].copy_from_slice(&crc.to_le_bytes());
+        if let Ok(model) = Model::parse(&bytes) && model.arena_bytes() < 1 << 20 {
+            let mut arena = vec![0x80; model.arena_bytes()];
+            let mut session = Session::new(model, &mut arena).unwrap();
+            session.input_mut().fill(i8::MIN);
+            session.run();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! The runtime on the host against the independent reference: every code of every layer.
+
+use proptest::prelude::*;
+use stepshift_runtime::{Model, Session};
+use stepshift_tests::{random, reference};
+use stepshift_trainer::export::{FixedPointNetwork, encode};
+
+/// Runs a model and returns the first layer and index that differ from the reference, if any.
+fn first_difference(network: &FixedPointNetwork, input: &[i8]) -> Option<String> {
+    let expected = reference::evaluate(network, input);
+    let bytes = encode(network).unwrap_or_else(|error| panic!("{error}"));
+    let model = Model::parse(&bytes).unwrap();
+    let mut arena = vec![0x5a; model.arena_bytes()];
+    let mut session = Session::new(model, &mut arena).unwrap();
+    session.input_mut().copy_from_slice(input);
+    let mut found = None;
+    session.run_observed(|output| {
+        let expected = &expected[output.index + 1];
+        assert_eq!(output.codes.len(), expected.len());
+        let difference = output.codes.iter().zip(expected).position(|(a, b)| a != b);
+        if let (Some(index), None) = (difference, &found) {
+            let (got, expected) = (output.codes[index], expected[index]);
+            found = Some(format!("layer {}, index {index}: code {got} instead of {expected}", output.node.name));
+        }
+    });
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_networks_are_equal_in_every_code(network in random::networks(), seed in any::<u64>()) {
+        let fixed = random::fixed_point(&network, seed);
+        let input = random::input_codes(network.input.len(), seed);
+        prop_assert_eq!(first_difference(&fixed, &input), None);
+    }
+}
+
+/// A generator that never made ties, saturation or left shifts would prove nothing.
+#[test]
+fn random_networks_reach_every_operator_and_extreme() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let (mut operators, mut saturated, mut left_shifts, mut in_place) = ([0; 7], 0, 0, 0);
+    for seed in 0..300 {
+        let network = random::networks().new_tree(&mut runner).unwrap().current();
+        let fixed = random::fixed_point(&network, seed);
+        let tensors = reference::evaluate(&fixed, &random::input_codes(network.input.len(), seed));
+        saturated += tensors.iter().skip(1).flatten().filter(|code| matches!(code, -128 | 127)).count();
+        let bytes = encode(&fixed).unwrap();
+        let model = Model::parse(&bytes).unwrap();
+        for (index, node) in model.nodes().enumerate() {
+            use stepshift_runtime::format::Op;
+            let (kind, weights, input) = match node.op {
+                Op::Conv2d(op) => (0, Some(op.weights), op.input),
+                Op::DepthwiseConv2d(op) => (1, Some(op.weights), op.input),
+                Op::FullyConnected(op) => (2, Some(op.weights), op.input),
+                Op::MaxPool2d(op) => (3, None, op.input),
+                Op::GlobalAveragePool(op) => (4, None, op.input),
+                Op::Add(op) => (5, None, op.a),
+                Op::Clip(op) => (6, None, op.input),
+            };
+            operators[kind] += 1;
+            left_shifts += weights.iter().flat_map(|w| w.channels()).filter(|c| c.right_shift < 0).count();
+            let place = |tensor| model.tensor(tensor).unwrap().region();
+            in_place += usize::from(place(input.into()) == place(index + 1));
+        }
+    }
+    assert!(operators.iter().all(|count| *count > 20), "{operators:?}");
+    assert!(saturated > 1000 && left_shifts > 100 && in_place > 20, "{saturated} {left_shifts} {in_place}");
+}
