@@ -116,7 +116,7 @@ fn tensors_must_fit_the_arena_and_stay_apart() {
     assert_eq!(load_changed(|_, t, _| t[3].reserved = 1), tensor(3, TensorFault::Reserved));
     assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset), tensor(2, TensorFault::Overlaps(1)));
     assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset + 1), tensor(2, TensorFault::Overlaps(1)));
-    assert_eq!(load_changed(|_, t, _| t[1].offset = t[0].offset + 1), tensor(1, TensorFault::Overlaps(0)));
+    assert_eq!(load_changed(|_, t, _| t[0].offset = t[1].offset + 1), tensor(1, TensorFault::Overlaps(0)));
     assert_eq!(load_changed(|_, t, _| t[7].last_use = 3), tensor(7, TensorFault::OutputNotKept));
     assert_eq!(load_changed(|_, t, _| t.truncate(7)), tensor(0, TensorFault::Count));
 }
