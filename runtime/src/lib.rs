@@ -12,12 +12,12 @@
 //! use stepshift_runtime::{Model, Session, argmax};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let model = Model::parse(include_bytes!("../testdata/tiny.stepshift"))?;
-//! let mut arena = [0; 64]; // at least model.arena_bytes()
+//! let model = Model::parse(include_bytes!("../testdata/small.stepshift"))?;
+//! let mut arena = [0; 256]; // at least model.arena_bytes()
 //! let mut session = Session::new(model, &mut arena)?;
 //! session.input_mut().fill(3);
 //! session.run();
-//! assert_eq!(argmax(session.output()), 1);
+//! assert_eq!(argmax(session.output()), 0);
 //! # Ok(())
 //! # }
 //! ```

@@ -1,7 +1,7 @@
 //! What host tests and device firmware share: one [`check()`] of a model against golden vectors.
 //!
-//! On the host there are also [`reference`], an independent model of the arithmetic, and
-//! [`random`], networks over every operator.
+//! On the host there are also [`reference`], an independent model of the arithmetic, [`random`],
+//! networks over every operator, and [`fixtures`].
 
 #![no_std]
 
@@ -9,6 +9,8 @@
 extern crate std;
 
 mod check;
+#[cfg(feature = "host")]
+pub mod fixtures;
 #[cfg(feature = "host")]
 pub mod random;
 #[cfg(feature = "host")]

@@ -2,57 +2,17 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Node, Op, Shape, TensorRecord,
+    Activation, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Node, Op, TensorRecord,
 };
 use stepshift_runtime::{LoadError, Model, NodeFault, RunError, Session, TensorFault};
+use stepshift_tests::fixtures::small_network;
 use stepshift_tests::random;
+use stepshift_trainer::export::encode;
 use stepshift_trainer::export::encode::assemble;
-use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, encode,
-};
-
-/// conv 3x3 -> depthwise 3x3 -> add of both -> average -> fully connected.
-fn network() -> FixedPointNetwork {
-    let window = stepshift_runtime::format::Window {
-        kernel_h: 3,
-        kernel_w: 3,
-        stride_h: 1,
-        stride_w: 1,
-        pad_top: 1,
-        pad_bottom: 1,
-        pad_left: 1,
-        pad_right: 1,
-    };
-    let weights = |len, out_ch| FixedPointWeights {
-        codes: (0..len * out_ch).map(|i| (i % 7) as i8 - 3).collect(),
-        exponents: vec![-7; out_ch],
-        bias: vec![5; out_ch],
-    };
-    let tensor = |h, w, c| FixedPointTensor { shape: Shape { h, w, c }, exponent: -4 };
-    let layer = |name: &str, inputs: &[usize], output, op| FixedPointLayer {
-        name: name.to_owned(),
-        inputs: inputs.to_vec(),
-        output,
-        relu: false,
-        op,
-    };
-    FixedPointNetwork {
-        input: tensor(4, 4, 2),
-        layers: vec![
-            layer("conv", &[0], tensor(4, 4, 3), FixedPointOp::Conv2d { window, weights: weights(18, 3) }),
-            layer("depthwise", &[1], tensor(4, 4, 3), FixedPointOp::DepthwiseConv2d { window, weights: weights(9, 3) }),
-            layer("add", &[1, 2], tensor(4, 4, 3), FixedPointOp::Add),
-            layer("pool", &[3], tensor(4, 4, 3), FixedPointOp::MaxPool2d { window }),
-            layer("average", &[4], tensor(1, 1, 3), FixedPointOp::GlobalAveragePool),
-            layer("relu", &[5], tensor(1, 1, 3), FixedPointOp::Relu),
-            layer("fc", &[6], tensor(1, 1, 4), FixedPointOp::FullyConnected { weights: weights(3, 4) }),
-        ],
-    }
-}
 
 /// The good file after `change`, with a checksum that fits, and what loading it says.
 fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<Node<'_>>)) -> Result<(), LoadError> {
-    let good = encode(&network()).unwrap();
+    let good = encode(&small_network()).unwrap();
     let model = Model::parse(&good).unwrap();
     let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
     let mut nodes: Vec<_> = model.nodes().collect();
@@ -78,7 +38,7 @@ fn the_unchanged_file_loads() {
 
 #[test]
 fn every_truncation_is_refused() {
-    let good = encode(&network()).unwrap();
+    let good = encode(&small_network()).unwrap();
     for len in 0..good.len() {
         assert!(Model::parse(&good[..len]).is_err(), "{len} of {} bytes were accepted", good.len());
     }
@@ -88,7 +48,7 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let good = encode(&network()).unwrap();
+    let good = encode(&small_network()).unwrap();
     for bit in 0..good.len() * 8 {
         let mut bad = good.clone();
         bad[bit / 8] ^= 1 << (bit % 8);
@@ -98,7 +58,7 @@ fn every_flipped_bit_is_refused() {
 
 #[test]
 fn other_versions_and_files_are_named() {
-    let mut bytes = encode(&network()).unwrap();
+    let mut bytes = encode(&small_network()).unwrap();
     bytes[4] = 9;
     let error = Model::parse(&bytes).unwrap_err();
     assert_eq!(error, LoadError::Version { found: 9, supported: FORMAT_VERSION });
@@ -210,7 +170,7 @@ fn an_accumulator_that_could_overflow_is_refused_by_channel() {
 
 #[test]
 fn a_small_arena_is_refused_with_both_sizes() {
-    let bytes = encode(&network()).unwrap();
+    let bytes = encode(&small_network()).unwrap();
     let model = Model::parse(&bytes).unwrap();
     let needed = model.arena_bytes();
     let mut arena = vec![0; needed - 1];
