@@ -1,0 +1,222 @@
+//! The description of a run, in TOML. `docs/config.md` documents every key.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::data::DatasetName;
+use crate::network::{LayerConfig, Network};
+
+/// A run: data, network, and how both trainings go.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Seeds weights, shuffling and augmentation.
+    pub seed: u64,
+    /// What is learned from.
+    pub dataset: DatasetName,
+    /// Images in a step.
+    pub batch_size: usize,
+    /// Training in floating point, with batch norm.
+    pub float: FloatConfig,
+    /// Training of the quantized network, batch norm folded.
+    pub quantized: QuantizedConfig,
+    /// Changes of the training images.
+    #[serde(default)]
+    pub augmentation: Augmentation,
+    /// The network, layer by layer.
+    pub layers: Vec<LayerConfig>,
+}
+
+/// Training in floating point.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloatConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// SGD with Nesterov momentum.
+    pub optimizer: OptimizerConfig,
+}
+
+/// Training of the quantized network.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuantizedConfig {
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Exponents are frozen after so many of them; at least 1.
+    pub freeze_after: usize,
+    /// Share of the past in the moving average of a range, 0 to 1.
+    #[serde(default = "default_range_momentum")]
+    pub range_momentum: f64,
+    /// SGD with Nesterov momentum.
+    pub optimizer: OptimizerConfig,
+    /// Exponents fixed by hand, by the name of the layer; `input` for the network's input.
+    #[serde(default)]
+    pub layers: BTreeMap<String, FixedExponents>,
+}
+
+/// Exponents that are not learned from ranges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixedExponents {
+    /// log2 of the step of the layer's output.
+    pub activation_exponent: Option<i8>,
+    /// log2 of the step of all of the layer's weights.
+    pub weight_exponent: Option<i8>,
+}
+
+/// SGD with Nesterov momentum; the rate rises over the warm-up and falls along a cosine to zero.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Greatest learning rate.
+    pub learning_rate: f64,
+    /// Momentum, 0 to 1.
+    #[serde(default = "default_momentum")]
+    pub momentum: f64,
+    /// L2 penalty on weights.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Epochs of linear warm-up.
+    #[serde(default)]
+    pub warmup_epochs: f64,
+}
+
+/// Random changes of the training images.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augmentation {
+    /// Greatest shift in pixels, in each direction.
+    #[serde(default)]
+    pub shift: usize,
+    /// Mirror half of the images.
+    #[serde(default)]
+    pub flip: bool,
+}
+
+const fn default_momentum() -> f64 {
+    0.9
+}
+
+const fn default_range_momentum() -> f64 {
+    0.95
+}
+
+/// Reads and checks a config file.
+///
+/// # Errors
+/// Names the file, the key or layer, the value and what would be right.
+pub fn load(path: &Path) -> Result<(Config, String)> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let config = parse(&text).with_context(|| format!("{} is not a usable config", path.display()))?;
+    Ok((config, text))
+}
+
+/// Parses and checks the text of a config.
+///
+/// # Errors
+/// Names the key or layer, the value and what would be right.
+pub fn parse(text: &str) -> Result<Config> {
+    let config: Config = toml::from_str(text)?;
+    ensure!(config.batch_size > 0, "batch_size is 0, it must be at least 1");
+    ensure!(config.float.epochs > 0, "float.epochs is 0, it must be at least 1");
+    ensure!(config.quantized.epochs > 0, "quantized.epochs is 0, it must be at least 1");
+    let freeze = config.quantized.freeze_after;
+    ensure!(
+        (1..=config.quantized.epochs).contains(&freeze),
+        "quantized.freeze_after is {freeze}, it must be 1 to quantized.epochs, {}",
+        config.quantized.epochs
+    );
+    unit("quantized.range_momentum", config.quantized.range_momentum)?;
+    check_optimizer("float.optimizer", config.float.optimizer)?;
+    check_optimizer("quantized.optimizer", config.quantized.optimizer)?;
+    for name in config.quantized.layers.keys() {
+        let known = name == "input" || config.layers.iter().any(|layer| layer.name == *name);
+        ensure!(known, "quantized.layers.{name}: there is no layer of this name");
+    }
+    Ok(config)
+}
+
+fn check_optimizer(key: &str, optimizer: OptimizerConfig) -> Result<()> {
+    let OptimizerConfig { learning_rate, momentum, weight_decay, warmup_epochs } = optimizer;
+    if !(learning_rate > 0.0 && learning_rate.is_finite()) {
+        bail!("{key}.learning_rate is {learning_rate}, it must be positive");
+    }
+    unit(&format!("{key}.momentum"), momentum)?;
+    ensure!(weight_decay >= 0.0, "{key}.weight_decay is {weight_decay}, it must not be negative");
+    ensure!(warmup_epochs >= 0.0, "{key}.warmup_epochs is {warmup_epochs}, it must not be negative");
+    Ok(())
+}
+
+fn unit(key: &str, value: f64) -> Result<()> {
+    ensure!((0.0..1.0).contains(&value), "{key} is {value}, it must be at least 0 and below 1");
+    Ok(())
+}
+
+impl Config {
+    /// The network over inputs of a shape, for a number of classes.
+    ///
+    /// # Errors
+    /// Names the layer, the value and what would be right.
+    pub fn network(&self, input: stepshift_runtime::format::Shape, classes: usize) -> Result<Network> {
+        let network = Network::new(input, &self.layers)?;
+        let output = network.output();
+        ensure!(
+            output.len() == classes,
+            "the last layer has {} outputs, the data set has {classes} classes",
+            output.len()
+        );
+        Ok(network)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use stepshift_runtime::format::Shape;
+
+    use super::*;
+
+    const DIGITS: &str = include_str!("../configs/digits.toml");
+    const FASHION_MNIST: &str = include_str!("../configs/fashion-mnist.toml");
+
+    fn error(text: &str) -> String {
+        let config = match parse(text) {
+            Ok(config) => config,
+            Err(error) => return format!("{error:#}"),
+        };
+        format!("{:#}", config.network(Shape { h: 8, w: 8, c: 1 }, 10).unwrap_err())
+    }
+
+    #[test]
+    fn the_configs_that_ship_are_usable() {
+        parse(DIGITS).unwrap().network(Shape { h: 8, w: 8, c: 1 }, 10).unwrap();
+        parse(FASHION_MNIST).unwrap().network(Shape { h: 28, w: 28, c: 1 }, 10).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_key_is_named() {
+        let message = error(&DIGITS.replace("batch_size", "batchsize"));
+        assert!(message.contains("unknown field `batchsize`"), "{message}");
+        let message = error(&DIGITS.replace("out_ch", "channels"));
+        assert!(message.contains("channels"), "{message}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let message = error(&DIGITS.replace("freeze_after = ", "freeze_after = 9"));
+        assert!(message.starts_with("quantized.freeze_after is 9"), "{message}");
+        let message = error(&DIGITS.replacen("learning_rate = ", "learning_rate = -", 1));
+        assert!(message.contains("it must be positive"), "{message}");
+        let message = error(&format!("{DIGITS}\n[quantized.layers.nowhere]\nweight_exponent = -4\n"));
+        assert_eq!(message, "quantized.layers.nowhere: there is no layer of this name");
+    }
+
+    #[test]
+    fn the_last_layer_must_have_a_code_for_each_class() {
+        let message = format!("{:#}", parse(DIGITS).unwrap().network(Shape { h: 8, w: 8, c: 1 }, 26).unwrap_err());
+        assert_eq!(message, "the last layer has 10 outputs, the data set has 26 classes");
+    }
+}

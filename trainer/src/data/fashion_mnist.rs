@@ -1,0 +1,141 @@
+//! Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 70,000 images of 28 x 28 pixels, ten classes of clothing.
+
+use std::path::Path;
+
+use ndarray::Array4;
+
+use super::{DataError, Dataset, Images, idx};
+
+/// Where Debian's package `dataset-fashion-mnist` puts the files.
+const DEBIAN_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
+
+const CLASSES: usize = 10;
+
+/// Reads the four IDX files from `folder`, or from where Debian's package puts them. The code of a pixel `p` is `p >> 1`,
+/// at exponent -7: 0 to 127 are 0.0 to 0.99.
+///
+/// # Errors
+/// A [`DataError`] that names the file.
+pub fn load(folder: Option<&Path>) -> Result<Dataset, DataError> {
+    let folder = folder.unwrap_or(Path::new(DEBIAN_FOLDER));
+    if !folder.is_dir() {
+        return Err(DataError::NotFound { looked_in: folder.into() });
+    }
+    let train = images(folder, "train")?;
+    let test = images(folder, "t10k")?;
+    Ok(Dataset { train, test, classes: CLASSES, input_exponent: -7 })
+}
+
+fn images(folder: &Path, part: &str) -> Result<Images, DataError> {
+    let pixels = idx::read(folder, &format!("{part}-images-idx3-ubyte"), 3)?;
+    let labels = idx::read(folder, &format!("{part}-labels-idx1-ubyte"), 1)?;
+    let refuse = |path: &Path, what: String| Err(DataError::Contents { path: path.into(), what });
+    let [count, h, w] = pixels.dimensions[..] else { unreachable!("read as three dimensions") };
+    if (h, w) != (28, 28) {
+        return refuse(&pixels.path, format!("images of {h} x {w} instead of 28 x 28"));
+    }
+    if count == 0 {
+        return refuse(&pixels.path, "no images".to_owned());
+    }
+    if labels.elements.len() != count {
+        return refuse(&labels.path, format!("{} labels for {count} images", labels.elements.len()));
+    }
+    if let Some(index) = labels.elements.iter().position(|label| usize::from(*label) >= CLASSES) {
+        return refuse(&labels.path, format!("label {} at index {index} is not one of 0 to 9", labels.elements[index]));
+    }
+    let codes = pixels.elements.iter().map(|pixel| (pixel >> 1).cast_signed()).collect();
+    let codes = Array4::from_shape_vec((count, h, w, 1), codes).expect("the elements fill their dimensions");
+    Ok(Images { codes, labels: labels.elements })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write;
+
+    use super::*;
+
+    /// Two images and labels for each part, changed by `change` before they are read.
+    fn load_changed(change: impl Fn(&Path)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["train", "t10k"] {
+            let mut images = vec![0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28];
+            images.extend([254; 2 * 784]);
+            fs::write(folder.path().join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+            fs::write(folder.path().join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 2, 3, 9]).unwrap();
+        }
+        change(folder.path());
+        match load(Some(folder.path())) {
+            Ok(data) => format!("{} {} {}", data.train.len(), data.test.labels[1], data.train.codes[[1, 27, 27, 0]]),
+            Err(error) => error.to_string().replace(&*folder.path().to_string_lossy(), "DIR"),
+        }
+    }
+
+    fn edit(folder: &Path, name: &str, change: impl Fn(&mut Vec<u8>)) {
+        let path = folder.join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        change(&mut bytes);
+        fs::write(path, bytes).unwrap();
+    }
+
+    const IMAGES: &str = "train-images-idx3-ubyte";
+    const LABELS: &str = "t10k-labels-idx1-ubyte";
+
+    #[test]
+    fn plain_and_compressed_files_load() {
+        assert_eq!(load_changed(|_| {}), "2 9 127");
+        let compress = |folder: &Path| {
+            let bytes = fs::read(folder.join(IMAGES)).unwrap();
+            let file = fs::File::create(folder.join(format!("{IMAGES}.gz"))).unwrap();
+            let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+            encoder.write_all(&bytes).unwrap();
+            encoder.finish().unwrap();
+            fs::remove_file(folder.join(IMAGES)).unwrap();
+        };
+        assert_eq!(load_changed(compress), "2 9 127");
+        let corrupt = |folder: &Path| {
+            compress(folder);
+            edit(folder, &format!("{IMAGES}.gz"), |bytes| bytes.truncate(20));
+        };
+        assert!(load_changed(corrupt).starts_with("DIR/train-images-idx3-ubyte.gz: corrupt gzip data"));
+    }
+
+    #[test]
+    fn missing_files_are_named() {
+        assert!(
+            load_changed(|folder| fs::remove_file(folder.join(LABELS)).unwrap())
+                .starts_with("cannot read DIR/t10k-labels-idx1-ubyte.gz")
+        );
+        let error = load(Some(Path::new("/nowhere"))).unwrap_err().to_string();
+        assert!(error.starts_with("Fashion-MNIST was not found in /nowhere"), "{error}");
+    }
+
+    #[test]
+    fn short_corrupt_and_foreign_files_are_named() {
+        let changed = |name: &'static str, change: fn(&mut Vec<u8>)| load_changed(|folder| edit(folder, name, change));
+        assert_eq!(
+            changed(IMAGES, |b| b.truncate(1000)),
+            "DIR/train-images-idx3-ubyte: 984 bytes of elements do not fill its dimensions [2, 28, 28]"
+        );
+        assert_eq!(changed(IMAGES, |b| b.truncate(9)), "DIR/train-images-idx3-ubyte: cut short within the header");
+        assert!(changed(IMAGES, |b| b[0] = 1).contains("not an IDX file"));
+        assert_eq!(
+            changed(IMAGES, |b| b[2] = 0x0d),
+            "DIR/train-images-idx3-ubyte: element type 0x0d instead of 0x08, unsigned bytes"
+        );
+        assert_eq!(changed(IMAGES, |b| b[3] = 1), "DIR/train-images-idx3-ubyte: 1 dimensions instead of 3");
+        assert!(changed(IMAGES, |b| (b[11], b[15]) = (14, 56)).ends_with("images of 14 x 56 instead of 28 x 28"));
+        assert!(changed(LABELS, |b| (b[7], b[9]) = (1, 0)).contains("do not fill"));
+        assert_eq!(
+            changed(LABELS, |b| {
+                b[7] = 3;
+                b.push(1);
+            }),
+            "DIR/t10k-labels-idx1-ubyte: 3 labels for 2 images"
+        );
+        assert_eq!(
+            changed(LABELS, |b| b[9] = 10),
+            "DIR/t10k-labels-idx1-ubyte: label 10 at index 1 is not one of 0 to 9"
+        );
+    }
+}
