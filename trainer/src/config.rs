@@ -53,7 +53,7 @@ pub struct QuantizedConfig {
     pub range_momentum: f64,
     /// SGD with Nesterov momentum.
     pub optimizer: OptimizerConfig,
-    /// Exponents fixed by hand, by the name of the layer; `input` for the network's input.
+    /// Exponents fixed by hand, by the name of the layer.
     #[serde(default)]
     pub layers: BTreeMap<String, FixedExponents>,
 }
@@ -134,7 +134,7 @@ pub fn parse(text: &str) -> Result<Config> {
     check_optimizer("float.optimizer", config.float.optimizer)?;
     check_optimizer("quantized.optimizer", config.quantized.optimizer)?;
     for name in config.quantized.layers.keys() {
-        let known = name == "input" || config.layers.iter().any(|layer| layer.name == *name);
+        let known = config.layers.iter().any(|layer| layer.name == *name);
         ensure!(known, "quantized.layers.{name}: there is no layer of this name");
     }
     Ok(config)

@@ -1,3 +1,14 @@
-//! stub
+//! Trains small networks with power-of-two steps and exports them to the stepshift runtime.
+//!
+//! - [`config`] and [`network`]: a run and its network, as the user describes them in TOML.
+//! - [`data`]: images and labels, as input codes.
+//! - [`torch`] (feature `torch`): float and quantized training on libtorch, the exact forward.
+//! - [`export`]: a network in integers to a model file.
+
+pub mod atomic_file;
+pub mod config;
+pub mod data;
 pub mod export;
 pub mod network;
+#[cfg(feature = "torch")]
+pub mod torch;

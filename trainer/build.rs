@@ -1,0 +1,34 @@
+//! Compiles the autograd shim against libtorch and links it. Only the feature `torch` needs it.
+
+#[cfg(feature = "torch")]
+fn main() {
+    let root = std::env::var_os("LIBTORCH").map(std::path::PathBuf::from);
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let Some(root) = root.filter(|root| root.join("lib").is_dir()) else {
+        println!("cargo:warning=libtorch was not found: run `cargo xtask setup`, or set LIBTORCH to its folder");
+        std::process::exit(1);
+    };
+    // A link that `cargo xtask setup` made is resolved, so that the run path is that of the libraries.
+    let root = root.canonicalize().unwrap_or(root);
+    println!("cargo:rerun-if-changed=shim/autograd.cpp");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .warnings(false)
+        .opt_level(3)
+        .file("shim/autograd.cpp")
+        .include(root.join("include"))
+        .include(root.join("include/torch/csrc/api/include"))
+        .compile("stepshift_shim");
+    println!("cargo:rustc-link-search=native={}", root.join("lib").display());
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", root.join("lib").display());
+    if root.join("lib/libtorch_cuda.so").exists() {
+        // The linker would drop a library that no symbol asks for; CUDA registers itself when it is loaded.
+        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo:rustc-link-arg=-ltorch_cuda");
+        println!("cargo:rustc-link-arg=-Wl,--as-needed");
+    }
+}
+
+#[cfg(not(feature = "torch"))]
+fn main() {}

@@ -1,0 +1,70 @@
+//! `stepshift export`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use stepshift_runtime::Model;
+use stepshift_trainer::atomic_file;
+use stepshift_trainer::export::bounds::channel_bounds;
+use stepshift_trainer::export::{FixedPointNetwork, encode};
+use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
+
+use super::RunFolder;
+use super::layer_table::Table;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    #[command(flatten)]
+    run: RunFolder,
+    /// Where to write the model; in the run's folder where left out
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+}
+
+impl Export {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let (_, _, network) = self.run.load()?;
+        let path = self.model.clone().unwrap_or_else(|| self.run.model());
+        let (fixed, bytes) = write_model(&network, &path)?;
+        print(&fixed)?;
+        let model = Model::parse(&bytes)?;
+        let macs: u64 = fixed.layers.iter().map(stepshift_trainer::export::FixedPointLayer::macs).sum();
+        println!("flash {} bytes, arena {} bytes, {macs} MACs: {}", bytes.len(), model.arena_bytes(), path.display());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Encodes a network and writes it atomically.
+pub(super) fn write_model(network: &QuantizedNetwork, path: &Path) -> Result<(FixedPointNetwork, Vec<u8>)> {
+    let fixed = network.to_fixed_point()?;
+    let bytes = encode(&fixed).with_context(|| format!("{} was not written", path.display()))?;
+    atomic_file::write(path, &bytes)?;
+    Ok((fixed, bytes))
+}
+
+/// A line a layer: exponent, shifts, how near the worst channel comes to overflow.
+fn print(network: &FixedPointNetwork) -> Result<()> {
+    let mut table = Table::new(["layer", "output", "exponent", "right shift", "worst accumulator", "weights", "MACs"]);
+    for layer in &network.layers {
+        let bounds = channel_bounds(network, layer)?;
+        let shifts = bounds.iter().map(|channel| channel.right_shift);
+        let (least, greatest) = (shifts.clone().min(), shifts.max());
+        let shifts = least.zip(greatest).map(|(least, greatest)| format!("{least} to {greatest}"));
+        let worst = bounds.iter().map(|channel| channel.bound).max();
+        let share = worst.map(|bound| format!("{:.3} % of 2^31", 100.0 * bound as f64 / 2_f64.powi(31)));
+        let weights = layer.op.weights().map_or(0, |weights| weights.codes.len());
+        let shape = layer.output.shape;
+        table.row([
+            layer.name.clone(),
+            format!("{}x{}x{}", shape.h, shape.w, shape.c),
+            layer.output.exponent.to_string(),
+            shifts.unwrap_or_default(),
+            share.unwrap_or_default(),
+            weights.to_string(),
+            layer.macs().to_string(),
+        ]);
+    }
+    table.print();
+    Ok(())
+}

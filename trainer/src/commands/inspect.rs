@@ -1,0 +1,71 @@
+//! `stepshift inspect`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use stepshift_runtime::Model;
+use stepshift_runtime::format::{FORMAT_VERSION, Op};
+
+use super::layer_table::Table;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Inspect {
+    /// A model file
+    model: PathBuf,
+}
+
+impl Inspect {
+    pub(crate) fn run(&self) -> Result<ExitCode> {
+        let path = self.model.display();
+        let bytes = std::fs::read(&self.model).with_context(|| format!("cannot read {path}"))?;
+        let model = Model::parse(&bytes).with_context(|| path.to_string())?;
+        let input = model.input();
+        println!(
+            "{path}: format {FORMAT_VERSION}, checksum {:#010x}, flash {} bytes, arena {} bytes",
+            model.crc(),
+            bytes.len(),
+            model.arena_bytes()
+        );
+        println!("input {}x{}x{}, exponent {}\n", input.shape.h, input.shape.w, input.shape.c, input.exponent);
+        let mut table = Table::new(["node", "operator", "reads", "output", "exponent", "offset", "weights"]);
+        for (index, node) in model.nodes().enumerate() {
+            let output = model.tensor(index + 1).context("the model was checked")?;
+            let (operator, reads, weights) = describe(&node.op);
+            let name = |tensor: u16| {
+                let before = usize::from(tensor).checked_sub(1);
+                before.and_then(|node| model.nodes().nth(node)).map_or("input", |node| node.name)
+            };
+            table.row([
+                node.name.to_owned(),
+                operator,
+                reads.iter().map(|tensor| name(*tensor)).collect::<Vec<_>>().join(", "),
+                format!("{}x{}x{}", output.shape.h, output.shape.w, output.shape.c),
+                output.exponent.to_string(),
+                output.offset.to_string(),
+                weights.to_string(),
+            ]);
+        }
+        table.print();
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Operator, tensors read, bytes of weights, biases and shifts.
+fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
+    let bytes = |weights: &stepshift_runtime::format::Weights<'_>| {
+        weights.codes.len() + weights.bias.len() + weights.right_shift.len()
+    };
+    let kernel = |window: &stepshift_runtime::format::Window| format!("{}x{}", window.kernel_h, window.kernel_w);
+    match op {
+        Op::Conv2d(op) => (format!("conv2d {}", kernel(&op.window)), vec![op.input], bytes(&op.weights)),
+        Op::DepthwiseConv2d(op) => {
+            (format!("depthwise_conv2d {}", kernel(&op.window)), vec![op.input], bytes(&op.weights))
+        }
+        Op::FullyConnected(op) => ("fully_connected".to_owned(), vec![op.input], bytes(&op.weights)),
+        Op::MaxPool2d(op) => (format!("max_pool2d {}", kernel(&op.window)), vec![op.input], 0),
+        Op::GlobalAveragePool(op) => ("global_average_pool".to_owned(), vec![op.input], 0),
+        Op::Add(op) => ("add".to_owned(), vec![op.a, op.b], 0),
+        Op::Clip(op) => ("clip".to_owned(), vec![op.input], 0),
+    }
+}

@@ -1,0 +1,128 @@
+//! Checkpoints: one safetensors file with every tensor of the training, its state as JSON in the metadata.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::atomic_file;
+
+/// Version of what [`State`] and the tensors' names mean.
+pub const CHECKPOINT_VERSION: u32 = 1;
+
+/// Key of the state in the file's metadata.
+const METADATA_KEY: &str = "stepshift";
+
+/// Which of both trainings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// In floating point, with batch norm.
+    Float,
+    /// Quantized, batch norm folded.
+    Quantized,
+    /// Both are over.
+    Finished,
+}
+
+/// Where a training stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// [`CHECKPOINT_VERSION`].
+    pub version: u32,
+    /// Text of the config.
+    pub config: String,
+    /// Current phase.
+    pub phase: Phase,
+    /// Passes finished in this phase.
+    pub epoch: usize,
+    /// Batches finished in this pass.
+    pub batch: usize,
+    /// Sums over the batches of this pass.
+    pub sums: Sums,
+    /// One record for each finished pass.
+    pub history: Vec<EpochRecord>,
+    /// Test accuracy of the float network, in percent, once its training is over.
+    pub float_accuracy: Option<f64>,
+}
+
+/// Sums over the batches of a pass.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Of losses, by image.
+    pub loss: f64,
+    /// Of images.
+    pub images: usize,
+}
+
+/// What came of one pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Its phase.
+    pub phase: Phase,
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Mean training loss.
+    pub loss: f64,
+    /// Test accuracy in percent, by the training forward.
+    pub test_accuracy: f64,
+}
+
+/// Writes a checkpoint atomically.
+///
+/// # Errors
+/// Where the file cannot be written; an older one stays.
+pub fn save(path: &Path, state: &State, tensors: &[(String, Tensor)]) -> Result<()> {
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors.iter().map(to_bytes).collect::<Result<_>>()?;
+    let views = bytes
+        .iter()
+        .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), serde_json::to_string(state)?)]);
+    let file = safetensors::serialize(views, Some(metadata))?;
+    atomic_file::write(path, &file)
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// Names the file and what is wrong with it.
+pub fn load(path: &Path) -> Result<(State, HashMap<String, Tensor>)> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&bytes).with_context(|| format!("{} is not a usable checkpoint", path.display()))
+}
+
+fn parse(bytes: &[u8]) -> Result<(State, HashMap<String, Tensor>)> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)?;
+    let json = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+    let json = json.context("it has no training state of stepshift")?;
+    let version: serde_json::Value = serde_json::from_str(json)?;
+    let version = version.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    ensure!(
+        version == u64::from(CHECKPOINT_VERSION),
+        "it is of version {version}, this program reads version {CHECKPOINT_VERSION}"
+    );
+    let state = serde_json::from_str(json)?;
+    let file = SafeTensors::deserialize(bytes)?;
+    let tensors =
+        file.iter().map(|(name, view)| Ok((name.to_owned(), to_tensor(name, &view)?))).collect::<Result<_>>()?;
+    Ok((state, tensors))
+}
+
+fn to_bytes((name, tensor): &(String, Tensor)) -> Result<(String, Vec<usize>, Vec<u8>)> {
+    let values = Vec::<f32>::try_from(tensor.to_kind(Kind::Float).flatten(0, -1))?;
+    let shape = tensor.size().into_iter().map(|extent| extent as usize).collect();
+    Ok((name.clone(), shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()))
+}
+
+fn to_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
+    if view.dtype() != Dtype::F32 {
+        bail!("tensor {name} is of type {:?} instead of F32", view.dtype());
+    }
+    let values: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    let shape: Vec<i64> = view.shape().iter().map(|extent| *extent as i64).collect();
+    Ok(Tensor::from_slice(&values).view(shape.as_slice()))
+}
