@@ -22,12 +22,6 @@ fn main() {
         .compile("stepshift_shim");
     println!("cargo:rustc-link-search=native={}", root.join("lib").display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", root.join("lib").display());
-    if root.join("lib/libtorch_cuda.so").exists() {
-        // The linker would drop a library that no symbol asks for; CUDA registers itself when it is loaded.
-        println!("cargo:rustc-link-arg=-Wl,--no-as-needed");
-        println!("cargo:rustc-link-arg=-ltorch_cuda");
-        println!("cargo:rustc-link-arg=-Wl,--as-needed");
-    }
 }
 
 #[cfg(not(feature = "torch"))]
