@@ -1,0 +1,134 @@
+//! Checks models that are read while it runs: a list of pairs of a model and its golden vectors.
+//!
+//! Command line: the path of the list, one path a line, model and vectors in turn. A node that differs is named, and
+//! its codes are written beside the vectors, to a path that ends in `.codes`.
+
+#![no_std]
+#![no_main]
+
+use core::fmt::Write as _;
+
+use cortex_m_rt::entry;
+use cortex_m_semihosting::{debug, hprintln};
+use panic_semihosting as _;
+use static_cell::ConstStaticCell;
+use stepshift_board::semihosting::{self, FileError};
+use stepshift_runtime::{Model, Vectors};
+use stepshift_tests::{Failure, check};
+
+static LIST: ConstStaticCell<[u8; 256 << 10]> = ConstStaticCell::new([0; 256 << 10]);
+static MODEL: ConstStaticCell<[u8; 1 << 20]> = ConstStaticCell::new([0; 1 << 20]);
+static VECTORS: ConstStaticCell<[u8; 1 << 20]> = ConstStaticCell::new([0; 1 << 20]);
+static ARENA: ConstStaticCell<[u8; 1 << 20]> = ConstStaticCell::new([0; 1 << 20]);
+
+/// Why a pair failed.
+enum Reason {
+    File(FileError),
+    Model,
+    Vectors,
+    Check(Failure),
+}
+
+#[entry]
+fn main() -> ! {
+    debug::exit(if run() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+fn run() -> bool {
+    let mut line = [0; 600];
+    let Some(path) = semihosting::arguments(&mut line).next() else {
+        hprintln!("error: the command line names no list");
+        return false;
+    };
+    let Ok(list) = semihosting::read(path, LIST.take()) else {
+        hprintln!("error: {} cannot be read", path);
+        return false;
+    };
+    let (model, vectors, arena) = (MODEL.take(), VECTORS.take(), ARENA.take());
+    let mut paths = core::str::from_utf8(list).unwrap_or_default().lines();
+    let (mut passed, mut failed) = (0, 0);
+    while let (Some(model_path), Some(vectors_path)) = (paths.next(), paths.next()) {
+        match check_pair(model_path, vectors_path, model, vectors, arena) {
+            Ok(()) => passed += 1,
+            Err(reason) => {
+                failed += 1;
+                report(model_path, &reason);
+            }
+        }
+    }
+    hprintln!("{} models equal, {} differ", passed, failed);
+    failed == 0 && passed > 0
+}
+
+fn check_pair(
+    model_path: &str,
+    vectors_path: &str,
+    model: &mut [u8],
+    vectors: &mut [u8],
+    arena: &mut [u8],
+) -> Result<(), Reason> {
+    let bytes = semihosting::read(model_path, model).map_err(Reason::File)?;
+    let model = Model::parse(bytes).map_err(|_| Reason::Model)?;
+    let bytes = semihosting::read(vectors_path, vectors).map_err(Reason::File)?;
+    let vectors = Vectors::parse(bytes).map_err(|_| Reason::Vectors)?;
+    let outcome = check(model, &vectors, arena, |_, _| {});
+    if let Err(Failure::Node { image, node, .. }) = outcome {
+        // Once more, to keep the codes of the node that differs.
+        let _ = check(model, &vectors, arena, |at, output| {
+            if at == image && output.index == node {
+                save(vectors_path, output.codes);
+            }
+        });
+    }
+    outcome.map_err(Reason::Check)
+}
+
+/// Writes codes, as bytes of decimal numbers, one a line.
+fn save(vectors_path: &str, codes: &[i8]) {
+    let mut path = Text::<300>::default();
+    let mut text = Text::<{ 64 << 10 }>::default();
+    let _ = write!(path, "{vectors_path}.codes");
+    for code in codes {
+        let _ = writeln!(text, "{code}");
+    }
+    let _ = semihosting::write(path.as_str(), text.as_str().as_bytes());
+}
+
+fn report(model_path: &str, reason: &Reason) {
+    match reason {
+        Reason::File(error) => hprintln!("differs {}: file {:?}", model_path, error),
+        Reason::Model => hprintln!("differs {}: the model is refused", model_path),
+        Reason::Vectors => hprintln!("differs {}: the vectors are refused", model_path),
+        Reason::Check(failure) => hprintln!("differs {}: {}", model_path, failure),
+    }
+}
+
+/// Text in a fixed buffer; what does not fit is left out.
+struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], len: 0 }
+    }
+}
+
+impl<const N: usize> Text<N> {
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> core::fmt::Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        let free = self.bytes[self.len..].get_mut(..text.len()).ok_or(core::fmt::Error)?;
+        free.copy_from_slice(text.as_bytes());
+        self.len += text.len();
+        Ok(())
+    }
+}

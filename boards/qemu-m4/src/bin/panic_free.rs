@@ -1,0 +1,49 @@
+//! Links only if no panic can be reached from `Model::parse` and `Session::run`: the panic handler calls a function that
+//! does not exist. It is never run.
+
+#![no_std]
+#![no_main]
+
+use core::panic::PanicInfo;
+
+use cortex_m_rt::entry;
+use static_cell::ConstStaticCell;
+use stepshift_runtime::{Model, Session, argmax, digest};
+
+include!(concat!(env!("OUT_DIR"), "/model.rs"));
+
+static ARENA: ConstStaticCell<[u8; ARENA_BYTES]> = ConstStaticCell::new([0; ARENA_BYTES]);
+
+// SAFETY: nothing defines it, so that no program that calls it exists.
+unsafe extern "C" {
+    safe fn stepshift_a_panic_is_reachable() -> !;
+}
+
+#[panic_handler]
+fn panic(_: &PanicInfo) -> ! {
+    stepshift_a_panic_is_reachable()
+}
+
+#[entry]
+fn main() -> ! {
+    let result = core::hint::black_box(infer(core::hint::black_box(&MODEL)));
+    #[cfg(feature = "deliberate-panic")]
+    assert!(result < NODES);
+    #[cfg(feature = "deliberate-float")]
+    core::hint::black_box(core::hint::black_box(result as f32) * 1.5);
+    let _ = (result, NODES);
+    loop {
+        cortex_m::asm::wfi();
+    }
+}
+
+/// Bytes to the class and a digest: all of the inference path.
+fn infer(bytes: &[u8]) -> usize {
+    let Ok(model) = Model::parse(bytes) else { return 0 };
+    let Some(arena) = ARENA.try_take() else { return 0 };
+    let Ok(mut session) = Session::new(model, arena) else { return 0 };
+    session.input_mut().fill(1);
+    let mut digests = 0;
+    session.run_observed(|output| digests ^= digest(output.codes));
+    argmax(session.output()) ^ digests as usize
+}
