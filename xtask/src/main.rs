@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: everything around the crates that is more than one cargo command.
+
+mod boards;
+mod conformance;
+mod demo;
+mod elf;
+mod firmware;
+mod inference;
+mod no_float;
+mod process;
+mod qemu;
+mod run;
+mod setup;
+mod size;
+mod table;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Set-up, demo, tests, emulated runs and sizes of stepshift.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find libtorch, a toolchain for Cortex-M, QEMU and data; install what is missing
+    Setup,
+    /// From images to the same integers on a Cortex-M: train, export, evaluate, run in QEMU, compare
+    Demo(demo::Demo),
+    /// Every check of this repository
+    Test,
+    /// Run a model on an emulated board: instructions of every layer, comparison with golden vectors
+    Run(run::Run),
+    /// Sizes of a firmware: code, constants, model, arena
+    Size(size::Size),
+    /// House rules that no compiler checks
+    Tidy,
+    /// Check a list of models against golden vectors on an emulated board
+    Conformance(conformance::Conformance),
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    process::watch_for_interrupts()?;
+    match &cli.command {
+        Command::Setup => setup::ensure(&setup::Tool::ALL, setup::Report::Everything),
+        Command::Demo(command) => command.run(),
+        Command::Test => test::run(),
+        Command::Run(command) => command.run(),
+        Command::Size(command) => command.run(),
+        Command::Tidy => tidy::run(),
+        Command::Conformance(command) => command.run(),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if process::interrupted() => ExitCode::from(process::INTERRUPTED),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

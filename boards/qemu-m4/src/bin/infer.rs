@@ -44,7 +44,7 @@ fn run() -> Option<()> {
         }
     };
     count(model, arena, vectors.as_ref())?;
-    let vectors = vectors?;
+    let Some(vectors) = vectors else { return Some(()) };
     let outcome = check(model, &vectors, arena, |image, output| {
         if output.index + 1 == NODES {
             hprintln!("class {} {}", image, argmax(output.codes));

@@ -1,0 +1,55 @@
+//! Sizes of a firmware, from its sections.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use object::{Object, ObjectSection, SectionKind};
+
+/// The section that holds the model, apart from code.
+const MODEL_SECTION: &str = ".stepshift_model";
+
+/// The section that the core starts from.
+const VECTOR_TABLE: &str = ".vector_table";
+
+/// Bytes of a firmware.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    /// Instructions, with the vector table.
+    pub(crate) code: u64,
+    /// Constants of the code.
+    pub(crate) constants: u64,
+    /// The model file.
+    pub(crate) model: u64,
+}
+
+impl Sizes {
+    /// Everything that flash holds.
+    pub(crate) const fn flash(self) -> u64 {
+        self.code + self.constants + self.model
+    }
+
+    /// Everything that flash holds but the model.
+    pub(crate) const fn code_and_constants(self) -> u64 {
+        self.code + self.constants
+    }
+}
+
+/// Adds up the sections that flash holds.
+pub(crate) fn sizes(path: &Path) -> Result<Sizes> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
+    let mut sizes = Sizes::default();
+    for section in file.sections() {
+        let name = section.name()?;
+        let part = match section.kind() {
+            _ if name == MODEL_SECTION => &mut sizes.model,
+            _ if name == VECTOR_TABLE => &mut sizes.code,
+            SectionKind::Text => &mut sizes.code,
+            // Initial values of variables lie in flash too.
+            SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::Data => &mut sizes.constants,
+            _ => continue,
+        };
+        *part += section.size();
+    }
+    Ok(sizes)
+}

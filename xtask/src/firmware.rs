@@ -1,0 +1,49 @@
+//! Builds firmware.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::boards::Board;
+use crate::process;
+use crate::setup::{self, Report, Tool, toolchain};
+use crate::workspace::{root, target};
+
+/// Firmware that embeds a model and counts its instructions.
+pub(crate) const INFER: &str = "infer";
+
+/// Firmware that checks models read from the host.
+pub(crate) const CONFORMANCE: &str = "conformance";
+
+/// Firmware that links only if no panic can be reached.
+pub(crate) const PANIC_FREE: &str = "panic_free";
+
+/// Builds one program of a board; the path of its ELF file.
+///
+/// # Errors
+/// Where there is no toolchain, or cargo fails: its messages are shown.
+pub(crate) fn build(board: &Board, program: &str, model: Option<&Path>) -> Result<PathBuf> {
+    setup::ensure(&[Tool::Toolchain], Report::Missing)?;
+    let elf = elf(board, program);
+    process::run(command(board, program, model)?.arg("--quiet"))
+        .with_context(|| format!("the firmware {program} of {} does not build", board.name))?;
+    Ok(elf)
+}
+
+/// The cargo command that builds one program of a board.
+pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Result<Command> {
+    let toolchain = toolchain::find(board.target).context("no toolchain for Cortex-M: run `cargo xtask setup`")?;
+    let mut command = toolchain.cargo("build", board.target);
+    command.current_dir(root().join("boards")).env("CARGO_TARGET_DIR", target("boards"));
+    command.args(["--package", board.name, "--bin", program]);
+    command.env_remove("STEPSHIFT_MODEL");
+    if let Some(model) = model {
+        command.env("STEPSHIFT_MODEL", std::path::absolute(model)?);
+    }
+    Ok(command)
+}
+
+fn elf(board: &Board, program: &str) -> PathBuf {
+    target("boards").join(board.target).join("release").join(program)
+}

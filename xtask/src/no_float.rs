@@ -1,0 +1,84 @@
+//! Proves by disassembly that firmware holds no floating-point arithmetic.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use capstone::prelude::*;
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
+
+/// Beginnings of the names of soft-float routines: those of the Arm run-time ABI, and of compiler-rt.
+const ROUTINES: [&str; 8] =
+    ["__aeabi_f", "__aeabi_d", "__aeabi_i2", "__aeabi_ui2", "__aeabi_l2", "__aeabi_ul2", "__float", "__fix"];
+
+/// What a disassembly saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// Instructions, none of them of the floating-point unit.
+    pub(crate) instructions: usize,
+}
+
+/// Disassembles every instruction of an Armv7E-M program.
+///
+/// # Errors
+/// Names the first floating-point instruction or routine, and its address.
+pub(crate) fn check(path: &Path) -> Result<Seen> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
+    for symbol in file.symbols() {
+        let name = symbol.name().unwrap_or_default();
+        let integer_only = name.starts_with("__aeabi_idiv") || name.starts_with("__aeabi_uidiv");
+        ensure!(
+            integer_only || !ROUTINES.iter().any(|routine| name.starts_with(routine)),
+            "{} links the floating-point routine {name}",
+            path.display()
+        );
+    }
+    let mut instructions = 0;
+    for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
+        for (address, code) in code_ranges(&file, &section)? {
+            instructions += check_range(address, code)
+                .with_context(|| format!("{}, section {}", path.display(), section.name().unwrap_or_default()))?;
+        }
+    }
+    ensure!(instructions > 1000, "{}: only {instructions} instructions were seen", path.display());
+    Ok(Seen { instructions })
+}
+
+/// Stretches of instructions, between the mapping symbols `$t` and `$d` (ELF for the Arm Architecture, 5.5.5).
+fn code_ranges<'a>(file: &object::File<'a>, section: &object::Section<'a, '_>) -> Result<Vec<(u64, &'a [u8])>> {
+    let (start, end) = (section.address(), section.address() + section.size());
+    let mut marks: Vec<(u64, bool)> = file
+        .symbols()
+        .filter(|symbol| symbol.section_index() == Some(section.index()))
+        .filter_map(|symbol| {
+            let name = symbol.name().ok()?;
+            let is_code = name.starts_with("$t");
+            (is_code || name.starts_with("$d")).then_some((symbol.address(), is_code))
+        })
+        .collect();
+    marks.sort_unstable();
+    ensure!(start == end || !marks.is_empty(), "there are no mapping symbols that tell code from data");
+    let data = section.data()?;
+    let ends = marks.iter().skip(1).map(|mark| mark.0).chain([end]);
+    let ranges = marks.iter().zip(ends).filter(|((_, is_code), _)| *is_code);
+    Ok(ranges.map(|((from, _), to)| (*from, &data[(from - start) as usize..(to - start) as usize])).collect())
+}
+
+fn check_range(address: u64, code: &[u8]) -> Result<usize> {
+    let m_class = [arch::arm::ArchExtraMode::MClass].into_iter();
+    let disassembler = Capstone::new().arm().mode(arch::arm::ArchMode::Thumb).extra_mode(m_class).build()?;
+    let instructions = disassembler.disasm_all(code, address)?;
+    let mut decoded = 0;
+    for instruction in instructions.iter() {
+        decoded += instruction.bytes().len();
+        let name = instruction.mnemonic().unwrap_or_default();
+        // On Armv7E-M, all of the mnemonics in v belong to the floating-point unit.
+        if name.starts_with('v') {
+            let operands = instruction.op_str().unwrap_or_default();
+            bail!("floating point at {:#x}: {name} {operands}", instruction.address());
+        }
+    }
+    // A last halfword may pad the stretch.
+    ensure!(code.len() - decoded < 4, "no instruction is known at {:#x}", address + decoded as u64);
+    Ok(instructions.len())
+}

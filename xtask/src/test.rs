@@ -1,0 +1,150 @@
+//! `cargo xtask test`: every check of this repository, in an order that fails early.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::boards::{BOARDS, Board};
+use crate::setup::{self, Report, Tool};
+use crate::workspace::{cargo, root, target};
+use crate::{demo, elf, firmware, inference, no_float, process, tidy};
+
+/// The Fashion-MNIST run that is kept with the tests.
+const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
+
+/// Most bytes of code and constants around a model.
+const CODE_BUDGET: u64 = 24 << 10;
+
+/// A name and a check.
+type Step = (&'static str, fn() -> Result<()>);
+
+/// In order.
+const STEPS: [Step; 11] = [
+    ("formatting", formatting),
+    ("house rules", tidy::run),
+    ("clippy", clippy),
+    ("tests without libtorch", default_tests),
+    ("documentation", documentation),
+    ("tests with libtorch", torch_tests),
+    ("no panic in the firmware", panic_free),
+    ("no floating point in the firmware", float_free),
+    ("random networks on the emulated boards", conformance),
+    ("Fashion-MNIST: 10,000 images on the host, 100 on the device", fashion_mnist),
+    ("the demo on digits", digits),
+];
+
+pub(crate) fn run() -> Result<()> {
+    let start = Instant::now();
+    setup::ensure(&Tool::ALL, Report::Everything)?;
+    for (index, (name, step)) in STEPS.iter().enumerate() {
+        println!("\n[{}/{}] {name}", index + 1, STEPS.len());
+        step().with_context(|| format!("step `{name}`"))?;
+    }
+    println!("\nall {} steps passed in {} s", STEPS.len(), start.elapsed().as_secs());
+    Ok(())
+}
+
+fn boards_cargo() -> Command {
+    let mut command = cargo();
+    command.current_dir(root().join("boards")).env("CARGO_TARGET_DIR", target("boards-host"));
+    command
+}
+
+fn formatting() -> Result<()> {
+    process::run(cargo().args(["fmt", "--all", "--check"]))?;
+    process::run(boards_cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// The firmware is checked for the host: the lints are the same, and clippy is there.
+fn clippy() -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    process::run(
+        cargo().args(["clippy", "--quiet", "--release", "--workspace", "--all-targets", "--all-features"]).args(deny),
+    )?;
+    process::run(
+        cargo().args(["clippy", "--quiet", "--package", "stepshift-runtime", "--no-default-features"]).args(deny),
+    )?;
+    process::run(boards_cargo().args(["clippy", "--quiet", "--release", "--workspace", "--all-features"]).args(deny))
+}
+
+fn default_tests() -> Result<()> {
+    process::run(cargo().args(["test", "--quiet"]))
+}
+
+fn documentation() -> Result<()> {
+    let words = ["doc", "--quiet", "--release", "--workspace", "--no-deps", "--all-features"];
+    process::run(cargo().args(words).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn torch_tests() -> Result<()> {
+    let packages = ["--package", "stepshift-trainer", "--package", "stepshift-tests"];
+    process::run(
+        cargo().args(["test", "--quiet", "--release"]).args(packages).args(["--features", "stepshift-tests/torch"]),
+    )
+}
+
+/// The firmware without a panic handler links, and does not with a panic in it.
+fn panic_free() -> Result<()> {
+    for board in &BOARDS {
+        firmware::build(board, firmware::PANIC_FREE, None)?;
+        let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
+        let output = command.args(["--features", "deliberate-panic"]).output()?;
+        let messages = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            !output.status.success() && messages.contains("stepshift_a_panic_is_reachable"),
+            "{}: a deliberate panic was not caught:\n{messages}",
+            board.name
+        );
+    }
+    Ok(())
+}
+
+/// The inference path holds no floating point, and a deliberate one is found.
+fn float_free() -> Result<()> {
+    for board in &BOARDS {
+        let model = root().join(FASHION_MNIST).join("model.stepshift");
+        for (program, model) in [(firmware::PANIC_FREE, None), (firmware::INFER, Some(model.as_path()))] {
+            let seen = no_float::check(&firmware::build(board, program, model)?)?;
+            println!("{program}: {} instructions, none of them in floating point", seen.instructions);
+        }
+        let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
+        process::run(command.args(["--quiet", "--features", "deliberate-float"]))?;
+        let elf = target("boards").join(board.target).join("release").join(firmware::PANIC_FREE);
+        if no_float::check(&elf).is_ok() {
+            bail!("{}: deliberate floating point was not found", board.name);
+        }
+    }
+    Ok(())
+}
+
+fn conformance() -> Result<()> {
+    let words = ["test", "--quiet", "--package", "stepshift-tests", "--test", "firmware_equals_reference"];
+    let xtask = std::env::current_exe()?;
+    process::run(cargo().args(words).args(["--", "--ignored", "--nocapture"]).env("STEPSHIFT_XTASK", xtask))
+}
+
+/// The run that is kept: every test image on the host, 100 on the device, code within its budget.
+fn fashion_mnist() -> Result<()> {
+    let stepshift = target("release/stepshift");
+    let folder = root().join(FASHION_MNIST);
+    let vectors = target("fashion-mnist.vectors");
+    process::run(Command::new(stepshift).arg("eval").arg(&folder).arg("--vectors").arg(&vectors))?;
+    BOARDS.iter().try_for_each(|board| on_device(board, &folder.join("model.stepshift"), &vectors))
+}
+
+fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<()> {
+    let result = inference::run(board, model, Some(vectors))?;
+    let (tensors, images) = result.equal.context("nothing was compared")?;
+    println!("{}: {tensors} tensors of {images} images are equal", board.name);
+    ensure!(images >= 100, "{}: only {images} images were compared", board.name);
+    let elf::Sizes { code, constants, .. } = result.sizes;
+    println!("{}: {code} bytes of code, {constants} of constants, budget {CODE_BUDGET}", board.name);
+    ensure!(code + constants < CODE_BUDGET, "{}: {} bytes of code", board.name, code + constants);
+    Ok(())
+}
+
+fn digits() -> Result<()> {
+    demo::Demo::on_digits().run()
+}
