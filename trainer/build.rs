@@ -20,8 +20,11 @@ fn main() {
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"))
         .compile("stepshift_shim");
-    println!("cargo:rustc-link-search=native={}", root.join("lib").display());
-    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", root.join("lib").display());
+    let libraries = root.join("lib");
+    println!("cargo:rustc-link-search=native={}", libraries.display());
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libraries.display());
+    // Read by the build scripts of packages that depend on this one.
+    println!("cargo:libraries={}", libraries.display());
 }
 
 #[cfg(not(feature = "torch"))]

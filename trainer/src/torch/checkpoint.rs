@@ -13,7 +13,7 @@ use crate::atomic_file;
 /// Version of what [`State`] and the tensors' names mean.
 pub const CHECKPOINT_VERSION: u32 = 1;
 
-/// Key of the state in the file's metadata.
+/// Key in the file's metadata of a checksum, a space, and the state. One key, since the order of several is random.
 const METADATA_KEY: &str = "stepshift";
 
 /// Which of both trainings.
@@ -81,7 +81,9 @@ pub fn save(path: &Path, state: &State, tensors: &[(String, Tensor)]) -> Result<
         .iter()
         .map(|(name, shape, data)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
         .collect::<Result<Vec<_>>>()?;
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), serde_json::to_string(state)?)]);
+    let json = serde_json::to_string(state)?;
+    let checksum = checksum(&json, bytes.iter().map(|(name, _, data)| (name.as_str(), data.as_slice())).collect());
+    let metadata = HashMap::from([(METADATA_KEY.to_owned(), format!("{checksum} {json}"))]);
     let file = safetensors::serialize(views, Some(metadata))?;
     atomic_file::write(path, &file)
 }
@@ -97,19 +99,35 @@ pub fn load(path: &Path) -> Result<(State, HashMap<String, Tensor>)> {
 
 fn parse(bytes: &[u8]) -> Result<(State, HashMap<String, Tensor>)> {
     let (_, metadata) = SafeTensors::read_metadata(bytes)?;
-    let json = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
-    let json = json.context("it has no training state of stepshift")?;
+    let entry = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+    let (expected, json) =
+        entry.and_then(|entry| entry.split_once(' ')).context("it has no training state of stepshift")?;
     let version: serde_json::Value = serde_json::from_str(json)?;
     let version = version.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     ensure!(
         version == u64::from(CHECKPOINT_VERSION),
         "it is of version {version}, this program reads version {CHECKPOINT_VERSION}"
     );
-    let state = serde_json::from_str(json)?;
     let file = SafeTensors::deserialize(bytes)?;
+    let views = file.iter().collect::<Vec<_>>();
+    let actual = checksum(json, views.iter().map(|(name, view)| (*name, view.data())).collect());
+    ensure!(actual == expected, "its checksum is wrong: the file is damaged");
+    let state = serde_json::from_str(json)?;
     let tensors =
         file.iter().map(|(name, view)| Ok((name.to_owned(), to_tensor(name, &view)?))).collect::<Result<_>>()?;
     Ok((state, tensors))
+}
+
+/// CRC-32 of the state, and of every tensor's name and data in the order of the names.
+fn checksum(json: &str, mut tensors: Vec<(&str, &[u8])>) -> String {
+    tensors.sort_unstable();
+    let mut crc = flate2::Crc::new();
+    crc.update(json.as_bytes());
+    for (name, data) in tensors {
+        crc.update(name.as_bytes());
+        crc.update(data);
+    }
+    format!("{:08x}", crc.sum())
 }
 
 fn to_bytes((name, tensor): &(String, Tensor)) -> Result<(String, Vec<usize>, Vec<u8>)> {

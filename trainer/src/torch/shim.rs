@@ -46,3 +46,76 @@ fn take(out: *mut C_tensor, message: *mut c_char) -> Result<Tensor, TchError> {
     };
     Err(TchError::Torch(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::Kind;
+
+    use super::*;
+
+    const BOUNDS: (f64, f64) = (-127.0, 127.0);
+
+    /// Codes of values, at a step.
+    fn codes(values: &[f64], step: f64, kind: Kind) -> Vec<f64> {
+        let x = Tensor::from_slice(values).to_kind(kind);
+        let step = Tensor::from(step).to_kind(kind);
+        let rounded = fake_quantize(&x, &step, BOUNDS.0, BOUNDS.1).unwrap() / step;
+        Vec::try_from(rounded.to_kind(Kind::Double)).unwrap()
+    }
+
+    #[test]
+    fn fake_quantize_is_exact_just_below_a_tie() {
+        for exponent in [-60, -7, 0, 9] {
+            let step = 2_f64.powi(exponent);
+            for code in -126..126 {
+                let tie = (f64::from(code) + 0.5) * step;
+                let single = tie as f32;
+                let around = [single.next_down(), single, single.next_up()].map(f64::from);
+                let code = f64::from(code);
+                assert_eq!(codes(&around, step, Kind::Float), [code, code + 1.0, code + 1.0], "{tie:e}, f32");
+                let around = [tie.next_down(), tie, tie.next_up()];
+                assert_eq!(codes(&around, step, Kind::Double), [code, code + 1.0, code + 1.0], "{tie:e}, f64");
+            }
+        }
+    }
+
+    #[test]
+    fn codes_stay_in_the_narrow_range() {
+        let far = [126.4, 126.5, 127.0, 127.5, 128.0, 1e6, 3e38, f64::INFINITY];
+        for (sign, expected) in [(1.0, [126.0, 127.0]), (-1.0, [-126.0, -127.0])] {
+            let values = far.map(|value| sign * value);
+            let got = codes(&values, 1.0, Kind::Float);
+            assert_eq!(got[0], expected[0]);
+            // Half up: -126.5 is -126.
+            assert_eq!(got[1], if sign > 0.0 { 127.0 } else { -126.0 });
+            assert!(got[2..].iter().all(|code| *code == expected[1]), "{got:?}");
+        }
+    }
+
+    #[test]
+    fn gradient_passes_inside_the_range_only() {
+        let step = 0.25_f32;
+        let (low, high) = (-127.5 * step, 127.5 * step);
+        let values = [low.next_down(), low, 0.0, 0.125, high.next_down(), high, 1e9];
+        let x = Tensor::from_slice(&values).set_requires_grad(true);
+        let y = fake_quantize(&x, &Tensor::from(step), BOUNDS.0, BOUNDS.1).unwrap();
+        (y * Tensor::from_slice(&[3_f32; 7])).sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [0.0, 3.0, 3.0, 3.0, 3.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_step_a_row_is_used_for_its_row() {
+        let x = Tensor::from_slice(&[1.0_f32, 1.0, 0.3, 0.3]).view([2, 2]);
+        let y = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 0.5]), -127.0, 127.0).unwrap();
+        assert_eq!(Vec::<f32>::try_from(y.flatten(0, -1)).unwrap(), [1.0, 1.0, 0.5, 0.5]);
+    }
+
+    #[test]
+    fn steps_that_do_not_fit_are_an_error() {
+        let x = Tensor::zeros([3, 2], (Kind::Float, tch::Device::Cpu));
+        let error = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 1.0]), -127.0, 127.0).unwrap_err();
+        assert!(error.to_string().contains("one step"), "{error}");
+        let error = fake_quantize(&x, &Tensor::from(1.0_f64), -127.0, 127.0).unwrap_err();
+        assert!(error.to_string().contains("input's type"), "{error}");
+    }
+}

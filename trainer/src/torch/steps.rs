@@ -62,6 +62,13 @@ mod tests {
     }
 
     #[test]
+    fn steps_are_powers_of_two_exactly() {
+        let expected: Vec<f32> = (-120..=120).map(|e| 2_f32.powi(e)).collect();
+        let ranges: Vec<f32> = expected.iter().map(|step| 127.0 * step).collect();
+        assert_eq!(Vec::<f32>::try_from(cover(&Tensor::from_slice(&ranges))).unwrap(), expected);
+    }
+
+    #[test]
     fn a_range_of_zero_has_an_exponent() {
         assert_eq!(exponents(&cover(&Tensor::from_slice(&[0_f32]))), [-7]);
     }

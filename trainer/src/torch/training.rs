@@ -14,6 +14,7 @@ use super::quantized_network::QuantizedNetwork;
 use crate::atomic_file;
 use crate::config::{self, Config};
 use crate::data::{Dataset, Images};
+use crate::export::encode;
 use crate::network::Network;
 
 /// Images in a batch of an evaluation.
@@ -195,6 +196,8 @@ impl Training {
             && self.state.epoch + 1 == self.config.quantized.freeze_after
         {
             network.freeze();
+            // Exponents are known now: a network that cannot be exported is refused before it is trained on.
+            encode(&network.to_fixed_point()?)?;
         }
         let test_accuracy = self.accuracy(&self.data.test)?;
         let Sums { loss, images } = self.state.sums;

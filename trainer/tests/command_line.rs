@@ -1,0 +1,278 @@
+//! The binary `stepshift`, as a user meets it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// Two layers that train in a fraction of a second.
+const SMALL: &str = r#"
+seed = 5
+dataset = "digits"
+batch_size = 64
+augmentation = { shift = 1 }
+
+[float]
+epochs = 3
+optimizer = { learning_rate = 0.05 }
+
+[quantized]
+epochs = 2
+freeze_after = 1
+optimizer = { learning_rate = 0.005 }
+
+[[layers]]
+name = "conv1"
+op = "conv2d"
+out_ch = 8
+kernel = 3
+stride = 2
+padding = 1
+batch_norm = true
+relu = true
+
+[[layers]]
+name = "fc"
+op = "fully_connected"
+out_ch = 10
+"#;
+
+/// A folder for one test.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn config(&self, text: &str) -> PathBuf {
+        let path = self.path("config.toml");
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Trains a config into a folder, which must work.
+    fn train(&self, text: &str, name: &str) -> PathBuf {
+        let out = self.path(name);
+        let output = stepshift().arg("train").arg(self.config(text)).arg("--out").arg(&out).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        out
+    }
+}
+
+fn stepshift() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_stepshift"))
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What the command says where it must fail: one error, no panic.
+fn refusal(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    let errors: Vec<&str> = message.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!(errors.len(), 1, "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
+fn bytes(folder: &Path, name: &str) -> Vec<u8> {
+    fs::read(folder.join(name)).unwrap()
+}
+
+fn assert_same_run(a: &Path, b: &Path) {
+    for name in ["checkpoint.safetensors", "model.stepshift", "metrics.csv", "config.toml"] {
+        assert!(bytes(a, name) == bytes(b, name), "{name} differs between {} and {}", a.display(), b.display());
+    }
+}
+
+#[test]
+fn one_seed_gives_one_run_bit_for_bit() {
+    let place = Place::new();
+    let first = place.train(SMALL, "first");
+    assert_same_run(&first, &place.train(SMALL, "second"));
+    let other = place.train(&SMALL.replace("seed = 5", "seed = 6"), "other");
+    assert_ne!(bytes(&first, "model.stepshift"), bytes(&other, "model.stepshift"));
+}
+
+/// Starts a training and presses Ctrl-C behind the first epoch line that it prints.
+#[cfg(unix)]
+fn stop_early(command: &mut Command) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+/// Long enough to be stopped in both phases.
+fn longer() -> String {
+    SMALL
+        .replace("epochs = 3", "epochs = 6")
+        .replace("epochs = 2", "epochs = 6")
+        .replace("batch_size = 64", "batch_size = 8")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_run_goes_on_to_the_same_bits() {
+    let place = Place::new();
+    let whole = place.train(&longer(), "whole");
+    let stopped = place.path("stopped");
+    stop_early(stepshift().arg("train").arg(place.config(&longer())).arg("--out").arg(&stopped));
+    assert!(!stopped.join("model.stepshift").exists());
+    let mut resumes = 1;
+    while resumes < 6 {
+        stop_early(stepshift().args(["train", "--resume", "--out"]).arg(&stopped));
+        resumes += 1;
+    }
+    let output = stepshift().args(["train", "--resume", "--out"]).arg(&stopped).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_same_run(&whole, &stopped);
+}
+
+#[test]
+fn a_finished_run_resumes_to_itself() {
+    let place = Place::new();
+    let run = place.train(SMALL, "run");
+    let before = bytes(&run, "checkpoint.safetensors");
+    assert!(stepshift().args(["train", "--resume", "--out"]).arg(&run).output().unwrap().status.success());
+    assert_eq!(bytes(&run, "checkpoint.safetensors"), before);
+}
+
+/// The kernel refuses to let a file grow, as on a full disk; the checkpoint from before survives and is usable.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_keeps_the_last_checkpoint() {
+    let place = Place::new();
+    let whole = place.train(&longer(), "whole");
+    let run = place.path("run");
+    stop_early(stepshift().arg("train").arg(place.config(&longer())).arg("--out").arg(&run));
+    let before = bytes(&run, "checkpoint.safetensors");
+    // Blocks of 1,024 bytes; the signal is ignored, so that the write itself fails.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 4; exec '{}' train --resume --out '{}'",
+        env!("CARGO_BIN_EXE_stepshift"),
+        run.display()
+    );
+    let message = refusal(Command::new("bash").arg("-c").arg(script));
+    assert!(message.contains("cannot write") && message.contains("checkpoint.safetensors"), "{message}");
+    assert_eq!(bytes(&run, "checkpoint.safetensors"), before);
+    let leftovers: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(leftovers.len(), 3, "{leftovers:?}");
+    let output = stepshift().args(["train", "--resume", "--out"]).arg(&run).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_same_run(&whole, &run);
+}
+
+#[test]
+fn export_refuses_an_overflow_by_layer_and_channel() {
+    let place = Place::new();
+    let config = place.config(&format!("{SMALL}\n[quantized.layers.conv1]\nweight_exponent = -30\n"));
+    let message = refusal(stepshift().arg("train").arg(config).arg("--out").arg(place.path("run")));
+    assert!(message.contains("layer conv1, channel 0: the accumulator could reach"), "{message}");
+}
+
+#[test]
+fn mistakes_in_configs_are_named() {
+    let place = Place::new();
+    let train =
+        |text: &str| refusal(stepshift().arg("train").arg(place.config(text)).arg("--out").arg(place.path("run")));
+    let message = train(&SMALL.replace("seed", "sead"));
+    assert!(message.contains("config.toml") && message.contains("unknown field `sead`"), "{message}");
+    let message = train(&SMALL.replace("\"digits\"", "\"cifar\""));
+    assert!(message.contains("cifar") && message.contains("digits"), "{message}");
+    let message = train(&SMALL.replace("out_ch = 10", "out_ch = 11"));
+    assert!(message.contains("11 outputs") && message.contains("10 classes"), "{message}");
+    let message = refusal(stepshift().args(["train", "missing.toml", "--out"]).arg(place.path("run")));
+    assert!(message.contains("missing.toml"), "{message}");
+    assert!(!place.path("run").exists(), "a refused config leaves nothing behind");
+}
+
+#[test]
+fn a_folder_with_a_run_is_not_overwritten() {
+    let place = Place::new();
+    let run = place.train(SMALL, "run");
+    let message = refusal(stepshift().arg("train").arg(place.config(SMALL)).arg("--out").arg(&run));
+    assert!(message.contains("--resume"), "{message}");
+}
+
+#[test]
+fn data_that_cannot_be_read_are_named() {
+    let place = Place::new();
+    let config = place.config(&SMALL.replace("\"digits\"", "\"fashion-mnist\""));
+    let message = refusal(
+        stepshift().arg("train").arg(config).arg("--out").arg(place.path("run")).arg("--data").arg(place.folder.path()),
+    );
+    assert!(message.contains("train-images-idx3-ubyte"), "{message}");
+}
+
+#[test]
+fn damaged_checkpoints_are_refused() {
+    let place = Place::new();
+    let run = place.train(SMALL, "run");
+    let path = run.join("checkpoint.safetensors");
+    let good = fs::read(&path).unwrap();
+    let export = |damaged: &[u8]| {
+        fs::write(&path, damaged).unwrap();
+        refusal(stepshift().arg("export").arg(&run).arg("--model").arg(place.path("model")))
+    };
+    let flipped = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        bytes
+    };
+    assert!(export(&flipped(good.len() - 5)).contains("checksum"), "a flipped bit in a tensor");
+    let damaged =
+        [good[..good.len() - 1].to_vec(), good[..100].to_vec(), Vec::new(), b"text".to_vec(), flipped(3), flipped(40)];
+    for bytes in damaged {
+        let message = export(&bytes);
+        assert!(message.contains("checkpoint.safetensors"), "{message}");
+    }
+    assert!(!place.path("model").exists());
+    fs::remove_file(&path).unwrap();
+    let message = refusal(stepshift().arg("export").arg(&run));
+    assert!(message.contains("checkpoint.safetensors"), "{message}");
+}
+
+#[test]
+fn damaged_models_are_refused() {
+    let place = Place::new();
+    let run = place.train(SMALL, "run");
+    let model = run.join("model.stepshift");
+    let good = fs::read(&model).unwrap();
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    for bytes in [&good[..good.len() - 1], &flipped, b"", b"no model at all"] {
+        fs::write(&model, bytes).unwrap();
+        for message in [refusal(stepshift().arg("inspect").arg(&model)), refusal(stepshift().arg("eval").arg(&run))] {
+            assert!(message.contains("model.stepshift"), "{message}");
+        }
+    }
+}
+
+/// `eval` compares with the checkpoint: a model of another training is found by its first differing code.
+#[test]
+fn a_model_of_another_run_is_found_out() {
+    let place = Place::new();
+    let run = place.train(SMALL, "run");
+    let other = place.train(&SMALL.replace("seed = 5", "seed = 6"), "other");
+    let message = refusal(stepshift().arg("eval").arg(&run).arg("--model").arg(other.join("model.stepshift")));
+    assert!(message.contains("layer conv1, index") && message.contains("the exact forward's"), "{message}");
+    let output = stepshift().arg("eval").arg(&run).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("718 tensors, 359 images"), "{text}");
+}
