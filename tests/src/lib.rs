@@ -1,6 +1,6 @@
 //! What host tests and device firmware share: one [`check()`] of a model against golden vectors.
 //!
-//! On the host there are also [`reference`], an independent model of the arithmetic, [`random`],
+//! On the host there are also [`mod@reference`], an independent model of the arithmetic, [`random`],
 //! networks over every operator, and [`fixtures`].
 
 #![no_std]

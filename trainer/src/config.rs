@@ -219,4 +219,36 @@ mod tests {
         let message = format!("{:#}", parse(DIGITS).unwrap().network(Shape { h: 8, w: 8, c: 1 }, 26).unwrap_err());
         assert_eq!(message, "the last layer has 10 outputs, the data set has 26 classes");
     }
+
+    fn keys(value: &toml::Value, found: &mut Vec<String>) {
+        match value {
+            toml::Value::Table(table) => {
+                for (key, value) in table {
+                    found.push(key.clone());
+                    keys(value, found);
+                }
+            }
+            toml::Value::Array(values) => values.iter().for_each(|value| keys(value, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_guide_names_every_key() {
+        let mut config = parse(DIGITS).unwrap();
+        config
+            .quantized
+            .layers
+            .insert("conv1".to_owned(), FixedExponents { activation_exponent: Some(0), weight_exponent: Some(0) });
+        let layer = &mut config.layers[0];
+        layer.inputs = Some(Vec::new());
+        (layer.multiplier, layer.stride) = (Some(1), Some(1));
+        let mut found = Vec::new();
+        keys(&toml::Value::try_from(&config).unwrap(), &mut found);
+        let guide = include_str!("../../docs/config.md");
+        found.retain(|key| {
+            key != "conv1" && !guide.contains(&format!("`{key}`")) && !guide.contains(&format!("[{key}"))
+        });
+        assert_eq!(found, Vec::<String>::new(), "docs/config.md does not name these keys");
+    }
 }

@@ -37,11 +37,15 @@ pub(crate) enum Dataset {
 
 /// What `stepshift eval --json` prints.
 #[derive(Debug, Deserialize)]
-struct Evaluation {
-    float_accuracy: f64,
-    integer_accuracy: f64,
-    images: u64,
-    tensors: u64,
+pub(crate) struct Evaluation {
+    /// Percent.
+    pub(crate) float_accuracy: f64,
+    /// Percent.
+    pub(crate) integer_accuracy: f64,
+    /// Test images.
+    pub(crate) images: u64,
+    /// Of all images.
+    pub(crate) tensors: u64,
     bit_exact: bool,
     arena_bytes: u64,
 }
@@ -52,6 +56,11 @@ impl Demo {
         Self { dataset: Dataset::Digits, board: boards::BOARDS[0].name.to_owned() }
     }
 
+    /// The run's folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        target("demo").join(self.dataset.name())
+    }
+
     pub(crate) fn run(&self) -> Result<()> {
         let board = boards::find(&self.board)?;
         let name = self.dataset.name();
@@ -59,7 +68,7 @@ impl Demo {
         println!("[1/5] build the trainer");
         let stepshift = build_trainer()?;
         println!("[2/5] train on {name}: float, then quantized");
-        let folder = target("demo").join(name);
+        let folder = self.folder();
         train(&stepshift, name, &folder)?;
         println!("[3/5] evaluate in integers: every tensor of every test image");
         let vectors = folder.join("vectors.stepshift");
@@ -116,16 +125,19 @@ fn train(stepshift: &Path, name: &str, folder: &Path) -> Result<()> {
     trained
 }
 
-fn evaluate(stepshift: &Path, folder: &Path, vectors: &Path) -> Result<Evaluation> {
+/// Evaluates a run's folder and writes golden vectors for the device.
+pub(crate) fn evaluate(stepshift: &Path, folder: &Path, vectors: &Path) -> Result<Evaluation> {
     let mut command = Command::new(stepshift);
     command.arg("eval").arg(folder).args(["--json", "--limit", DEVICE_IMAGES]).arg("--vectors").arg(vectors);
     let json = process::read(&mut command)?;
-    serde_json::from_str(&json).with_context(|| format!("`stepshift eval` printed {json}"))
+    let evaluation: Evaluation =
+        serde_json::from_str(&json).with_context(|| format!("`stepshift eval` printed {json}"))?;
+    ensure!(evaluation.bit_exact, "the runtime differs from the trainer's exact forward");
+    Ok(evaluation)
 }
 
 fn print(name: &str, board: &boards::Board, host: &Evaluation, device: &Inference) -> Result<()> {
     let (tensors, images) = device.equal.context("the firmware compared nothing")?;
-    ensure!(host.bit_exact, "the runtime differs from the trainer's exact forward");
     let (sizes, core) = (device.sizes, board.core);
     let row = |what: &str, value: String, note: String| println!("{what:<28}{value:>12}  {note}");
     println!("{name}, {} ({core} in QEMU)", board.name);

@@ -71,7 +71,7 @@ fn check_range(address: u64, code: &[u8]) -> Result<usize> {
     let mut decoded = 0;
     for instruction in instructions.iter() {
         decoded += instruction.bytes().len();
-        let name = instruction.mnemonic().unwrap_or_default();
+        let name = instruction.mnemonic().context("the disassembler gives no mnemonics")?;
         // On Armv7E-M, all of the mnemonics in v belong to the floating-point unit.
         if name.starts_with('v') {
             let operands = instruction.op_str().unwrap_or_default();
@@ -81,4 +81,20 @@ fn check_range(address: u64, code: &[u8]) -> Result<usize> {
     // A last halfword may pad the stretch.
     ensure!(code.len() - decoded < 4, "no instruction is known at {:#x}", address + decoded as u64);
     Ok(instructions.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `vmul.f32 s0, s0, s2` is found, between other instructions: assembled by hand from the Armv7-M ARM, A7.7.
+    #[test]
+    fn a_multiplication_in_floating_point_is_found() {
+        let nop = [0x00, 0xbf];
+        let multiply = [0x20, 0xee, 0x01, 0x0a];
+        assert_eq!(check_range(0x400, &[nop, nop].concat()).unwrap(), 2);
+        let code = [&nop[..], &multiply, &nop].concat();
+        let error = check_range(0x400, &code).unwrap_err();
+        assert_eq!(error.to_string(), "floating point at 0x402: vmul.f32 s0, s0, s2");
+    }
 }

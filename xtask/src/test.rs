@@ -7,15 +7,23 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::boards::{BOARDS, Board};
+use crate::demo::{self, Demo, Evaluation};
 use crate::setup::{self, Report, Tool};
 use crate::workspace::{cargo, root, target};
-use crate::{demo, elf, firmware, inference, no_float, process, tidy};
+use crate::{elf, firmware, inference, no_float, process, tidy};
 
 /// The Fashion-MNIST run that is kept with the tests.
 const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
 
 /// Most bytes of code and constants around a model.
 const CODE_BUDGET: u64 = 24 << 10;
+
+/// Least accuracy in integers, in percent.
+const DIGITS_ACCURACY: f64 = 97.5;
+const FASHION_MNIST_ACCURACY: f64 = 91.5;
+
+/// Most points that integers may be below floating point.
+const QUANTIZATION_LOSS: f64 = 0.3;
 
 /// A name and a check.
 type Step = (&'static str, fn() -> Result<()>);
@@ -127,11 +135,22 @@ fn conformance() -> Result<()> {
 
 /// The run that is kept: every test image on the host, 100 on the device, code within its budget.
 fn fashion_mnist() -> Result<()> {
-    let stepshift = target("release/stepshift");
     let folder = root().join(FASHION_MNIST);
     let vectors = target("fashion-mnist.vectors");
-    process::run(Command::new(stepshift).arg("eval").arg(&folder).arg("--vectors").arg(&vectors))?;
+    let lost = accuracy(&folder, &vectors, FASHION_MNIST_ACCURACY)?;
+    ensure!(lost <= QUANTIZATION_LOSS, "{lost:.2} points are lost to quantization");
     BOARDS.iter().try_for_each(|board| on_device(board, &folder.join("model.stepshift"), &vectors))
+}
+
+/// Every tensor of every test image, and the accuracy; the points that it is below that of floating point.
+fn accuracy(folder: &Path, vectors: &Path, least: f64) -> Result<f64> {
+    let Evaluation { float_accuracy, integer_accuracy, images, tensors, .. } =
+        demo::evaluate(&target("release/stepshift"), folder, vectors)?;
+    println!(
+        "{tensors} tensors of {images} images are equal; {integer_accuracy:.2} % right, {float_accuracy:.2} % in float"
+    );
+    ensure!(integer_accuracy >= least, "{integer_accuracy:.2} % is below {least} %");
+    Ok(float_accuracy - integer_accuracy)
 }
 
 fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<()> {
@@ -146,5 +165,9 @@ fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<()> {
 }
 
 fn digits() -> Result<()> {
-    demo::Demo::on_digits().run()
+    let demo = Demo::on_digits();
+    demo.run()?;
+    // A test image is 0.28 points: what quantization loses is told by the larger set.
+    accuracy(&demo.folder(), &target("digits.vectors"), DIGITS_ACCURACY)?;
+    Ok(())
 }

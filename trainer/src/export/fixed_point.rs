@@ -4,7 +4,7 @@ use stepshift_runtime::format::{Shape, Window};
 
 use super::ExportError;
 
-/// Every tensor's exponent and every layer's codes. [`crate::export::encode`] makes a model file of it.
+/// Every tensor's exponent and every layer's codes. [`crate::export::encode()`] makes a model file of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FixedPointNetwork {
     /// Tensor 0.
@@ -64,7 +64,7 @@ pub enum FixedPointOp {
         /// Kernel, stride, padding.
         window: Window,
     },
-    /// Mean over rows and columns, by the reciprocal of [`crate::export::reciprocal`].
+    /// Mean over rows and columns, by the reciprocal of [`crate::export::reciprocal()`].
     GlobalAveragePool,
     /// Sum of two tensors.
     Add,

@@ -1,7 +1,7 @@
 //! From a network in integers to a model file.
 //!
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
-//! overflow; [`plan`] lays the tensors out in the arena; [`encode`] folds, assembles and writes.
+//! overflow; [`plan`] lays the tensors out in the arena; [`encode()`] folds, assembles and writes.
 
 pub mod bounds;
 pub mod encode;

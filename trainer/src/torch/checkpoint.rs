@@ -102,7 +102,7 @@ fn parse(bytes: &[u8]) -> Result<(State, HashMap<String, Tensor>)> {
     let entry = metadata.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
     let (expected, json) =
         entry.and_then(|entry| entry.split_once(' ')).context("it has no training state of stepshift")?;
-    let version: serde_json::Value = serde_json::from_str(json)?;
+    let version: serde_json::Value = serde_json::from_str(json).context("its training state is not readable")?;
     let version = version.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     ensure!(
         version == u64::from(CHECKPOINT_VERSION),

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::debian;
 use crate::process;
 use crate::workspace::{root, shown, target};
 
@@ -48,12 +49,12 @@ pub(super) fn install() -> Result<()> {
     }
     let environment = target("libtorch-venv");
     println!("{:<20} installs PyPI's {PACKAGE} to {}, about 1.3 GB", "", shown(&environment));
-    let python = Command::new("python3").args(["-m", "venv"]).arg(&environment).status();
-    if !python.is_ok_and(|status| status.success()) {
-        bail!(
-            "`python3 -m venv` failed: install Python 3.10 or later with its venv module (Debian: python3-venv), \
-             or set LIBTORCH to the folder of a libtorch {VERSION}"
-        );
+    let make = || process::run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
+    if make().is_err() {
+        // Debian has the module `venv` in a package of its own.
+        debian::install(&["python3-venv"]).and_then(|()| make()).with_context(|| {
+            format!("Python's module venv is needed; or set LIBTORCH to the folder of a libtorch {VERSION}")
+        })?;
     }
     let pip = environment.join("bin/pip");
     if process::probe(&mut Command::new("nvidia-smi")).is_some() {
