@@ -62,24 +62,25 @@ fn parse(text: &str) -> Inference {
     for line in text.lines() {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["node", name, count] => result.nodes.push((name.to_owned(), count.parse().unwrap_or(0))),
-            ["instructions", count] => result.instructions = count.parse().unwrap_or(0),
             ["equal", tensors, images] => result.equal = tensors.parse().ok().zip(images.parse().ok()),
             _ => {}
         }
     }
+    result.instructions = result.nodes.iter().map(|(_, count)| count).sum();
     result
 }
 
-/// The firmware's error, with the layer's name in place of the node's number.
+/// The firmware's error, with image and layer where it told them.
 fn explain(text: &str, names: &[String]) -> String {
     let Some(error) = text.lines().find_map(|line| line.strip_prefix("error ")) else {
         return format!("the firmware failed; it printed:\n{text}");
     };
-    let number = error.split_once("node ").and_then(|(_, rest)| rest.split(':').next()?.parse::<usize>().ok());
-    match number.and_then(|number| names.get(number)) {
-        Some(name) => format!("{error} (layer {name})"),
-        None => error.to_owned(),
-    }
+    let place = text.lines().find_map(|line| {
+        let (image, node) = line.strip_prefix("differs ")?.split_once(' ')?;
+        let name = names.get(node.parse::<usize>().ok()?)?;
+        Some(format!("image {image}, layer {name}: {error}"))
+    });
+    place.unwrap_or_else(|| error.to_owned())
 }
 
 #[cfg(test)]
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn lines_of_the_firmware_are_read() {
-        let result = parse("node conv1 1200\nnode fc 80\ninstructions 1280\nclass 0 7\nequal 200 100\n");
+        let result = parse("node conv1 1200\nnode fc 80\nclass 0 7\nequal 200 100\n");
         assert_eq!(result.nodes, [("conv1".to_owned(), 1200), ("fc".to_owned(), 80)]);
         assert_eq!((result.instructions, result.equal), (1280, Some((200, 100))));
     }
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn a_difference_is_told_with_the_name_of_the_layer() {
         let names = ["conv1".to_owned(), "fc".to_owned()];
-        let text = "error image 3, node 1: digest 0x00000001 instead of 0x00000002\n";
-        assert_eq!(explain(text, &names), "image 3, node 1: digest 0x00000001 instead of 0x00000002 (layer fc)");
+        let text = "differs 3 1\nerror a layer differs from the vectors\n";
+        assert_eq!(explain(text, &names), "image 3, layer fc: a layer differs from the vectors");
     }
 }

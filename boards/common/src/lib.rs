@@ -1,6 +1,7 @@
-//! What the boards share: [`semihosting`] files and an instruction [`counter`].
+//! What the boards share: a [`console`], [`semihosting`] files, an instruction [`counter`], and a panic handler.
 
 #![no_std]
 
+pub mod console;
 pub mod counter;
 pub mod semihosting;

@@ -21,6 +21,18 @@ pub enum FileError {
     Transfer,
 }
 
+impl FileError {
+    /// What to tell the user.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Open => "cannot be opened",
+            Self::TooLong => "is too long",
+            Self::Transfer => "cannot be read or written",
+        }
+    }
+}
+
 /// The words behind the program's name on the command line that the host gave.
 pub fn arguments(buffer: &mut [u8]) -> impl Iterator<Item = &str> {
     let block = [buffer.as_mut_ptr() as usize, buffer.len()];

@@ -9,9 +9,9 @@
 use core::fmt::Write as _;
 
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
-use panic_semihosting as _;
+use cortex_m_semihosting::hprintln;
 use static_cell::ConstStaticCell;
+use stepshift_board::console::exit;
 use stepshift_board::semihosting::{self, FileError};
 use stepshift_runtime::{Model, Vectors};
 use stepshift_tests::{Failure, check};
@@ -31,10 +31,7 @@ enum Reason {
 
 #[entry]
 fn main() -> ! {
-    debug::exit(if run() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
-    loop {
-        cortex_m::asm::wfi();
-    }
+    exit(run())
 }
 
 fn run() -> bool {
@@ -99,7 +96,7 @@ fn save(vectors_path: &str, codes: &[i8]) {
 
 fn report(model_path: &str, reason: &Reason) {
     match reason {
-        Reason::File(error) => hprintln!("differs {}: file {:?}", model_path, error),
+        Reason::File(error) => hprintln!("differs {}: a file {}", model_path, error.text()),
         Reason::Model => hprintln!("differs {}: the model is refused", model_path),
         Reason::Vectors => hprintln!("differs {}: the vectors are refused", model_path),
         Reason::Check(failure) => hprintln!("differs {}: {}", model_path, failure),

@@ -7,12 +7,12 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use cortex_m_semihosting::{debug, hprintln};
-use panic_semihosting as _;
 use static_cell::ConstStaticCell;
-use stepshift_board::{counter::Counter, semihosting};
+use stepshift_board::console::{exit, line};
+use stepshift_board::counter::Counter;
+use stepshift_board::semihosting;
 use stepshift_runtime::{Model, Session, Vectors, argmax};
-use stepshift_tests::check;
+use stepshift_tests::{Failure, check};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
@@ -24,46 +24,35 @@ static FILE: ConstStaticCell<[u8; 2 << 20]> = ConstStaticCell::new([0; 2 << 20])
 
 #[entry]
 fn main() -> ! {
-    debug::exit(if run().is_some() { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
-    loop {
-        cortex_m::asm::wfi();
+    let outcome = run();
+    if let Err(reason) = outcome {
+        line(&["error".into(), reason.into()]);
     }
+    exit(outcome.is_ok())
 }
 
-fn run() -> Option<()> {
-    let model = Model::parse(&MODEL).map_err(|error| hprintln!("error {}", error)).ok()?;
+fn run() -> Result<(), &'static str> {
+    let model = Model::parse(&MODEL).map_err(|_| "the model is refused")?;
     let arena = ARENA.take();
-    let mut line = [0; 600];
-    let path = semihosting::arguments(&mut line).next();
+    let mut command_line = [0; 600];
+    let path = semihosting::arguments(&mut command_line).next();
     let file = FILE.take();
     let vectors = match path {
         None => None,
         Some(path) => {
-            let bytes = semihosting::read(path, file).map_err(|error| hprintln!("error {}: {:?}", path, error)).ok()?;
-            Some(Vectors::parse(bytes).map_err(|error| hprintln!("error {}: {}", path, error)).ok()?)
+            let bytes = semihosting::read(path, file).map_err(|error| error.text())?;
+            Some(Vectors::parse(bytes).map_err(|_| "the vectors are refused")?)
         }
     };
     count(model, arena, vectors.as_ref())?;
-    let Some(vectors) = vectors else { return Some(()) };
-    let outcome = check(model, &vectors, arena, |image, output| {
-        if output.index + 1 == NODES {
-            hprintln!("class {} {}", image, argmax(output.codes));
-        }
-    });
-    match outcome {
-        Ok(()) => hprintln!("equal {} {}", vectors.image_count() * NODES, vectors.image_count()),
-        Err(failure) => hprintln!("error {}", failure),
-    }
-    outcome.ok()
+    vectors.map_or(Ok(()), |vectors| compare(model, arena, &vectors))
 }
 
 /// Counts the instructions of one inference, on the first image of the vectors.
-fn count(model: Model<'_>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Option<()> {
-    let systick = cortex_m::Peripherals::take()?.SYST;
-    let counter = Counter::new(systick, INSTRUCTIONS_PER_TICK)
-        .map_err(|error| hprintln!("error {} instructions were counted as {}", error.expected, error.counted))
-        .ok()?;
-    let mut session = Session::new(model, arena).map_err(|error| hprintln!("error {}", error)).ok()?;
+fn count(model: Model<'_>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
+    let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
+    let counter = Counter::new(systick, INSTRUCTIONS_PER_TICK).map_err(|_| "the clock does not count instructions")?;
+    let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
     let input = session.input_mut();
     match vectors.map(|vectors| vectors.input(0)) {
         Some(codes) if codes.len() == input.len() => input.copy_from_slice(codes),
@@ -78,9 +67,27 @@ fn count(model: Model<'_>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> O
         start = counter.now();
     });
     for (node, count) in model.nodes().zip(instructions) {
-        hprintln!("node {} {}", node.name, count);
+        line(&["node".into(), node.name.into(), count.into()]);
     }
-    let total: u64 = instructions.iter().map(|count| u64::from(*count)).sum();
-    hprintln!("instructions {}", total);
-    Some(())
+    Ok(())
+}
+
+fn compare(model: Model<'_>, arena: &mut [u8], vectors: &Vectors<'_>) -> Result<(), &'static str> {
+    let outcome = check(model, vectors, arena, |image, output| {
+        if output.index + 1 == NODES {
+            line(&["class".into(), image.into(), argmax(output.codes).into()]);
+        }
+    });
+    let images = vectors.image_count();
+    match outcome {
+        Ok(()) => line(&["equal".into(), (images * NODES).into(), images.into()]),
+        Err(Failure::Node { image, node, .. }) => line(&["differs".into(), image.into(), node.into()]),
+        Err(_) => {}
+    }
+    outcome.map_err(|failure| match failure {
+        Failure::OtherModel => "the vectors were made for another model",
+        Failure::Run(_) => "the arena is too small",
+        Failure::Node { .. } => "a layer differs from the vectors",
+        Failure::Class { .. } => "a class differs from the vectors",
+    })
 }
