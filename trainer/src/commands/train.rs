@@ -1,5 +1,6 @@
 //! `stepshift train`.
 
+use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use stepshift_trainer::torch::checkpoint::{self, EpochRecord, Phase};
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, Observer, Outcome, Progress, Training};
 use stepshift_trainer::{config, data};
@@ -76,7 +77,13 @@ impl Console {
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
         ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
-        let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {per_sec}, {eta} left")?;
+        let style = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {rate} batches/s, {eta} left")?.with_key(
+            "rate",
+            |state: &ProgressState, out: &mut dyn Write| {
+                // A line that cannot be written is not shown.
+                let _ = write!(out, "{:.0}", state.per_sec());
+            },
+        );
         Ok(Self { bar: ProgressBar::new(0).with_style(style), stop, started_at: None })
     }
 }
