@@ -26,6 +26,12 @@ pub enum LoadError {
         /// CRC of the bytes.
         computed: u32,
     },
+    /// The model uses operators that this program does not link.
+    #[error("the model uses operators that this program does not link, bits {missing:#x}")]
+    NotLinked {
+        /// [`OperatorKind::bit`](crate::format::OperatorKind::bit) of each.
+        missing: u32,
+    },
     /// The tables of the file cannot be decoded.
     #[error("malformed model: tensor or node table cannot be decoded")]
     Malformed,
@@ -91,6 +97,9 @@ pub enum TensorFault {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum NodeFault {
+    /// It is not among the operators that the file says it uses.
+    #[error("it is not among the operators that the file says it uses")]
+    Operator,
     /// It reads a tensor that no earlier node writes.
     #[error("it reads a tensor that no earlier node writes")]
     Input,
@@ -112,6 +121,15 @@ pub enum NodeFault {
     /// The exponents of input and output contradict the operator's.
     #[error("the exponents contradict the operator")]
     Exponent,
+    /// The groups do not divide the channels.
+    #[error("groups do not divide the channels")]
+    Groups,
+    /// An axis is not 0, 1 or 2, or stands twice in an order.
+    #[error("an axis is not one of 0, 1, 2, or is named twice")]
+    Axis,
+    /// An entry of a table is out of its range.
+    #[error("an entry of a table is out of range")]
+    Table,
     /// The bounds of the output are in the wrong order.
     #[error("activation_min is above activation_max")]
     Activation,

@@ -31,6 +31,8 @@
 extern crate std;
 
 pub mod arithmetic;
+#[doc(hidden)]
+pub mod embed;
 pub mod format;
 pub mod kernels;
 

@@ -1,16 +1,20 @@
 //! Bytes to a checked model. Nothing is copied: tensors and nodes are decoded where they lie.
 
 use crate::error::LoadError;
-use crate::format::{FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Node, TENSOR_RECORD_BYTES, TensorRecord};
+use crate::format::{
+    ALL_OPERATORS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Needs, Node, TENSOR_RECORD_BYTES, TensorRecord,
+    take_node,
+};
 use crate::{digest, verify};
 
 /// A model that was checked once and can be run any number of times.
 ///
-/// A handle of a few words over the caller's bytes; copying it copies no weights.
+/// A handle of a few words over the caller's bytes; copying it copies no weights. `OPERATORS` is the set of operators that
+/// the program links: all of them, or those of one model, from [`include_model!`](crate::include_model).
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a> {
+pub struct Model<'a, const OPERATORS: u32 = ALL_OPERATORS> {
     crc: u32,
-    arena_bytes: u32,
+    needs: Needs,
     tensors: &'a [u8],
     nodes: &'a [u8],
     node_count: u16,
@@ -23,6 +27,16 @@ impl<'a> Model<'a> {
     /// # Errors
     /// A [`LoadError`] that names the tensor or node and what is wrong with it.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, LoadError> {
+        Self::parse_linked(bytes)
+    }
+}
+
+impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
+    /// As [`Model::parse`], in a program that links `OPERATORS` alone: others cost it no flash.
+    ///
+    /// # Errors
+    /// As [`Model::parse`], and [`LoadError::NotLinked`] for a model that uses other operators.
+    pub fn parse_linked(bytes: &'a [u8]) -> Result<Self, LoadError> {
         let model = Self::decode(bytes)?;
         verify::verify(&model)?;
         Ok(model)
@@ -36,7 +50,11 @@ impl<'a> Model<'a> {
         if computed != header.crc {
             return Err(LoadError::Checksum { stored: header.crc, computed });
         }
-        let (arena_bytes, body) = take::<u32>(body)?;
+        let (needs, body) = take::<Needs>(body)?;
+        let missing = needs.operators & !OPERATORS;
+        if missing != 0 {
+            return Err(LoadError::NotLinked { missing });
+        }
         let (tensor_count, body) = take::<u32>(body)?;
         let tensor_bytes = usize::try_from(tensor_count)
             .ok()
@@ -45,13 +63,19 @@ impl<'a> Model<'a> {
         let (tensors, body) = body.split_at_checked(tensor_bytes).ok_or(LoadError::Malformed)?;
         let (node_count, nodes) = take::<u32>(body)?;
         let node_count = u16::try_from(node_count).map_err(|_| LoadError::Malformed)?;
-        Ok(Self { crc: header.crc, arena_bytes, tensors, nodes, node_count })
+        Ok(Self { crc: header.crc, needs, tensors, nodes, node_count })
     }
 
     /// Bytes of arena that a run needs.
     #[must_use]
     pub const fn arena_bytes(&self) -> usize {
-        self.arena_bytes as usize
+        self.needs.arena_bytes as usize
+    }
+
+    /// [`OperatorKind::bit`](crate::format::OperatorKind::bit) of every operator that the file says it uses.
+    #[must_use]
+    pub const fn operators(&self) -> u32 {
+        self.needs.operators
     }
 
     /// Checksum of the file's contents: tells one model from another.
@@ -74,7 +98,7 @@ impl<'a> Model<'a> {
 
     /// The nodes in the order of execution, decoded one by one.
     #[must_use]
-    pub const fn nodes(&self) -> Nodes<'a> {
+    pub const fn nodes(&self) -> Nodes<'a, OPERATORS> {
         Nodes { rest: self.nodes, remaining: self.node_count }
     }
 
@@ -101,12 +125,12 @@ impl<'a> Model<'a> {
 
 /// Iterator over the nodes of a model.
 #[derive(Debug, Clone)]
-pub struct Nodes<'a> {
+pub struct Nodes<'a, const OPERATORS: u32 = ALL_OPERATORS> {
     rest: &'a [u8],
     remaining: u16,
 }
 
-impl<'a> Nodes<'a> {
+impl<'a, const OPERATORS: u32> Nodes<'a, OPERATORS> {
     /// Bytes that no node was read from yet.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
@@ -118,12 +142,12 @@ impl<'a> Nodes<'a> {
     }
 }
 
-impl<'a> Iterator for Nodes<'a> {
+impl<'a, const OPERATORS: u32> Iterator for Nodes<'a, OPERATORS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
         self.remaining.checked_sub(1)?;
-        let (node, rest) = postcard::take_from_bytes(self.rest).ok()?;
+        let (node, rest) = take_node::<OPERATORS>(self.rest)?;
         self.remaining -= 1;
         self.rest = rest;
         Some(node)

@@ -55,8 +55,8 @@ impl core::error::Error for Failure {}
 ///
 /// # Errors
 /// The first [`Failure`].
-pub fn check(
-    model: Model<'_>,
+pub fn check<const OPERATORS: u32>(
+    model: Model<'_, OPERATORS>,
     vectors: &Vectors<'_>,
     arena: &mut [u8],
     mut observer: impl FnMut(usize, NodeOutput<'_>),
@@ -71,8 +71,8 @@ pub fn check(
     Ok(())
 }
 
-fn check_image(
-    session: &mut Session<'_, '_>,
+fn check_image<const OPERATORS: u32>(
+    session: &mut Session<'_, '_, OPERATORS>,
     vectors: &Vectors<'_>,
     image: usize,
     observer: &mut impl FnMut(usize, NodeOutput<'_>),

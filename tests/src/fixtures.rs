@@ -2,7 +2,7 @@
 
 use std::borrow::ToOwned;
 
-use stepshift_runtime::format::{Shape, Window};
+use stepshift_runtime::format::{Activation, BinaryKind, Shape, Window};
 use stepshift_trainer::export::{
     FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights,
 };
@@ -11,16 +11,7 @@ use stepshift_trainer::export::{
 /// one node of every operator.
 #[must_use]
 pub fn small_network() -> FixedPointNetwork {
-    let window = Window {
-        kernel_h: 3,
-        kernel_w: 3,
-        stride_h: 1,
-        stride_w: 1,
-        pad_top: 1,
-        pad_bottom: 1,
-        pad_left: 1,
-        pad_right: 1,
-    };
+    let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
     let weights = |len, out_ch| FixedPointWeights {
         codes: (0..len * out_ch).map(|i| (i % 7) as i8 - 3).collect(),
         exponents: std::vec![-7; out_ch],
@@ -31,18 +22,21 @@ pub fn small_network() -> FixedPointNetwork {
         name: name.to_owned(),
         inputs: inputs.to_vec(),
         output,
-        relu: false,
+        activation: Activation::FULL,
         op,
     };
     FixedPointNetwork {
         input: tensor(4, 4, 2),
         layers: std::vec![
-            layer("conv", &[0], tensor(4, 4, 3), FixedPointOp::Conv2d { window, weights: weights(18, 3) }),
+            layer("conv", &[0], tensor(4, 4, 3), FixedPointOp::Conv2d { window, groups: 1, weights: weights(18, 3) }),
             layer("depthwise", &[1], tensor(4, 4, 3), FixedPointOp::DepthwiseConv2d { window, weights: weights(9, 3) }),
-            layer("add", &[1, 2], tensor(4, 4, 3), FixedPointOp::Add),
+            layer("add", &[1, 2], tensor(4, 4, 3), FixedPointOp::Binary(BinaryKind::Add)),
             layer("pool", &[3], tensor(4, 4, 3), FixedPointOp::MaxPool2d { window }),
             layer("average", &[4], tensor(1, 1, 3), FixedPointOp::GlobalAveragePool),
-            layer("relu", &[5], tensor(1, 1, 3), FixedPointOp::Relu),
+            FixedPointLayer {
+                activation: Activation::RELU,
+                ..layer("relu", &[5], tensor(1, 1, 3), FixedPointOp::Clip)
+            },
             layer("fc", &[6], tensor(1, 1, 4), FixedPointOp::FullyConnected { weights: weights(3, 4) }),
         ],
     }

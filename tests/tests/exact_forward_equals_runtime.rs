@@ -19,25 +19,19 @@ fn parts(network: &Network, fixed: &FixedPointNetwork, seed: u64) -> Vec<LayerPa
             exponent: fixed_layer.output.exponent,
             constants: fixed_layer.op.weights().map(|weights| {
                 let input = fixed.tensor(fixed_layer.inputs[0]);
-                constants(&layer.op, weights, usize::from(input.shape.c), input.exponent, &mut rng)
+                constants(&layer.op, weights, input.exponent, &mut rng)
             }),
         })
         .collect()
 }
 
-fn constants(
-    op: &LayerOp,
-    weights: &FixedPointWeights,
-    in_ch: usize,
-    input_exponent: i8,
-    rng: &mut ChaCha8Rng,
-) -> ConstantParts {
+fn constants(op: &LayerOp, weights: &FixedPointWeights, input_exponent: i8, rng: &mut ChaCha8Rng) -> ConstantParts {
     let out_ch = weights.bias.len();
     let filter_len = weights.codes.len() / out_ch;
     let mut weight = Vec::new();
     for oc in 0..out_ch {
         for i in 0..filter_len {
-            let code = weights.codes[code_index(op, in_ch, filter_len, out_ch, oc, i)];
+            let code = weights.codes[code_index(op, filter_len, out_ch, oc, i)];
             let step = 2_f32.powi(weights.exponents[oc].into());
             weight.push((f32::from(code) + offset(rng)) * step);
         }
@@ -56,13 +50,12 @@ fn offset(rng: &mut ChaCha8Rng) -> f32 {
 }
 
 /// Where the model keeps the trainer's weight `i` of an output channel.
-fn code_index(op: &LayerOp, in_ch: usize, filter_len: usize, out_ch: usize, oc: usize, i: usize) -> usize {
+fn code_index(op: &LayerOp, filter_len: usize, out_ch: usize, oc: usize, i: usize) -> usize {
     match op {
         LayerOp::DepthwiseConv2d { .. } => i * out_ch + oc,
-        LayerOp::Conv2d { .. } => {
-            let taps = filter_len / in_ch;
-            let (ic, tap) = (i / taps, i % taps);
-            oc * filter_len + tap * in_ch + ic
+        LayerOp::Conv2d { window, .. } | LayerOp::TransposeConv2d { window, .. } => {
+            let (ic, tap) = (i / window.taps(), i % window.taps());
+            oc * filter_len + tap * (filter_len / window.taps()) + ic
         }
         _ => oc * filter_len + i,
     }

@@ -26,7 +26,7 @@ impl Case {
     /// Writes `N.stepshift` and `N.vectors`.
     fn write(folder: &Path, number: usize, runner: &mut TestRunner) -> Self {
         let network = random::networks().new_tree(runner).unwrap().current();
-        let fixed = random::fixed_point(&network, number as u64);
+        let fixed = random::inference_only(&network, number as u64);
         let inputs = [0, 1].map(|image| random::input_codes(network.input.len(), (2 * number + image) as u64));
         let tensors: Vec<_> = inputs.iter().map(|input| reference::evaluate(&fixed, input)).collect();
         let bytes = encode(&fixed).unwrap();

@@ -6,7 +6,8 @@
 use std::fs;
 use std::path::Path;
 
-use stepshift_runtime::{Model, Session};
+use stepshift_runtime::format::FORMAT_VERSION;
+use stepshift_runtime::{LoadError, Model, Session};
 use stepshift_tests::{fixtures, reference};
 use stepshift_trainer::export::encode;
 
@@ -30,4 +31,11 @@ fn the_frozen_file_gives_the_codes_of_the_reference() {
     session.run();
     let expected = reference::evaluate(&fixtures::small_network(), &[3; 32]);
     assert_eq!(session.output(), expected.last().unwrap());
+}
+
+#[test]
+fn files_of_earlier_versions_are_refused_by_version() {
+    let bytes = include_bytes!("../fixtures/version-1.stepshift");
+    let error = Model::parse(bytes).unwrap_err();
+    assert_eq!(error, LoadError::Version { found: 1, supported: FORMAT_VERSION });
 }

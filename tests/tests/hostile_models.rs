@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Node, Op, TensorRecord,
+    Activation, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, TensorRecord,
 };
 use stepshift_runtime::{LoadError, Model, NodeFault, RunError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
@@ -19,7 +19,8 @@ fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<N
     let mut arena_bytes = model.arena_bytes() as u32;
     change(&mut arena_bytes, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let bytes = assemble(&ModelFile { header, arena_bytes, tensors: &tensors, nodes: &nodes });
+    let needs = Needs { arena_bytes, operators: model.operators() };
+    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes });
     Model::parse(&bytes).map(|_| ())
 }
 
@@ -62,7 +63,7 @@ fn other_versions_and_files_are_named() {
     bytes[4] = 9;
     let error = Model::parse(&bytes).unwrap_err();
     assert_eq!(error, LoadError::Version { found: 9, supported: FORMAT_VERSION });
-    assert_eq!(error.to_string(), "format version 9, this runtime reads 1: export the model again");
+    assert_eq!(error.to_string(), "format version 9, this runtime reads 2: export the model again");
     assert_eq!(Model::parse(b"\x89PNG\r\n").unwrap_err(), LoadError::NotAModel);
     assert_eq!(Model::parse(&[]).unwrap_err(), LoadError::NotAModel);
 }
@@ -85,7 +86,7 @@ fn tensors_must_fit_the_arena_and_stay_apart() {
 fn an_operand_that_is_needed_later_is_not_overwritten() {
     // The sum lies over its first operand, which would have to live one node longer.
     let outcome = load_changed(|_, t, n| {
-        let Op::Add(op) = n[2].op else { panic!() };
+        let Op::Binary(op) = n[2].op else { panic!() };
         assert_eq!(t[usize::from(op.a)].offset, t[3].offset);
         t[usize::from(op.a)].last_use = 3;
     });
@@ -132,7 +133,7 @@ fn exponents_shifts_and_reciprocals_must_agree() {
     assert_eq!(load_changed(|_, t, _| t[3].exponent = -3), node(2, NodeFault::Exponent));
     let add = |shift| {
         load_changed(move |_, _, n| {
-            let Op::Add(op) = &mut n[2].op else { panic!() };
+            let Op::Binary(op) = &mut n[2].op else { panic!() };
             op.a_shift = shift;
         })
     };

@@ -1,6 +1,9 @@
 //! The runtime on the host against the independent reference: every code of every layer.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
+use stepshift_runtime::format::Op;
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::{random, reference};
 use stepshift_trainer::export::{FixedPointNetwork, encode};
@@ -27,15 +30,18 @@ fn first_difference(network: &FixedPointNetwork, input: &[i8]) -> Option<String>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
     fn random_networks_are_equal_in_every_code(network in random::networks(), seed in any::<u64>()) {
-        let fixed = random::fixed_point(&network, seed);
+        let fixed = random::inference_only(&network, seed);
         let input = random::input_codes(network.input.len(), seed);
         prop_assert_eq!(first_difference(&fixed, &input), None);
     }
 }
+
+/// Variants of [`Op`].
+const OPERATORS: usize = 20;
 
 /// A generator that never made ties, saturation or left shifts would prove nothing.
 #[test]
@@ -43,31 +49,31 @@ fn random_networks_reach_every_operator_and_extreme() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut operators, mut saturated, mut left_shifts, mut in_place) = ([0; 7], 0, 0, 0);
-    for seed in 0..300 {
+    let (mut operators, mut saturated, mut left_shifts, mut in_place) = (BTreeMap::new(), 0, 0, 0);
+    for seed in 0..1000 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        let fixed = random::fixed_point(&network, seed);
+        let fixed = random::inference_only(&network, seed);
         let tensors = reference::evaluate(&fixed, &random::input_codes(network.input.len(), seed));
         saturated += tensors.iter().skip(1).flatten().filter(|code| matches!(code, -128 | 127)).count();
         let bytes = encode(&fixed).unwrap();
         let model = Model::parse(&bytes).unwrap();
         for (index, node) in model.nodes().enumerate() {
-            use stepshift_runtime::format::Op;
-            let (kind, weights, input) = match node.op {
-                Op::Conv2d(op) => (0, Some(op.weights), op.input),
-                Op::DepthwiseConv2d(op) => (1, Some(op.weights), op.input),
-                Op::FullyConnected(op) => (2, Some(op.weights), op.input),
-                Op::MaxPool2d(op) => (3, None, op.input),
-                Op::GlobalAveragePool(op) => (4, None, op.input),
-                Op::Add(op) => (5, None, op.a),
-                Op::Clip(op) => (6, None, op.input),
+            let name = format!("{:?}", node.op);
+            let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
+            *operators.entry(name).or_insert(0) += 1;
+            let weights = match node.op {
+                Op::Conv2d(op) => Some(op.weights),
+                Op::DepthwiseConv2d(op) => Some(op.weights),
+                Op::FullyConnected(op) => Some(op.weights),
+                Op::TransposeConv2d(op) => Some(op.weights),
+                _ => None,
             };
-            operators[kind] += 1;
             left_shifts += weights.iter().flat_map(|w| w.channels()).filter(|c| c.right_shift < 0).count();
-            let place = |tensor| model.tensor(tensor).unwrap().region();
-            in_place += usize::from(place(input.into()) == place(index + 1));
+            let place = |tensor: usize| model.tensor(tensor).unwrap().region();
+            in_place += usize::from(place(fixed.layers[index].inputs[0]) == place(index + 1));
         }
     }
-    assert!(operators.iter().all(|count| *count > 20), "{operators:?}");
+    assert_eq!(operators.len(), OPERATORS, "{operators:?}");
+    assert!(operators.values().all(|count| *count > 20), "{operators:?}");
     assert!(saturated > 1000 && left_shifts > 100 && in_place > 20, "{saturated} {left_shifts} {in_place}");
 }

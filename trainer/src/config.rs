@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DatasetName;
-use crate::network::{LayerConfig, Network};
+use crate::layer_config::LayerConfig;
+use crate::network::Network;
 
 /// A run: data, network, and how both trainings go.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -240,9 +241,13 @@ mod tests {
             .quantized
             .layers
             .insert("conv1".to_owned(), FixedExponents { activation_exponent: Some(0), weight_exponent: Some(0) });
-        let layer = &mut config.layers[0];
-        layer.inputs = Some(Vec::new());
-        (layer.multiplier, layer.stride) = (Some(1), Some(1));
+        let layer: LayerConfig = toml::from_str(
+            "name = 'a'\nop = 'concat'\ninputs = []\nout_ch = 1\nmultiplier = 1\ngroups = 1\nkernel = 1\nstride = 1\n\
+             dilation = 1\npadding = 1\nslope = 1.0\naxis = 1\nstart = [0, 0, 0]\nsize = [1, 1, 1]\nbefore = [0, 0, 0]\n\
+             after = [0, 0, 0]\norder = [0, 1, 2]\nbatch_norm = true\nrelu = true\nrelu6 = true",
+        )
+        .unwrap();
+        config.layers.push(layer);
         let mut found = Vec::new();
         keys(&toml::Value::try_from(&config).unwrap(), &mut found);
         let guide = include_str!("../../docs/config.md");

@@ -9,6 +9,7 @@ pub mod atomic_file;
 pub mod config;
 pub mod data;
 pub mod export;
+pub mod layer_config;
 pub mod network;
 #[cfg(feature = "torch")]
 pub mod torch;

@@ -7,7 +7,11 @@ use crate::format::Shape;
 
 pub mod portable;
 
-pub use portable::{add, clip, conv2d, depthwise_conv2d, fully_connected, global_average_pool, max_pool2d};
+pub use portable::{
+    average_pool2d, binary, clip, concat_part, conv2d, depthwise_conv2d, fully_connected, global_average_pool,
+    leaky_relu, max_pool2d, pad, rescale, slice, softmax, table, transpose, transpose_conv2d, upsample_bilinear,
+    upsample_nearest,
+};
 
 /// A tensor that a kernel reads.
 #[derive(Debug, Clone, Copy)]
@@ -36,9 +40,14 @@ impl<'a> View<'a> {
     /// `len` columns of row `y` from column `x` on, all channels.
     #[inline]
     pub(crate) fn run(&self, y: usize, x: usize, len: usize) -> &'a [i8] {
-        let c = usize::from(self.shape.c);
-        let start = (y * usize::from(self.shape.w) + x) * c;
-        self.codes.get(start..).and_then(|codes| codes.get(..len * c)).unwrap_or_default()
+        self.from(y, x).get(..len * usize::from(self.shape.c)).unwrap_or_default()
+    }
+
+    /// Everything from row `y`, column `x` on.
+    #[inline]
+    pub(crate) fn from(&self, y: usize, x: usize) -> &'a [i8] {
+        let start = (y * usize::from(self.shape.w) + x) * usize::from(self.shape.c);
+        self.codes.get(start..).unwrap_or_default()
     }
 }
 

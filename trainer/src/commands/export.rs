@@ -29,7 +29,7 @@ impl Export {
         let (fixed, bytes) = write_model(&network, &path)?;
         print(&fixed)?;
         let model = Model::parse(&bytes)?;
-        let macs: u64 = fixed.layers.iter().map(stepshift_trainer::export::FixedPointLayer::macs).sum();
+        let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.tensor(layer.inputs[0]).shape)).sum();
         println!("flash {} bytes, arena {} bytes, {macs} MACs: {}", bytes.len(), model.arena_bytes(), path.display());
         Ok(ExitCode::SUCCESS)
     }
@@ -62,7 +62,7 @@ fn print(network: &FixedPointNetwork) -> Result<()> {
             shifts.unwrap_or_default(),
             share.unwrap_or_default(),
             weights.to_string(),
-            layer.macs().to_string(),
+            layer.macs(network.tensor(layer.inputs[0]).shape).to_string(),
         ]);
     }
     table.print();

@@ -57,15 +57,33 @@ fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
         weights.codes.len() + weights.bias.len() + weights.right_shift.len()
     };
     let kernel = |window: &stepshift_runtime::format::Window| format!("{}x{}", window.kernel_h, window.kernel_w);
+    let one = |name: &str, input: u16| (name.to_owned(), vec![input], 0);
     match op {
         Op::Conv2d(op) => (format!("conv2d {}", kernel(&op.window)), vec![op.input], bytes(&op.weights)),
         Op::DepthwiseConv2d(op) => {
             (format!("depthwise_conv2d {}", kernel(&op.window)), vec![op.input], bytes(&op.weights))
         }
+        Op::TransposeConv2d(op) => {
+            (format!("transpose_conv2d {}", kernel(&op.window)), vec![op.input], bytes(&op.weights))
+        }
         Op::FullyConnected(op) => ("fully_connected".to_owned(), vec![op.input], bytes(&op.weights)),
         Op::MaxPool2d(op) => (format!("max_pool2d {}", kernel(&op.window)), vec![op.input], 0),
-        Op::GlobalAveragePool(op) => ("global_average_pool".to_owned(), vec![op.input], 0),
-        Op::Add(op) => ("add".to_owned(), vec![op.a, op.b], 0),
-        Op::Clip(op) => ("clip".to_owned(), vec![op.input], 0),
+        Op::AveragePool2d(op) => {
+            (format!("average_pool2d {}", kernel(&op.window)), vec![op.input], op.multipliers.len())
+        }
+        Op::GlobalAveragePool(op) => one("global_average_pool", op.input),
+        Op::Binary(op) => (format!("{:?}", op.kind).to_lowercase(), vec![op.a, op.b], 0),
+        Op::Clip(op) => one("clip", op.input),
+        Op::Rescale(op) => one("requantize", op.input),
+        Op::LeakyRelu(op) => ("leaky_relu".to_owned(), vec![op.input], op.slopes.len()),
+        Op::Table(op) => ("table".to_owned(), vec![op.input], op.codes.len()),
+        Op::Softmax(op) => ("softmax".to_owned(), vec![op.input], op.exponentials.len()),
+        Op::Concat(op) => ("concat".to_owned(), op.operands().map(|(input, _)| input).collect(), 0),
+        Op::Slice(op) => one("slice", op.input),
+        Op::Pad(op) => one("pad", op.input),
+        Op::Reshape(op) => one("reshape", op.input),
+        Op::Transpose(op) => one("transpose", op.input),
+        Op::UpsampleNearest(op) => one("upsample_nearest", op.input),
+        Op::UpsampleBilinear(op) => one("upsample_bilinear", op.input),
     }
 }

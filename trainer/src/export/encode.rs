@@ -1,15 +1,18 @@
 //! Folds the rounding constants, assembles the nodes and writes the message.
 
+use stepshift_runtime::arithmetic::MAX_SHIFT;
 use stepshift_runtime::format::{
-    Activation, Add, Clip, Conv2d, FORMAT_VERSION, FullyConnected, GlobalAveragePool, HEADER_BYTES, Header, MAGIC,
-    MaxPool2d, ModelFile, Node, Op, TensorRecord, Weights,
+    Activation, AveragePool2d, Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, FORMAT_VERSION,
+    FullyConnected, GlobalAveragePool, HEADER_BYTES, Header, LeakyRelu, MAGIC, MaxPool2d, ModelFile, Needs, Node, Op,
+    Pad, Rescale, Reshape, Slice, Softmax, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear,
+    UpsampleNearest, Weights,
 };
 use stepshift_runtime::{Model, crc32};
 
 use super::bounds::{channel_bounds, rounding};
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
 use super::plan::{Plan, overwritten, plan};
-use super::{ExportError, reciprocal};
+use super::{ExportError, reciprocal, tables};
 
 /// Greatest distance between the exponents of an addition's operands. Spec 4.6.
 const MAX_ALIGN_SHIFT: i32 = 22;
@@ -17,9 +20,12 @@ const MAX_ALIGN_SHIFT: i32 = 22;
 /// Constants of one layer as the bytes of the file.
 #[derive(Default)]
 struct Blobs {
+    /// Weights, or the inputs of a concatenation.
     codes: Vec<u8>,
     bias: Vec<u8>,
     right_shift: Vec<u8>,
+    /// Reciprocals, slopes, a curve or exponentials.
+    table: Vec<u8>,
 }
 
 /// Writes a model file and has the runtime check it.
@@ -39,8 +45,10 @@ pub fn encode(network: &FixedPointNetwork) -> Result<Vec<u8>, ExportError> {
         .map(|(index, (layer, blobs))| Ok(Node { name: &layer.name, op: op(network, &plan, index, layer, blobs)? }))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
+    let operators = nodes.iter().fold(0, |set, node: &Node<'_>| set | node.op.kind().bit());
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let bytes = assemble(&ModelFile { header, arena_bytes, tensors: &tensors, nodes: &nodes });
+    let needs = Needs { arena_bytes, operators };
+    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes });
     Model::parse(&bytes)?;
     Ok(bytes)
 }
@@ -73,10 +81,17 @@ fn tensor_records(network: &FixedPointNetwork, plan: &Plan) -> Result<Vec<Tensor
     plan.tensors.iter().enumerate().map(record).collect()
 }
 
-/// Codes, biases with the rounding constant folded in, and shifts. Spec 3.2.
+/// Codes, biases with the rounding constant folded in (spec 3.2), shifts, and tables.
 fn blobs(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Blobs, ExportError> {
-    let Some(FixedPointWeights { codes, bias, .. }) = layer.op.weights() else { return Ok(Blobs::default()) };
-    let mut blobs = Blobs { codes: codes.iter().map(|code| code.cast_unsigned()).collect(), ..Blobs::default() };
+    let mut blobs = Blobs { table: tables::table(network, layer), ..Blobs::default() };
+    if let FixedPointOp::Concat { .. } = layer.op {
+        for input in &layer.inputs {
+            blobs.codes.extend(limited::<u16>("layers", *input)?.to_le_bytes());
+            blobs.right_shift.push(shift(layer, network.tensor(*input).exponent.into())?.cast_unsigned());
+        }
+    }
+    let Some(FixedPointWeights { codes, bias, .. }) = layer.op.weights() else { return Ok(blobs) };
+    blobs.codes = codes.iter().map(|code| code.cast_unsigned()).collect();
     for (channel, bias) in channel_bounds(network, layer)?.iter().zip(bias) {
         let folded = bias + rounding(channel.right_shift);
         let folded: i32 = folded.try_into().expect("the bound holds it in 32 bits");
@@ -90,23 +105,60 @@ fn op<'a>(
     network: &FixedPointNetwork,
     plan: &Plan,
     index: usize,
-    layer: &FixedPointLayer,
+    layer: &'a FixedPointLayer,
     blobs: &'a Blobs,
 ) -> Result<Op<'a>, ExportError> {
     let input = limited("layers", layer.inputs[0])?;
-    let activation = if layer.relu { Activation::RELU } else { Activation::FULL };
+    let activation = layer.activation;
     let weights = Weights { codes: &blobs.codes, bias: &blobs.bias, right_shift: &blobs.right_shift };
-    Ok(match layer.op {
-        FixedPointOp::Conv2d { window, .. } => Op::Conv2d(Conv2d { input, window, weights, activation }),
+    let input_exponent = i32::from(network.tensor(layer.inputs[0]).exponent);
+    Ok(match &layer.op {
+        FixedPointOp::Conv2d { window, groups, .. } => {
+            Op::Conv2d(Conv2d { input, window: *window, groups: *groups, weights, activation })
+        }
         FixedPointOp::DepthwiseConv2d { window, .. } => {
-            Op::DepthwiseConv2d(Conv2d { input, window, weights, activation })
+            Op::DepthwiseConv2d(DepthwiseConv2d { input, window: *window, weights, activation })
+        }
+        FixedPointOp::TransposeConv2d { window, .. } => {
+            Op::TransposeConv2d(TransposeConv2d { input, window: *window, weights, activation })
         }
         FixedPointOp::FullyConnected { .. } => Op::FullyConnected(FullyConnected { input, weights, activation }),
-        FixedPointOp::MaxPool2d { window } => Op::MaxPool2d(MaxPool2d { input, window, activation }),
+        FixedPointOp::MaxPool2d { window } => Op::MaxPool2d(MaxPool2d { input, window: *window, activation }),
+        FixedPointOp::AveragePool2d { window } => {
+            let right_shift = tables::fraction_bits(network, layer)?;
+            let multipliers = &blobs.table;
+            Op::AveragePool2d(AveragePool2d { input, window: *window, multipliers, right_shift, activation })
+        }
         FixedPointOp::GlobalAveragePool => average(network, layer, input, activation)?,
-        FixedPointOp::Add => add(network, plan, index, layer, activation)?,
-        FixedPointOp::Relu => Op::Clip(Clip { input, activation: Activation::RELU }),
+        FixedPointOp::Binary(kind) => Op::Binary(binary(network, plan, index, layer, *kind)?),
+        FixedPointOp::Clip => Op::Clip(Clip { input, activation }),
+        FixedPointOp::Rescale => Op::Rescale(Rescale { input, right_shift: shift(layer, input_exponent)?, activation }),
+        FixedPointOp::LeakyRelu { slope_bits, .. } => {
+            let right_shift = shift(layer, input_exponent - i32::from(*slope_bits))?;
+            Op::LeakyRelu(LeakyRelu { input, slopes: &blobs.table, slope_bits: *slope_bits, right_shift, activation })
+        }
+        FixedPointOp::Table { .. } => Op::Table(Table { input, codes: &blobs.table }),
+        FixedPointOp::Softmax => Op::Softmax(Softmax { input, exponentials: &blobs.table }),
+        FixedPointOp::Concat { axis } => {
+            Op::Concat(Concat { inputs: &blobs.codes, right_shifts: &blobs.right_shift, axis: *axis, activation })
+        }
+        FixedPointOp::Slice { start } => Op::Slice(Slice { input, start: *start }),
+        FixedPointOp::Pad { before, value } => Op::Pad(Pad { input, before: *before, value: *value }),
+        FixedPointOp::Reshape => Op::Reshape(Reshape { input }),
+        FixedPointOp::Transpose { order } => Op::Transpose(Transpose { input, order: *order }),
+        FixedPointOp::UpsampleNearest => Op::UpsampleNearest(UpsampleNearest { input }),
+        FixedPointOp::UpsampleBilinear => {
+            let right_shift = shift(layer, input_exponent - 4)?;
+            Op::UpsampleBilinear(UpsampleBilinear { input, right_shift, activation })
+        }
     })
+}
+
+/// The right shift from an accumulator's exponent to the output's. Spec 3.1.
+fn shift(layer: &FixedPointLayer, accumulator_exponent: i32) -> Result<i8, ExportError> {
+    let right_shift = i32::from(layer.output.exponent) - accumulator_exponent;
+    let legal = i8::try_from(right_shift).ok().filter(|shift| (-MAX_SHIFT..=MAX_SHIFT).contains(shift));
+    legal.ok_or_else(|| ExportError::Shift { layer: layer.name.clone(), channel: 0, right_shift })
 }
 
 fn average<'a>(
@@ -127,37 +179,34 @@ fn average<'a>(
     Ok(Op::GlobalAveragePool(GlobalAveragePool { input, multiplier, right_shift, activation }))
 }
 
-/// The operand that the plan lets the sum overwrite comes first.
-fn add<'a>(
+/// The operand that the plan lets the result overwrite comes first.
+fn binary(
     network: &FixedPointNetwork,
     plan: &Plan,
     index: usize,
     layer: &FixedPointLayer,
-    activation: Activation,
-) -> Result<Op<'a>, ExportError> {
+    kind: BinaryKind,
+) -> Result<Binary, ExportError> {
     let last_use: Vec<_> = plan.tensors.iter().map(|tensor| tensor.last_use).collect();
     let swap = overwritten(network, index, &last_use) == Some(layer.inputs[1]);
     let (a, b) = if swap { (layer.inputs[1], layer.inputs[0]) } else { (layer.inputs[0], layer.inputs[1]) };
     let (e_a, e_b) = (network.tensor(a).exponent, network.tensor(b).exponent);
-    let common = i32::from(e_a.min(e_b));
+    let product = kind == BinaryKind::Mul;
+    let common = if product { i32::from(e_a) + i32::from(e_b) } else { i32::from(e_a.min(e_b)) };
     let align = |exponent: i8| {
-        let shift = i32::from(exponent) - common;
+        let shift = if product { 0 } else { i32::from(exponent) - common };
         let in_range = u8::try_from(shift).ok().filter(|_| shift <= MAX_ALIGN_SHIFT);
         in_range.ok_or_else(|| ExportError::Alignment { layer: layer.name.clone(), a: e_a, b: e_b })
     };
-    let shift = i32::from(layer.output.exponent) - common;
-    let right_shift = i8::try_from(shift)
-        .ok()
-        .filter(|shift| (-30..=30).contains(shift))
-        .ok_or_else(|| ExportError::Shift { layer: layer.name.clone(), channel: 0, right_shift: shift })?;
-    Ok(Op::Add(Add {
+    Ok(Binary {
+        kind,
         a: limited("layers", a)?,
         b: limited("layers", b)?,
         a_shift: align(e_a)?,
         b_shift: align(e_b)?,
-        right_shift,
-        activation,
-    }))
+        right_shift: shift(layer, common)?,
+        activation: layer.activation,
+    })
 }
 
 /// `count` in the width that the format has for it.

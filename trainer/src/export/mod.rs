@@ -1,7 +1,7 @@
 //! From a network in integers to a model file.
 //!
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
-//! overflow; [`plan`] lays the tensors out in the arena; [`encode()`] folds, assembles and writes.
+//! overflow; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds, assembles and writes.
 
 pub mod bounds;
 pub mod encode;
@@ -9,8 +9,10 @@ mod error;
 pub mod fixed_point;
 pub mod plan;
 pub mod reciprocal;
+pub mod tables;
 
 pub use encode::encode;
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 pub use reciprocal::{Reciprocal, reciprocal};
+pub use tables::Curve;

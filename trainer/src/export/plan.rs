@@ -4,6 +4,8 @@
 //! live at one time share no byte, but for an operator that may write over its operand. The largest
 //! tensor is placed first, each at the lowest offset that is free for the whole of its life.
 
+use stepshift_runtime::format::BinaryKind;
+
 use super::fixed_point::{FixedPointNetwork, FixedPointOp};
 
 /// The arena's layout.
@@ -86,9 +88,18 @@ fn groups(network: &FixedPointNetwork, last_use: &[usize]) -> Vec<Group> {
 pub fn overwritten(network: &FixedPointNetwork, layer: usize, last_use: &[usize]) -> Option<usize> {
     let inputs = &network.layers[layer].inputs;
     let dies_here = |tensor: &&usize| last_use[**tensor] == layer;
-    match network.layers[layer].op {
-        FixedPointOp::Relu => inputs.iter().find(dies_here).copied(),
-        FixedPointOp::Add if inputs[0] != inputs[1] => inputs.iter().find(dies_here).copied(),
+    match &network.layers[layer].op {
+        FixedPointOp::Clip
+        | FixedPointOp::Rescale
+        | FixedPointOp::LeakyRelu { .. }
+        | FixedPointOp::Table { .. }
+        | FixedPointOp::Softmax
+        | FixedPointOp::Reshape => inputs.iter().find(dies_here).copied(),
+        // The first operand of a difference is the one that is written over.
+        FixedPointOp::Binary(BinaryKind::Sub) if inputs[0] != inputs[1] => {
+            inputs.iter().take(1).find(dies_here).copied()
+        }
+        FixedPointOp::Binary(_) if inputs[0] != inputs[1] => inputs.iter().find(dies_here).copied(),
         _ => None,
     }
 }

@@ -10,7 +10,13 @@ pub struct Reciprocal {
 }
 
 /// Fraction bits: `128 * area * multiplier` stays near `2^30` and leaves room for the rounding constant.
-const FRACTION_BITS: i32 = 23;
+pub(super) const FRACTION_BITS: i32 = 23;
+
+/// `floor(2^23 / count + 1/2)`, for counts up to `2^23`.
+#[must_use]
+pub(super) fn whole_multiplier(count: usize) -> i32 {
+    ((2 * (1_usize << FRACTION_BITS) + count) / (2 * count.max(1))) as i32
+}
 
 /// Least common terms of `floor(2^23 / area + 1/2) / 2^n` with `n = 23 - (input - output)`; exact,
 /// a pure shift, where `area` is a power of two. `None` where `n` is outside 0 to 30 or the

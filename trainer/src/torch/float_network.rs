@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::operators::{max_pool, weight_shape, weighted_sum};
+use super::operators::{average_pool_by_reciprocal, clipped, weight_shape, weighted_sum, weightless};
 use crate::network::{Layer, LayerOp, Network};
 
 /// Added to a variance before its root.
@@ -136,7 +136,9 @@ fn initial(network: &Network, layer: &Layer) -> Option<FloatLayer> {
     let trained = |tensor: Tensor| tensor.set_requires_grad(true);
     let batch_norm = matches!(
         layer.op,
-        LayerOp::Conv2d { batch_norm: true, .. } | LayerOp::DepthwiseConv2d { batch_norm: true, .. }
+        LayerOp::Conv2d { batch_norm: true, .. }
+            | LayerOp::DepthwiseConv2d { batch_norm: true, .. }
+            | LayerOp::TransposeConv2d { batch_norm: true, .. }
     );
     let norm = batch_norm.then(|| BatchNorm {
         gamma: trained(Tensor::ones([shape[0]], options)),
@@ -152,16 +154,15 @@ fn initial(network: &Network, layer: &Layer) -> Option<FloatLayer> {
 fn layer_forward(layer: &Layer, constants: Option<&FloatLayer>, tensors: &[Tensor], train: bool) -> Tensor {
     let x = &tensors[layer.inputs[0]];
     let y = match (&layer.op, constants) {
-        (LayerOp::MaxPool2d { window }, _) => max_pool(x, window),
         (LayerOp::GlobalAveragePool, _) => x.mean_dim([2, 3].as_slice(), true, x.kind()),
-        (LayerOp::Add, _) => x + &tensors[layer.inputs[1]],
-        (LayerOp::Relu, _) | (_, None) => x.relu(),
+        (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window).to_kind(x.kind()),
+        (_, None) => weightless(layer, tensors),
         (op, Some(FloatLayer { weight, bias, norm: None })) => weighted_sum(op, x, weight, Some(bias)),
         (op, Some(FloatLayer { weight, norm: Some(norm), .. })) => {
             normalized(&weighted_sum(op, x, weight, None), norm, train)
         }
     };
-    if layer.relu { y.relu() } else { y }
+    clipped(layer.activation, &y)
 }
 
 fn normalized(x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor {

@@ -1,16 +1,21 @@
 //! The operators on floating-point tensors `[N, C, H, W]`.
 
-use stepshift_runtime::format::{Shape, Window};
+use stepshift_runtime::format::{BinaryKind, Shape, Window};
 use tch::{Kind, Tensor};
 
-use crate::network::{Layer, LayerOp};
+use crate::export::Curve;
+use crate::network::{Layer, LayerActivation, LayerOp, SLOPE_BITS};
 
 /// Extents of a layer's weights, `[C_OUT, C_IN / groups, K_H, K_W]`; `None` for layers without.
 #[must_use]
 pub fn weight_shape(layer: &Layer, input: Shape) -> Option<[i64; 4]> {
     let kernel = |window: &Window| (i64::from(window.kernel_h), i64::from(window.kernel_w));
     match &layer.op {
-        LayerOp::Conv2d { window, out_ch, .. } => {
+        LayerOp::Conv2d { window, out_ch, groups, .. } => {
+            let (h, w) = kernel(window);
+            Some([i64::from(*out_ch), (input.c / groups).into(), h, w])
+        }
+        LayerOp::TransposeConv2d { window, out_ch, .. } => {
             let (h, w) = kernel(window);
             Some([i64::from(*out_ch), input.c.into(), h, w])
         }
@@ -19,7 +24,7 @@ pub fn weight_shape(layer: &Layer, input: Shape) -> Option<[i64; 4]> {
             Some([i64::from(layer.output.c), 1, h, w])
         }
         LayerOp::FullyConnected { out_ch } => Some([i64::from(*out_ch), input.len() as i64, 1, 1]),
-        LayerOp::MaxPool2d { .. } | LayerOp::GlobalAveragePool | LayerOp::Add | LayerOp::Relu => None,
+        _ => None,
     }
 }
 
@@ -33,26 +38,115 @@ pub fn weight_shape(layer: &Layer, input: Shape) -> Option<[i64; 4]> {
 /// Where the layer has no weights.
 pub fn weighted_sum(op: &LayerOp, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     match op {
-        LayerOp::Conv2d { window, .. } => convolution(x, weight, bias, window, 1),
+        LayerOp::Conv2d { window, groups, .. } => convolution(x, weight, bias, window, (*groups).into()),
         LayerOp::DepthwiseConv2d { window, .. } => convolution(x, weight, bias, window, x.size()[1]),
         LayerOp::FullyConnected { .. } => {
             let x = x.permute([0, 2, 3, 1]).flatten(1, -1);
             x.linear(&weight.flatten(1, -1), bias).unsqueeze(-1).unsqueeze(-1)
         }
-        LayerOp::MaxPool2d { .. } | LayerOp::GlobalAveragePool | LayerOp::Add | LayerOp::Relu => {
-            unreachable!("the operator has no weights")
-        }
+        LayerOp::TransposeConv2d { window, .. } => transposed(x, weight, bias, window),
+        _ => unreachable!("the operator has no weights"),
     }
 }
 
 fn convolution(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: &Window, groups: i64) -> Tensor {
-    let stride = [i64::from(window.stride_h), i64::from(window.stride_w)];
+    let stride = strides(window);
+    let dilation = [i64::from(window.dilation_h), i64::from(window.dilation_w)];
     let symmetric = window.pad_top == window.pad_bottom && window.pad_left == window.pad_right;
     if symmetric {
         let padding = [i64::from(window.pad_top), i64::from(window.pad_left)];
-        return x.conv2d(weight, bias, stride, padding, [1, 1], groups);
+        return x.conv2d(weight, bias, stride, padding, dilation, groups);
     }
-    pad(x, window, 0.0).conv2d(weight, bias, stride, [0, 0], [1, 1], groups)
+    pad(x, window, 0.0).conv2d(weight, bias, stride, [0, 0], dilation, groups)
+}
+
+/// Padding is cut off the whole result.
+fn transposed(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: &Window) -> Tensor {
+    let weight = weight.transpose(0, 1);
+    let whole = x.conv_transpose2d(&weight, bias, strides(window), [0, 0], [0, 0], 1, [1, 1]);
+    let size = whole.size();
+    let cut = |before: u8, after: u8, len: i64| (i64::from(before), len - i64::from(before) - i64::from(after));
+    let (top, h) = cut(window.pad_top, window.pad_bottom, size[2]);
+    let (left, w) = cut(window.pad_left, window.pad_right, size[3]);
+    whole.narrow(2, top, h).narrow(3, left, w)
+}
+
+fn strides(window: &Window) -> [i64; 2] {
+    [i64::from(window.stride_h), i64::from(window.stride_w)]
+}
+
+/// Every operator without weights and without a reciprocal, in real arithmetic.
+///
+/// tensors  every tensor so far, `[N, C, H, W]`
+pub fn weightless(layer: &Layer, tensors: &[Tensor]) -> Tensor {
+    let x = &tensors[layer.inputs[0]];
+    let Shape { h, w, c } = layer.output;
+    let [h, w, c] = [h, w, c].map(i64::from);
+    match &layer.op {
+        LayerOp::MaxPool2d { window } => max_pool(x, window),
+        LayerOp::Binary(kind) => binary(*kind, x, &tensors[layer.inputs[1]]),
+        LayerOp::LeakyRelu { slope } => x.relu() - (-x).relu() * (f64::from(*slope) / f64::from(1_u16 << SLOPE_BITS)),
+        LayerOp::Curve(curve) => smooth(*curve, x),
+        LayerOp::Concat { axis } => {
+            let parts: Vec<&Tensor> = layer.inputs.iter().map(|input| &tensors[*input]).collect();
+            Tensor::cat(&parts, [2, 3, 1][usize::from(*axis)])
+        }
+        LayerOp::Slice { start } => {
+            let [top, left, first] = start.map(i64::from);
+            x.narrow(2, top, h).narrow(3, left, w).narrow(1, first, c)
+        }
+        LayerOp::Pad { before } => {
+            let [top, left, first] = before.map(i64::from);
+            let size = x.size();
+            let sides = [left, w - left - size[3], top, h - top - size[2], first, c - first - size[1]];
+            x.pad(sides, "constant", 0.0)
+        }
+        LayerOp::Reshape => x.permute([0, 2, 3, 1]).reshape([-1, h, w, c]).permute([0, 3, 1, 2]),
+        LayerOp::Transpose { order } => {
+            let [y, x_axis, z] = order.map(|axis| i64::from(axis) + 1);
+            x.permute([0, 2, 3, 1]).permute([0, y, x_axis, z]).permute([0, 3, 1, 2])
+        }
+        LayerOp::UpsampleNearest => x.upsample_nearest2d([h, w], None, None),
+        LayerOp::UpsampleBilinear => x.upsample_bilinear2d([h, w], false, None, None),
+        _ => x.shallow_clone(),
+    }
+}
+
+fn binary(kind: BinaryKind, a: &Tensor, b: &Tensor) -> Tensor {
+    match kind {
+        BinaryKind::Add => a + b,
+        BinaryKind::Sub => a - b,
+        BinaryKind::Mul => a * b,
+        BinaryKind::Minimum => a.minimum(b),
+        BinaryKind::Maximum => a.maximum(b),
+    }
+}
+
+/// A curve in floating point, for gradients.
+fn smooth(curve: Curve, x: &Tensor) -> Tensor {
+    match curve {
+        Curve::Sigmoid => x.sigmoid(),
+        Curve::Tanh => x.tanh(),
+        Curve::HardSigmoid => x.hardsigmoid(),
+        Curve::HardSwish => x.hardswish(),
+        Curve::Gelu => x.gelu("tanh"),
+    }
+}
+
+/// A curve by the table that the runtime reads. Spec 4.11.
+///
+/// x       codes times `2^input_exponent`
+/// output  codes times `2^output_exponent`, f64
+pub fn curve_by_table(curve: Curve, x: &Tensor, input_exponent: i8, output_exponent: i8) -> Tensor {
+    let step = |exponent: i8| 2_f64.powi(exponent.into());
+    let table: Vec<f64> = curve
+        .codes(input_exponent, output_exponent)
+        .into_iter()
+        .map(|code| f64::from(code) * step(output_exponent))
+        .collect();
+    let table = Tensor::from_slice(&table).to_device(x.device());
+    let index = (x.to_kind(Kind::Double) / step(input_exponent) + 128.0).to_kind(Kind::Int64);
+    table.index_select(0, &index.flatten(0, -1)).view_as(&index)
 }
 
 /// The maximum over a window; padding never wins.
@@ -60,8 +154,7 @@ pub fn max_pool(x: &Tensor, window: &Window) -> Tensor {
     let padded = [window.pad_top, window.pad_bottom, window.pad_left, window.pad_right] != [0; 4];
     let x = if padded { pad(x, window, f64::NEG_INFINITY) } else { x.shallow_clone() };
     let kernel = [i64::from(window.kernel_h), i64::from(window.kernel_w)];
-    let stride = [i64::from(window.stride_h), i64::from(window.stride_w)];
-    x.max_pool2d(kernel, stride, [0, 0], [1, 1], false)
+    x.max_pool2d(kernel, strides(window), [0, 0], [1, 1], false)
 }
 
 fn pad(x: &Tensor, window: &Window, value: f64) -> Tensor {
@@ -79,4 +172,26 @@ pub fn average_by_reciprocal(x: &Tensor) -> Tensor {
     let unit = 2_f64.powi(23);
     let reciprocal = (unit / area + 0.5).floor() / unit;
     x.to_kind(Kind::Double).sum_dim_intlist([2, 3].as_slice(), true, Kind::Double) * reciprocal
+}
+
+/// The mean over the part of a window inside the input, by the reciprocals of spec 4.5, in f64 and unrounded.
+///
+/// x       `[N, C, H, W]`, codes times a step
+/// output  `[N, C, H_OUT, W_OUT]`, f64
+pub fn average_pool_by_reciprocal(x: &Tensor, window: &Window) -> Tensor {
+    let x = x.to_kind(Kind::Double);
+    let kernel = [i64::from(window.kernel_h), i64::from(window.kernel_w)];
+    let sum = |x: &Tensor| pad(x, window, 0.0).avg_pool2d(kernel, strides(window), [0, 0], false, true, 1);
+    let unit = 2_f64.powi(23);
+    let reciprocal = (sum(&x.ones_like()).reciprocal() * unit + 0.5).floor() / unit;
+    sum(&x) * reciprocal
+}
+
+/// What clips a layer's output, in real arithmetic.
+pub fn clipped(activation: LayerActivation, y: &Tensor) -> Tensor {
+    match activation {
+        LayerActivation::None => y.shallow_clone(),
+        LayerActivation::Relu => y.relu(),
+        LayerActivation::Relu6 => y.clamp(0.0, 6.0),
+    }
 }

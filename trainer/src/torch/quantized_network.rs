@@ -6,12 +6,14 @@ use tch::{Kind, Tensor};
 
 use super::batches::to_tensor;
 use super::float_network::FloatNetwork;
-use super::operators::{average_by_reciprocal, max_pool, weighted_sum};
+use super::operators::{
+    average_by_reciprocal, average_pool_by_reciprocal, clipped, curve_by_table, weighted_sum, weightless,
+};
 use super::shim::fake_quantize;
 use super::steps::{self, MAX_CODE, MAX_WEIGHT_SHIFT, cover};
 use crate::config::QuantizedConfig;
 use crate::export::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
-use crate::network::{Layer, LayerOp, Network};
+use crate::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
 
 /// Biases are rounded and not clamped: an overflow is the exporter's to name. Spec 2.1.
 const UNBOUNDED: f64 = (1_u64 << 50) as f64;
@@ -83,7 +85,7 @@ impl QuantizedNetwork {
             let fixed = fixed(&layer.name);
             let refusal = || format!("quantized.layers.{}", layer.name);
             ensure!(
-                fixed.activation_exponent.is_none() || !keeps_step(&layer.op),
+                fixed.activation_exponent.is_none() || !layer.op.keeps_exponent(),
                 "{}: the operator keeps its input's exponent",
                 refusal()
             );
@@ -251,7 +253,7 @@ impl QuantizedNetwork {
     /// The step of tensor `index`, passed on by operators that keep their input's.
     fn output_step(&self, index: usize) -> Tensor {
         let Some(layer) = index.checked_sub(1) else { return self.input_step.shallow_clone() };
-        if keeps_step(&self.network.layers[layer].op) {
+        if self.network.layers[layer].op.keeps_exponent() {
             return self.output_step(self.network.layers[layer].inputs[0]);
         }
         self.layers[layer].step.shallow_clone()
@@ -262,10 +264,13 @@ impl QuantizedNetwork {
         let layer = &self.network.layers[index];
         let x = &tensors[layer.inputs[0]];
         Ok(match (&layer.op, &self.layers[index].constants) {
-            (LayerOp::MaxPool2d { window }, _) => max_pool(x, window),
             (LayerOp::GlobalAveragePool, _) => average_by_reciprocal(x),
-            (LayerOp::Add, _) => x + &tensors[layer.inputs[1]],
-            (LayerOp::Relu, _) | (_, None) => x.relu(),
+            (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
+            // The training forward rounds the curve itself, which has a gradient.
+            (LayerOp::Curve(curve), _) if kind == Kind::Double => {
+                curve_by_table(*curve, x, self.exponent(layer.inputs[0])?, self.exponent(index + 1)?)
+            }
+            (_, None) => weightless(layer, tensors),
             (op, Some(constants)) => {
                 let weight = constants.quantized_weight(kind)?;
                 let bias = constants.quantized_bias(&self.output_step(layer.inputs[0]), kind)?;
@@ -274,12 +279,20 @@ impl QuantizedNetwork {
         })
     }
 
+    /// log2 of the step of tensor `index`.
+    fn exponent(&self, index: usize) -> Result<i8> {
+        let exponent = steps::exponents(&self.output_step(index))[0];
+        i8::try_from(exponent).with_context(|| format!("tensor {index}: exponent {exponent}"))
+    }
+
     /// The requantize that ends a layer. Spec 3.
     fn rounded(&self, index: usize, sum: &Tensor, kind: Kind) -> Result<Tensor> {
         let layer = &self.network.layers[index];
-        let lo = if layer.relu { 0.0 } else { -MAX_CODE - 1.0 };
+        let lo = if layer.activation == LayerActivation::None { -MAX_CODE - 1.0 } else { 0.0 };
         let step = self.output_step(index + 1).to_kind(sum.kind());
-        Ok(fake_quantize(sum, &step, lo, MAX_CODE)?.to_kind(kind))
+        // Rounding is monotonic: the code of 6 is a bound of the codes.
+        let bounded = if layer.activation == LayerActivation::Relu6 { &sum.clamp_max(6.0) } else { sum };
+        Ok(fake_quantize(bounded, &step, lo, MAX_CODE)?.to_kind(kind))
     }
 
     /// Weights cover their greatest magnitude, and no right shift exceeds 20. Spec 6.2.
@@ -298,11 +311,11 @@ impl QuantizedNetwork {
     fn choose_step(&mut self, index: usize, sum: &Tensor) {
         let layer = &self.network.layers[index];
         let state = &mut self.layers[index];
-        if state.fixed || keeps_step(&layer.op) {
+        if state.fixed || layer.op.keeps_exponent() {
             return;
         }
         tch::no_grad(|| {
-            let greatest = if layer.relu { sum.max().clamp_min(0.0) } else { sum.abs().max() }.to_kind(Kind::Float);
+            let greatest = clipped(layer.activation, sum).abs().max().to_kind(Kind::Float);
             let average = &state.range * self.range_momentum + &greatest * (1.0 - self.range_momentum);
             state.range.copy_(&greatest.where_self(&state.range.eq(0.0), &average));
             state.step.copy_(&cover(&state.range));
@@ -315,21 +328,20 @@ impl QuantizedNetwork {
     /// Names the layer with an exponent that is no `i8`.
     pub fn to_fixed_point(&self) -> Result<FixedPointNetwork> {
         let tensor = |index: usize| -> Result<FixedPointTensor> {
-            let exponent = steps::exponents(&self.output_step(index))[0];
-            let exponent = i8::try_from(exponent).with_context(|| format!("tensor {index}: exponent {exponent}"))?;
-            Ok(FixedPointTensor { shape: self.network.shape(index), exponent })
+            Ok(FixedPointTensor { shape: self.network.shape(index), exponent: self.exponent(index)? })
         };
         let mut layers = Vec::new();
         for (index, (layer, state)) in self.network.layers.iter().zip(&self.layers).enumerate() {
             let input_step = self.output_step(layer.inputs[0]);
             let constants = state.constants.as_ref().map(|constants| constants.to_fixed_point(layer, &input_step));
             let weights = constants.transpose().with_context(|| format!("layer {}", layer.name))?;
+            let (input, output) = (tensor(layer.inputs[0])?, tensor(index + 1)?);
             layers.push(FixedPointLayer {
                 name: layer.name.clone(),
                 inputs: layer.inputs.clone(),
-                output: tensor(index + 1)?,
-                relu: layer.relu || matches!(layer.op, LayerOp::Relu),
-                op: fixed_point_op(&layer.op, weights)?,
+                output,
+                activation: layer.activation.bounds(output.exponent),
+                op: fixed_point_op(&layer.op, weights, input.exponent, output.exponent)?,
             });
         }
         Ok(FixedPointNetwork { input: tensor(0)?, layers })
@@ -369,22 +381,32 @@ impl Constants {
     }
 }
 
-/// True for operators without arithmetic: their output has their input's step.
-const fn keeps_step(op: &LayerOp) -> bool {
-    matches!(op, LayerOp::MaxPool2d { .. } | LayerOp::Relu)
-}
-
-fn fixed_point_op(op: &LayerOp, weights: Option<FixedPointWeights>) -> Result<FixedPointOp> {
-    Ok(match (op, weights) {
-        (LayerOp::Conv2d { window, .. }, Some(weights)) => FixedPointOp::Conv2d { window: *window, weights },
-        (LayerOp::DepthwiseConv2d { window, .. }, Some(weights)) => {
-            FixedPointOp::DepthwiseConv2d { window: *window, weights }
-        }
+fn fixed_point_op(
+    op: &LayerOp,
+    weights: Option<FixedPointWeights>,
+    input_exponent: i8,
+    output_exponent: i8,
+) -> Result<FixedPointOp> {
+    Ok(match (op.clone(), weights) {
+        (LayerOp::Conv2d { window, groups, .. }, Some(weights)) => FixedPointOp::Conv2d { window, groups, weights },
+        (LayerOp::DepthwiseConv2d { window, .. }, Some(weights)) => FixedPointOp::DepthwiseConv2d { window, weights },
+        (LayerOp::TransposeConv2d { window, .. }, Some(weights)) => FixedPointOp::TransposeConv2d { window, weights },
         (LayerOp::FullyConnected { .. }, Some(weights)) => FixedPointOp::FullyConnected { weights },
-        (LayerOp::MaxPool2d { window }, _) => FixedPointOp::MaxPool2d { window: *window },
+        (LayerOp::MaxPool2d { window }, _) => FixedPointOp::MaxPool2d { window },
+        (LayerOp::AveragePool2d { window }, _) => FixedPointOp::AveragePool2d { window },
         (LayerOp::GlobalAveragePool, _) => FixedPointOp::GlobalAveragePool,
-        (LayerOp::Add, _) => FixedPointOp::Add,
-        (LayerOp::Relu, _) => FixedPointOp::Relu,
+        (LayerOp::Binary(kind), _) => FixedPointOp::Binary(kind),
+        (LayerOp::Clip, _) => FixedPointOp::Clip,
+        (LayerOp::Rescale, _) => FixedPointOp::Rescale,
+        (LayerOp::LeakyRelu { slope }, _) => FixedPointOp::LeakyRelu { slopes: vec![slope], slope_bits: SLOPE_BITS },
+        (LayerOp::Curve(curve), _) => FixedPointOp::Table { codes: curve.codes(input_exponent, output_exponent) },
+        (LayerOp::Concat { axis }, _) => FixedPointOp::Concat { axis },
+        (LayerOp::Slice { start }, _) => FixedPointOp::Slice { start },
+        (LayerOp::Pad { before }, _) => FixedPointOp::Pad { before, value: 0 },
+        (LayerOp::Reshape, _) => FixedPointOp::Reshape,
+        (LayerOp::Transpose { order }, _) => FixedPointOp::Transpose { order },
+        (LayerOp::UpsampleNearest, _) => FixedPointOp::UpsampleNearest,
+        (LayerOp::UpsampleBilinear, _) => FixedPointOp::UpsampleBilinear,
         (_, None) => anyhow::bail!("a layer with weights has none"),
     })
 }

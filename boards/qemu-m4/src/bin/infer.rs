@@ -32,7 +32,7 @@ fn main() -> ! {
 }
 
 fn run() -> Result<(), &'static str> {
-    let model = Model::parse(&MODEL).map_err(|_| "the model is refused")?;
+    let model = Model::parse_linked(&MODEL).map_err(|_| "the model is refused")?;
     let arena = ARENA.take();
     let mut command_line = [0; 600];
     let path = semihosting::arguments(&mut command_line).next();
@@ -49,7 +49,7 @@ fn run() -> Result<(), &'static str> {
 }
 
 /// Counts the instructions of one inference, on the first image of the vectors.
-fn count(model: Model<'_>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
+fn count(model: Model<'_, OPERATORS>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
     let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
     let counter = Counter::new(systick, INSTRUCTIONS_PER_TICK).map_err(|_| "the clock does not count instructions")?;
     let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
@@ -72,7 +72,7 @@ fn count(model: Model<'_>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> R
     Ok(())
 }
 
-fn compare(model: Model<'_>, arena: &mut [u8], vectors: &Vectors<'_>) -> Result<(), &'static str> {
+fn compare(model: Model<'_, OPERATORS>, arena: &mut [u8], vectors: &Vectors<'_>) -> Result<(), &'static str> {
     let outcome = check(model, vectors, arena, |image, output| {
         if output.index + 1 == NODES {
             line(&["class".into(), image.into(), argmax(output.codes).into()]);

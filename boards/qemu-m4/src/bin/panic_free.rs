@@ -1,5 +1,5 @@
-//! Links only if no panic can be reached from `Model::parse` and `Session::run`: the panic handler calls a function that
-//! does not exist. It is never run.
+//! Links only if no panic can be reached from `Model::parse` and `Session::run`, with every operator: the panic handler
+//! calls a function that does not exist. It is never run.
 
 #![no_std]
 #![no_main]
@@ -31,7 +31,7 @@ fn main() -> ! {
     assert!(result < NODES);
     #[cfg(feature = "deliberate-float")]
     core::hint::black_box(core::hint::black_box(result as f32) * 1.5);
-    let _ = (result, NODES);
+    let _ = (result, NODES, OPERATORS);
     loop {
         cortex_m::asm::wfi();
     }

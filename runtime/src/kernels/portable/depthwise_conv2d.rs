@@ -1,6 +1,6 @@
 use super::window::{Span, positions};
 use crate::arithmetic::requantize;
-use crate::format::Conv2d;
+use crate::format::DepthwiseConv2d;
 use crate::kernels::{View, ViewMut};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where
@@ -10,7 +10,7 @@ use crate::kernels::{View, ViewMut};
 /// weights  `[1, K_H, K_W, C_OUT]`   i8
 /// bias     `[C_OUT]`                i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]`  i8
-pub fn depthwise_conv2d(op: &Conv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
+pub fn depthwise_conv2d(op: &DepthwiseConv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
     let in_ch = usize::from(input.shape.c).max(1);
     let out_ch = usize::from(output.shape.c).max(1);
     let multiplier = (out_ch / in_ch).max(1);
@@ -23,11 +23,10 @@ pub fn depthwise_conv2d(op: &Conv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
             for row in 0..rows.len {
                 let tap = (rows.kernel + row) * kernel_w + columns.kernel;
                 let filter = op.weights.codes().get(tap * out_ch + oc..).unwrap_or_default();
-                let run = input.run(rows.input + row, columns.input, columns.len);
+                let run = input.from(rows.input + row * rows.step, columns.input);
                 let x = run.get(oc / multiplier..).unwrap_or_default();
-                for (x, w) in x.iter().step_by(in_ch).zip(filter.iter().step_by(out_ch)) {
-                    acc += i32::from(*x) * i32::from(*w);
-                }
+                let x = x.iter().step_by((in_ch * columns.step).max(1)).take(columns.len);
+                acc += x.zip(filter.iter().step_by(out_ch)).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum::<i32>();
             }
             *code = requantize(acc, channel.right_shift, op.activation.min, op.activation.max);
         }

@@ -11,29 +11,45 @@ pub(super) struct Span {
     pub(super) input: usize,
     /// How many kernel indices are inside.
     pub(super) len: usize,
+    /// From the input index under one kernel index to that under the next.
+    pub(super) step: usize,
+}
+
+/// A window along one axis.
+#[derive(Debug, Clone, Copy)]
+struct Axis {
+    kernel: u8,
+    stride: u8,
+    dilation: u8,
+    pad: u8,
 }
 
 impl Span {
     /// `out_index * stride - pad` is where the kernel begins; the input has `input_len` entries.
     #[inline]
-    fn new(out_index: usize, stride: u8, pad: u8, kernel_len: u8, input_len: u16) -> Self {
-        let origin = out_index * usize::from(stride);
-        let pad = usize::from(pad);
-        let kernel = pad.saturating_sub(origin);
-        let end = usize::from(kernel_len).min((usize::from(input_len) + pad).saturating_sub(origin));
-        Self { kernel, input: (origin + kernel).saturating_sub(pad), len: end.saturating_sub(kernel) }
+    fn new(out_index: usize, axis: Axis, input_len: u16) -> Self {
+        let origin = out_index * usize::from(axis.stride);
+        let (pad, step) = (usize::from(axis.pad), usize::from(axis.dilation));
+        // A division costs more than all the rest where the kernel is dense.
+        let steps = |distance: usize| if step == 1 { distance } else { distance.div_ceil(step.max(1)) };
+        let kernel = steps(pad.saturating_sub(origin));
+        let end = usize::from(axis.kernel).min(steps((usize::from(input_len) + pad).saturating_sub(origin)));
+        let input = (origin + kernel * step).saturating_sub(pad);
+        Self { kernel, input, len: end.saturating_sub(kernel), step }
     }
 
     /// Rows of `window` over `input` for output row `oy`.
     #[inline]
     pub(super) fn rows(window: &Window, input: Shape, oy: usize) -> Self {
-        Self::new(oy, window.stride_h, window.pad_top, window.kernel_h, input.h)
+        let Window { kernel_h: kernel, stride_h: stride, dilation_h: dilation, pad_top: pad, .. } = *window;
+        Self::new(oy, Axis { kernel, stride, dilation, pad }, input.h)
     }
 
     /// Columns of `window` over `input` for output column `ox`.
     #[inline]
     pub(super) fn columns(window: &Window, input: Shape, ox: usize) -> Self {
-        Self::new(ox, window.stride_w, window.pad_left, window.kernel_w, input.w)
+        let Window { kernel_w: kernel, stride_w: stride, dilation_w: dilation, pad_left: pad, .. } = *window;
+        Self::new(ox, Axis { kernel, stride, dilation, pad }, input.w)
     }
 }
 
@@ -50,19 +66,20 @@ mod tests {
 
     #[test]
     fn span_is_the_set_of_kernel_indices_inside() {
-        for kernel in 1..=5_u8 {
+        for (kernel, dilation) in (1..=5_u8).flat_map(|kernel| (1..=3).map(move |dilation| (kernel, dilation))) {
+            let spanned = (kernel - 1) * dilation + 1;
             for (pad, stride, input) in
-                (0..kernel).flat_map(|p| (1..=3).flat_map(move |s| (1..=9).map(move |n| (p, s, n))))
+                (0..spanned).flat_map(|p| (1..=3).flat_map(move |s| (1..=9).map(move |n| (p, s, n))))
             {
                 for out in 0..12 {
-                    let inside =
-                        |k: &i32| (0..i32::from(input)).contains(&(out * i32::from(stride) + k - i32::from(pad)));
+                    let place = |k: &i32| out * i32::from(stride) + k * i32::from(dilation) - i32::from(pad);
+                    let inside = |k: &i32| (0..i32::from(input)).contains(&place(k));
                     let expected = (0..i32::from(kernel)).filter(inside);
-                    let span = Span::new(out as usize, stride, pad, kernel, input);
+                    let span = Span::new(out as usize, Axis { kernel, stride, dilation, pad }, input);
                     assert_eq!(span.len, expected.clone().count());
                     if let Some(first) = expected.clone().next() {
                         assert_eq!(span.kernel, first as usize);
-                        assert_eq!(span.input as i32, out * i32::from(stride) + first - i32::from(pad));
+                        assert_eq!(span.input as i32, place(&first));
                     }
                 }
             }

@@ -1,0 +1,122 @@
+//! Models that are part of a program: checked and sized while it is compiled.
+
+use crc::{CRC_32_ISO_HDLC, Crc, Table};
+
+use crate::format::{FORMAT_VERSION, HEADER_BYTES, MAGIC, NEEDS_BYTES, Needs};
+
+/// Faster than the device's, and never on the device.
+const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+
+/// Embeds a model file as a module of constants.
+///
+/// `include_model!(pub mod digits = "digits.stepshift");` makes a module `digits` with
+/// - `BYTES`, the file, aligned to 16 bytes,
+/// - `ARENA_BYTES`, what an arena for it needs,
+/// - `OPERATORS`, the set of operators that it uses,
+/// - `parse()`, a [`Model`](crate::Model) that links these operators alone: others cost no flash.
+///
+/// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
+/// `ARENA_BYTES`, one after the other.
+///
+/// ```
+/// stepshift_runtime::include_model!(mod small = "../testdata/small.stepshift");
+///
+/// # fn main() -> Result<(), stepshift_runtime::LoadError> {
+/// let mut arena = [0; small::ARENA_BYTES];
+/// let model = small::parse()?;
+/// let session = stepshift_runtime::Session::new(model, &mut arena);
+/// assert!(session.is_ok());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A file that is no model, of another format version, or damaged, does not compile:
+///
+/// ```compile_fail
+/// stepshift_runtime::include_model!(mod bad = "../Cargo.toml");
+/// ```
+#[macro_export]
+macro_rules! include_model {
+    ($visibility:vis mod $name:ident = $path:expr) => {
+        #[doc = concat!("The model `", $path, "`.")]
+        $visibility mod $name {
+            #[repr(C, align(16))]
+            struct Aligned<T: ?Sized>(T);
+
+            static FILE: &Aligned<[u8]> = &Aligned(*include_bytes!($path));
+
+            #[allow(long_running_const_eval, reason = "a checksum over the whole file, once a compilation")]
+            const NEEDS: $crate::format::Needs = $crate::embed::needs(include_bytes!($path));
+
+            /// The file.
+            #[allow(dead_code, reason = "not every program needs it")]
+            pub static BYTES: &[u8] = &FILE.0;
+
+            /// Bytes of arena that a run needs.
+            #[allow(dead_code, reason = "not every program needs it")]
+            pub const ARENA_BYTES: usize = NEEDS.arena_bytes as usize;
+
+            /// The set of operators that the model uses.
+            pub const OPERATORS: u32 = NEEDS.operators;
+
+            /// The checked model.
+            ///
+            /// # Errors
+            /// Where the model contradicts itself; the exporter writes none such.
+            #[allow(dead_code, reason = "not every program needs it")]
+            pub fn parse() -> Result<$crate::Model<'static, OPERATORS>, $crate::LoadError> {
+                $crate::Model::parse_linked(BYTES)
+            }
+        }
+    };
+}
+
+/// What a file needs, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file that is no model, of another format version, or damaged.
+#[doc(hidden)]
+#[must_use]
+pub const fn needs(bytes: &[u8]) -> Needs {
+    assert!(bytes.len() >= HEADER_BYTES + NEEDS_BYTES, "the file is too short for a stepshift model");
+    let (header, body) = bytes.split_at(HEADER_BYTES);
+    let magic = u32::from_le_bytes(MAGIC);
+    assert!(word(header, 0) == magic, "not a stepshift model: the file does not start with \"STSH\"");
+    let version = u16::from_le_bytes([header[4], header[5]]);
+    assert!(version == FORMAT_VERSION, "the model is of another format version: export it again");
+    assert!(word(header, 6) == CRC.checksum(body), "the model's checksum is wrong: the file is corrupt or cut short");
+    Needs { arena_bytes: word(body, 0), operators: word(body, 4) }
+}
+
+const fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::needs;
+    use crate::{LoadError, Model};
+
+    const SMALL: &[u8] = include_bytes!("../testdata/small.stepshift");
+
+    #[test]
+    fn constants_are_those_of_the_parsed_model() {
+        let model = Model::parse(SMALL).unwrap();
+        let found = needs(SMALL);
+        assert_eq!((found.arena_bytes as usize, found.operators), (model.arena_bytes(), model.operators()));
+    }
+
+    #[test]
+    #[should_panic(expected = "checksum is wrong")]
+    fn a_damaged_file_is_refused() {
+        let mut bytes = SMALL.to_vec();
+        bytes[60] ^= 1;
+        let _ = needs(&bytes);
+    }
+
+    #[test]
+    fn a_model_of_other_operators_is_not_loaded() {
+        let error = Model::<1>::parse_linked(SMALL).unwrap_err();
+        assert!(matches!(error, LoadError::NotLinked { missing } if missing & 1 == 0), "{error}");
+    }
+}

@@ -1,0 +1,167 @@
+//! The model file: one postcard message, read in place. `spec/format.md` is normative.
+//!
+//! The types here are the message's meaning. [`crate::Model`] walks the bytes and hands these
+//! types out one at a time; a host serializes the same types to write a file.
+
+use serde::{Deserialize, Serialize};
+
+mod decode;
+mod operator_set;
+mod operators;
+mod tensor;
+mod weights;
+mod window;
+
+pub(crate) use decode::take_node;
+pub use operator_set::{ALL_OPERATORS, OperatorKind};
+pub use operators::{
+    Activation, AveragePool2d, Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, FullyConnected,
+    GlobalAveragePool, LeakyRelu, MaxPool2d, Pad, Rescale, Reshape, SOFTMAX_ENTRIES, Slice, Softmax, TABLE_ENTRIES,
+    Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
+};
+pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
+pub use weights::{Channel, Weights};
+pub use window::Window;
+
+/// First bytes of every model file.
+pub const MAGIC: [u8; 4] = *b"STSH";
+
+/// The format version that this crate reads and writes.
+pub const FORMAT_VERSION: u16 = 2;
+
+/// Length in bytes of an encoded [`Header`].
+pub const HEADER_BYTES: usize = 10;
+
+/// Leads the file; every field is of fixed width. Format 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 4],
+    /// [`FORMAT_VERSION`] of the writer.
+    #[serde(with = "postcard::fixint::le")]
+    pub version: u16,
+    /// CRC-32 (ISO HDLC) of every byte behind the header.
+    #[serde(with = "postcard::fixint::le")]
+    pub crc: u32,
+}
+
+/// What a build must know before the model is parsed; every field is of fixed width. Format 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// Bytes of arena that a run needs.
+    #[serde(with = "postcard::fixint::le")]
+    pub arena_bytes: u32,
+    /// [`OperatorKind::bit`] of every operator in the file.
+    #[serde(with = "postcard::fixint::le")]
+    pub operators: u32,
+}
+
+/// Length in bytes of an encoded [`Needs`].
+pub const NEEDS_BYTES: usize = 8;
+
+/// The whole message, for writing one: header, arena size, tensors, nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ModelFile<'a> {
+    /// Magic number, version, checksum.
+    pub header: Header,
+    /// Arena and operators.
+    pub needs: Needs,
+    /// Input first, then the output of each node.
+    pub tensors: &'a [TensorRecord],
+    /// In the order of execution.
+    pub nodes: &'a [Node<'a>],
+}
+
+/// One operator with the name of its layer. Format 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node<'a> {
+    /// The layer's name in the trainer, UTF-8.
+    #[serde(borrow)]
+    pub name: &'a str,
+    /// What the node computes.
+    #[serde(borrow)]
+    pub op: Op<'a>,
+}
+
+/// The operators. The order of the variants is part of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op<'a> {
+    /// 2-D convolution; a pointwise one has a 1x1 kernel, a 1-D one a kernel of one row.
+    #[serde(borrow)]
+    Conv2d(Conv2d<'a>),
+    /// Depthwise 2-D convolution; each input channel feeds `C_OUT / C_IN` output channels.
+    #[serde(borrow)]
+    DepthwiseConv2d(DepthwiseConv2d<'a>),
+    /// Transposed 2-D convolution.
+    #[serde(borrow)]
+    TransposeConv2d(TransposeConv2d<'a>),
+    /// Fully connected layer over the flattened input.
+    #[serde(borrow)]
+    FullyConnected(FullyConnected<'a>),
+    /// Maximum over a window.
+    MaxPool2d(MaxPool2d),
+    /// Mean over the part of a window that is inside the input.
+    #[serde(borrow)]
+    AveragePool2d(AveragePool2d<'a>),
+    /// Mean over all rows and columns.
+    GlobalAveragePool(GlobalAveragePool),
+    /// Add, subtract, multiply, minimum or maximum of two tensors of one shape.
+    Binary(Binary),
+    /// Saturate into a narrower range, ReLU for one.
+    Clip(Clip),
+    /// From one exponent to another.
+    Rescale(Rescale),
+    /// Negative codes times a slope: leaky ReLU, PReLU.
+    #[serde(borrow)]
+    LeakyRelu(LeakyRelu<'a>),
+    /// A curve by table: sigmoid, tanh, hard-swish, GELU.
+    #[serde(borrow)]
+    Table(Table<'a>),
+    /// Softmax over the channels, by table.
+    #[serde(borrow)]
+    Softmax(Softmax<'a>),
+    /// Tensors side by side along one axis.
+    #[serde(borrow)]
+    Concat(Concat<'a>),
+    /// A part of a tensor.
+    Slice(Slice),
+    /// A tensor in a frame of one code.
+    Pad(Pad),
+    /// The same codes in another shape.
+    Reshape(Reshape),
+    /// Axes in another order.
+    Transpose(Transpose),
+    /// Twice the rows and columns, each code four times.
+    UpsampleNearest(UpsampleNearest),
+    /// Twice the rows and columns, between the pixels' centres.
+    UpsampleBilinear(UpsampleBilinear),
+}
+
+impl Op<'_> {
+    /// Which operator it is.
+    #[must_use]
+    pub const fn kind(&self) -> OperatorKind {
+        match self {
+            Self::Conv2d(_) => OperatorKind::Conv2d,
+            Self::DepthwiseConv2d(_) => OperatorKind::DepthwiseConv2d,
+            Self::TransposeConv2d(_) => OperatorKind::TransposeConv2d,
+            Self::FullyConnected(_) => OperatorKind::FullyConnected,
+            Self::MaxPool2d(_) => OperatorKind::MaxPool2d,
+            Self::AveragePool2d(_) => OperatorKind::AveragePool2d,
+            Self::GlobalAveragePool(_) => OperatorKind::GlobalAveragePool,
+            Self::Binary(_) => OperatorKind::Binary,
+            Self::Clip(_) => OperatorKind::Clip,
+            Self::Rescale(_) => OperatorKind::Rescale,
+            Self::LeakyRelu(_) => OperatorKind::LeakyRelu,
+            Self::Table(_) => OperatorKind::Table,
+            Self::Softmax(_) => OperatorKind::Softmax,
+            Self::Concat(_) => OperatorKind::Concat,
+            Self::Slice(_) => OperatorKind::Slice,
+            Self::Pad(_) => OperatorKind::Pad,
+            Self::Reshape(_) => OperatorKind::Reshape,
+            Self::Transpose(_) => OperatorKind::Transpose,
+            Self::UpsampleNearest(_) => OperatorKind::UpsampleNearest,
+            Self::UpsampleBilinear(_) => OperatorKind::UpsampleBilinear,
+        }
+    }
+}

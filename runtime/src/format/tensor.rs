@@ -1,0 +1,68 @@
+//! Tensor records: shape, exponent, place in the arena.
+
+use serde::{Deserialize, Serialize};
+
+/// Length in bytes of an encoded [`TensorRecord`]: every field is of fixed width, so that a
+/// tensor is found by its index alone.
+pub const TENSOR_RECORD_BYTES: usize = 14;
+
+/// Extent of an activation tensor, stored row by row with channels innermost (NHWC, N = 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Shape {
+    /// Rows.
+    #[serde(with = "postcard::fixint::le")]
+    pub h: u16,
+    /// Columns.
+    #[serde(with = "postcard::fixint::le")]
+    pub w: u16,
+    /// Channels.
+    #[serde(with = "postcard::fixint::le")]
+    pub c: u16,
+}
+
+impl Shape {
+    /// Number of codes, saturating at `usize::MAX`.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        (self.h as usize).saturating_mul(self.w as usize).saturating_mul(self.c as usize)
+    }
+
+    /// True when one extent is zero.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An activation tensor of `i8` codes: real value = code * 2^exponent. Format 3.
+///
+/// Tensor 0 is the model's input; node `i` writes tensor `i + 1`; the last one is the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TensorRecord {
+    /// Offset of the first code in the arena, in bytes.
+    #[serde(with = "postcard::fixint::le")]
+    pub offset: u32,
+    /// Extent.
+    pub shape: Shape,
+    /// log2 of the step.
+    pub exponent: i8,
+    /// Reserved, zero.
+    pub reserved: u8,
+    /// Index of the last node that reads this tensor; the number of nodes for the model's output.
+    #[serde(with = "postcard::fixint::le")]
+    pub last_use: u16,
+}
+
+impl TensorRecord {
+    /// A tensor without codes.
+    pub const EMPTY: Self =
+        Self { offset: 0, shape: Shape { h: 0, w: 0, c: 0 }, exponent: 0, reserved: 0, last_use: 0 };
+
+    /// The bytes of the arena that hold the codes.
+    #[must_use]
+    pub const fn region(&self) -> core::ops::Range<usize> {
+        let start = self.offset as usize;
+        start..start.saturating_add(self.shape.len())
+    }
+}

@@ -1,0 +1,119 @@
+//! The checks of [`crate::Model::parse`]: after them, running cannot fail.
+
+mod convolutions;
+mod elementwise;
+mod movement;
+mod node;
+mod pools;
+
+use crate::error::{LoadError, NodeFault, TensorFault};
+use crate::format::{Node, Op, TensorRecord};
+use crate::model::Model;
+
+/// How many tensors may be live at one node, its output included.
+pub const MAX_LIVE_TENSORS: usize = 32;
+
+/// Checks the whole model.
+pub(crate) fn verify<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(), LoadError> {
+    if model.tensor_count() != model.node_count() + 1 {
+        return Err(tensor_fault(0, TensorFault::Count));
+    }
+    tensors_fit(model)?;
+    let mut nodes = model.nodes();
+    for (index, node) in nodes.by_ref().enumerate() {
+        node::verify(model, index, &node)?;
+    }
+    if nodes.remaining() != 0 {
+        return Err(LoadError::Malformed);
+    }
+    if !nodes.rest().is_empty() {
+        let trailing = u32::try_from(nodes.rest().len()).unwrap_or(u32::MAX);
+        return Err(LoadError::TrailingBytes(trailing));
+    }
+    live_tensors_are_disjoint(model)
+}
+
+/// Every tensor has codes, and all of them lie in the arena.
+fn tensors_fit<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(), LoadError> {
+    for index in 0..model.tensor_count() {
+        let record = model.tensor(index).ok_or(LoadError::Malformed)?;
+        let end = (record.offset as usize).checked_add(record.shape.len());
+        let fault = if record.shape.is_empty() {
+            TensorFault::Empty
+        } else if record.reserved != 0 {
+            TensorFault::Reserved
+        } else if end.is_none_or(|end| end > model.arena_bytes()) {
+            TensorFault::OutsideArena
+        } else {
+            continue;
+        };
+        return Err(tensor_fault(index, fault));
+    }
+    Ok(())
+}
+
+/// No byte belongs to two tensors while both are live, but for the operators that work in place.
+///
+/// A tensor is live from the node that writes it to its last use, both included.
+fn live_tensors_are_disjoint<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(), LoadError> {
+    if usize::from(model.output().last_use) != model.node_count() {
+        return Err(tensor_fault(model.node_count(), TensorFault::OutputNotKept));
+    }
+    let mut live = heapless::Vec::<(usize, TensorRecord), MAX_LIVE_TENSORS>::new();
+    enter(&mut live, 0, model.input())?;
+    for (writer, node) in model.nodes().enumerate() {
+        let output = model.tensor(writer + 1).ok_or(LoadError::Malformed)?;
+        let clash = live
+            .iter()
+            .find(|(index, other)| overlap(other, &output) && !in_place(&node, writer, *index, other, &output));
+        if let Some((index, _)) = clash {
+            return Err(tensor_fault(writer + 1, TensorFault::Overlaps(narrow(*index))));
+        }
+        live.retain(|(_, tensor)| usize::from(tensor.last_use) > writer);
+        enter(&mut live, writer + 1, output)?;
+    }
+    Ok(())
+}
+
+/// Adds a tensor to the live ones.
+fn enter(
+    live: &mut heapless::Vec<(usize, TensorRecord), MAX_LIVE_TENSORS>,
+    index: usize,
+    tensor: TensorRecord,
+) -> Result<(), LoadError> {
+    live.push((index, tensor)).map_err(|_| tensor_fault(index, TensorFault::TooManyLive))
+}
+
+/// True when two tensors share a byte of the arena.
+fn overlap(a: &TensorRecord, b: &TensorRecord) -> bool {
+    let (a, b) = (a.region(), b.region());
+    a.start < b.end && b.start < a.end
+}
+
+/// True when `node` may write its output over tensor `index`, which it reads for the last time.
+fn in_place(node: &Node<'_>, writer: usize, index: usize, input: &TensorRecord, output: &TensorRecord) -> bool {
+    let operand = match node.op {
+        Op::Clip(op) => op.input,
+        Op::Rescale(op) => op.input,
+        Op::LeakyRelu(op) => op.input,
+        Op::Table(op) => op.input,
+        Op::Softmax(op) => op.input,
+        Op::Reshape(op) => op.input,
+        Op::Binary(op) if op.a != op.b => op.a,
+        _ => return false,
+    };
+    usize::from(operand) == index && usize::from(input.last_use) == writer && input.region() == output.region()
+}
+
+fn tensor_fault(tensor: usize, reason: TensorFault) -> LoadError {
+    LoadError::Tensor { tensor: narrow(tensor), reason }
+}
+
+fn node_fault(node: usize, reason: NodeFault) -> LoadError {
+    LoadError::Node { node: narrow(node), reason }
+}
+
+/// An index for an error message.
+fn narrow(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}

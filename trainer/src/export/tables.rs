@@ -1,0 +1,124 @@
+//! Tables that the exporter builds: reciprocals, slopes, curves, exponentials.
+
+use stepshift_runtime::format::{SOFTMAX_ENTRIES, TABLE_ENTRIES};
+
+use super::ExportError;
+use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
+use super::reciprocal::{FRACTION_BITS, whole_multiplier};
+
+/// A curve that the runtime has as a table. Spec 4.11.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curve {
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `clamp(x / 6 + 1/2, 0, 1)`.
+    HardSigmoid,
+    /// `x * hard_sigmoid(x)`.
+    HardSwish,
+    /// `x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3)))`, Hendrycks and Gimpel 2016, section 2.
+    Gelu,
+}
+
+impl Curve {
+    /// The curve at `x`.
+    #[must_use]
+    pub fn at(self, x: f64) -> f64 {
+        match self {
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Tanh => x.tanh(),
+            Self::HardSigmoid => (x / 6.0 + 0.5).clamp(0.0, 1.0),
+            Self::HardSwish => x * Self::HardSigmoid.at(x),
+            Self::Gelu => {
+                let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+                x / 2.0 * (1.0 + inner.tanh())
+            }
+        }
+    }
+
+    /// What each code from -128 to 127 gives: `code(curve(q * 2^input), output)`. Spec 1.2, 4.11.
+    #[must_use]
+    pub fn codes(self, input_exponent: i8, output_exponent: i8) -> Vec<i8> {
+        let value = |code: i16| self.at(f64::from(code) * 2_f64.powi(input_exponent.into()));
+        (-128..=127).map(|code| code_of(value(code), output_exponent)).collect()
+    }
+}
+
+/// The code of a real. Spec 1.2.
+#[must_use]
+pub fn code_of(value: f64, exponent: i8) -> i8 {
+    let scaled = value * 2_f64.powi(-i32::from(exponent));
+    let floor = scaled.floor();
+    let rounded = if scaled - floor >= 0.5 { floor + 1.0 } else { floor };
+    rounded.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+}
+
+/// The bytes of a layer's table; empty for operators without.
+pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Vec<u8> {
+    match &layer.op {
+        FixedPointOp::AveragePool2d { window } => {
+            (1..=window.taps()).flat_map(|count| whole_multiplier(count).to_le_bytes()).collect()
+        }
+        FixedPointOp::LeakyRelu { slopes, .. } => slopes.iter().flat_map(|slope| slope.to_le_bytes()).collect(),
+        FixedPointOp::Table { codes } => {
+            debug_assert_eq!(codes.len(), TABLE_ENTRIES);
+            codes.iter().map(|code| code.cast_unsigned()).collect()
+        }
+        FixedPointOp::Softmax => {
+            let exponent = network.tensor(layer.inputs[0]).exponent;
+            exponentials(exponent).iter().flat_map(|entry| entry.to_le_bytes()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// `floor(2^15 * exp(-d * 2^exponent) + 1/2)` for each distance `d`. Spec 4.12.
+#[must_use]
+pub fn exponentials(exponent: i8) -> Vec<u16> {
+    let step = 2_f64.powi(exponent.into());
+    (0..SOFTMAX_ENTRIES).map(|distance| (32_768.0 * (-(distance as f64) * step).exp() + 0.5).floor() as u16).collect()
+}
+
+/// Right shift of an average pool, whose multipliers are not reduced. Spec 4.5.
+pub(super) fn fraction_bits(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<i8, ExportError> {
+    let input = network.tensor(layer.inputs[0]).exponent;
+    let shift = FRACTION_BITS - (i32::from(input) - i32::from(layer.output.exponent));
+    let legal = i8::try_from(shift).ok().filter(|shift| (0..=30).contains(shift));
+    legal.ok_or_else(|| ExportError::Reciprocal {
+        layer: layer.name.clone(),
+        area: 1,
+        input,
+        output: layer.output.exponent,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_the_curves_at_their_codes() {
+        // (code at exponent -4, result at exponent -7): half of 128, values by hand from the definitions.
+        assert_eq!(Curve::Sigmoid.codes(-4, -7)[128], 64);
+        assert_eq!(Curve::Tanh.codes(-4, -7)[128 + 16], 97); // tanh(1) = 0.76159
+        assert_eq!(Curve::HardSigmoid.codes(-4, -7)[128 - 48], 0); // at -3
+        assert_eq!(Curve::HardSwish.codes(-4, -4)[128 + 48], 48); // at 3
+        assert_eq!(Curve::Gelu.codes(-4, -4)[128 - 16], -3); // GELU(-1) = -0.1588
+        assert_eq!(Curve::Gelu.codes(-4, -4)[255], 127);
+    }
+
+    #[test]
+    fn a_code_of_a_tie_is_the_upper_one() {
+        assert_eq!((code_of(2.5, 0), code_of(-2.5, 0), code_of(1e9, 0), code_of(-1e9, 0)), (3, -2, 127, -128));
+    }
+
+    #[test]
+    fn exponentials_begin_at_one_and_fall() {
+        for exponent in -8..=2 {
+            let table = exponentials(exponent);
+            assert_eq!(table[0], 1 << 15);
+            assert!(table.is_sorted_by(|a, b| a >= b));
+        }
+    }
+}
