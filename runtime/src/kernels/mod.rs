@@ -40,14 +40,9 @@ impl<'a> View<'a> {
     /// `len` columns of row `y` from column `x` on, all channels.
     #[inline]
     pub(crate) fn run(&self, y: usize, x: usize, len: usize) -> &'a [i8] {
-        self.from(y, x).get(..len * usize::from(self.shape.c)).unwrap_or_default()
-    }
-
-    /// Everything from row `y`, column `x` on.
-    #[inline]
-    pub(crate) fn from(&self, y: usize, x: usize) -> &'a [i8] {
-        let start = (y * usize::from(self.shape.w) + x) * usize::from(self.shape.c);
-        self.codes.get(start..).unwrap_or_default()
+        let c = usize::from(self.shape.c);
+        let start = (y * usize::from(self.shape.w) + x) * c;
+        self.codes.get(start..).and_then(|codes| codes.get(..len * c)).unwrap_or_default()
     }
 }
 

@@ -15,6 +15,7 @@ pub fn depthwise_conv2d(op: &DepthwiseConv2d<'_>, input: View<'_>, output: ViewM
     let out_ch = usize::from(output.shape.c).max(1);
     let multiplier = (out_ch / in_ch).max(1);
     let kernel_w = usize::from(op.window.kernel_w);
+    let step = (in_ch * usize::from(op.window.dilation_w)).max(1);
     for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(out_ch).zip(positions(output.shape)) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
@@ -23,10 +24,11 @@ pub fn depthwise_conv2d(op: &DepthwiseConv2d<'_>, input: View<'_>, output: ViewM
             for row in 0..rows.len {
                 let tap = (rows.kernel + row) * kernel_w + columns.kernel;
                 let filter = op.weights.codes().get(tap * out_ch + oc..).unwrap_or_default();
-                let run = input.from(rows.input + row * rows.step, columns.input);
+                let run = input.run(rows.input + row * rows.step, columns.input, columns.spanned());
                 let x = run.get(oc / multiplier..).unwrap_or_default();
-                let x = x.iter().step_by((in_ch * columns.step).max(1)).take(columns.len);
-                acc += x.zip(filter.iter().step_by(out_ch)).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum::<i32>();
+                for (x, w) in x.iter().step_by(step).zip(filter.iter().step_by(out_ch)) {
+                    acc += i32::from(*x) * i32::from(*w);
+                }
             }
             *code = requantize(acc, channel.right_shift, op.activation.min, op.activation.max);
         }

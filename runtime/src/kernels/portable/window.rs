@@ -38,6 +38,12 @@ impl Span {
         Self { kernel, input, len: end.saturating_sub(kernel), step }
     }
 
+    /// Input entries from the first under the kernel to the last.
+    #[inline]
+    pub(super) fn spanned(self) -> usize {
+        self.len.saturating_sub(1) * self.step + usize::from(self.len > 0)
+    }
+
     /// Rows of `window` over `input` for output row `oy`.
     #[inline]
     pub(super) fn rows(window: &Window, input: Shape, oy: usize) -> Self {
