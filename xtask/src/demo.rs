@@ -23,7 +23,7 @@ pub(crate) struct Demo {
     #[arg(long, value_enum, default_value_t = Dataset::Digits)]
     dataset: Dataset,
     /// The board
-    #[arg(long, default_value = boards::BOARDS[0].name, value_parser = boards::names())]
+    #[arg(long, default_value = boards::DEFAULT, value_parser = boards::names())]
     board: String,
 }
 
@@ -51,9 +51,9 @@ pub(crate) struct Evaluation {
 }
 
 impl Demo {
-    /// The one that takes seconds, on the first board.
+    /// The one that takes seconds, on the default board.
     pub(crate) fn on_digits() -> Self {
-        Self { dataset: Dataset::Digits, board: boards::BOARDS[0].name.to_owned() }
+        Self { dataset: Dataset::Digits, board: boards::DEFAULT.to_owned() }
     }
 
     /// The run's folder.

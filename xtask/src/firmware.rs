@@ -24,7 +24,9 @@ pub(crate) const PANIC_FREE: &str = "panic_free";
 /// # Errors
 /// Where there is no toolchain, or cargo fails: its messages are shown.
 pub(crate) fn build(board: &Board, program: &str, model: Option<&Path>) -> Result<PathBuf> {
-    setup::ensure(&[Tool::Toolchain], Report::Missing)?;
+    if toolchain::find(board.target).is_none() {
+        setup::ensure(&[Tool::Toolchain], Report::Missing)?;
+    }
     let elf = elf(board, program);
     process::run(command(board, program, model)?.arg("--quiet"))
         .with_context(|| format!("the firmware {program} of {} does not build", board.name))?;
@@ -33,11 +35,11 @@ pub(crate) fn build(board: &Board, program: &str, model: Option<&Path>) -> Resul
 
 /// The cargo command that builds one program of a board.
 pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Result<Command> {
-    let toolchain = toolchain::find(board.target).context("no toolchain for Cortex-M: run `cargo xtask setup`")?;
+    let toolchain = toolchain::find(board.target).context("no toolchain for this board: run `cargo xtask setup`")?;
     let mut command = toolchain.cargo("build", board.target);
     command.current_dir(root().join("boards")).env("CARGO_TARGET_DIR", target("boards"));
     command.args(["--package", board.name, "--bin", program]);
-    command.env_remove("STEPSHIFT_MODEL");
+    command.env("STEPSHIFT_BUFFER_BYTES", board.buffer_bytes.to_string()).env_remove("STEPSHIFT_MODEL");
     if let Some(model) = model {
         command.env("STEPSHIFT_MODEL", std::path::absolute(model)?);
     }
@@ -46,4 +48,12 @@ pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Res
 
 fn elf(board: &Board, program: &str) -> PathBuf {
     target("boards").join(board.target).join("release").join(program)
+}
+
+/// Builds the runtime by itself for a target without a board.
+pub(crate) fn build_runtime(target_name: &str) -> Result<()> {
+    let toolchain = toolchain::find(target_name).with_context(|| format!("no toolchain for {target_name}"))?;
+    let mut command = toolchain.cargo("build", target_name);
+    command.current_dir(root()).env("CARGO_TARGET_DIR", target("boards"));
+    process::run(command.args(["--quiet", "--package", "stepshift-runtime", "--features", "micromath"]))
 }

@@ -37,7 +37,7 @@ enum Command {
     /// From images to the same integers on a Cortex-M: train, export, evaluate, run in QEMU, compare
     Demo(demo::Demo),
     /// Every check of this repository
-    Test,
+    Test(test::Test),
     /// Run a model on an emulated board: instructions of every layer, comparison with golden vectors
     Run(run::Run),
     /// Sizes of a firmware: code, constants, model, arena
@@ -53,7 +53,7 @@ fn run(cli: &Cli) -> Result<()> {
     match &cli.command {
         Command::Setup => setup::ensure(&setup::Tool::ALL, setup::Report::Everything),
         Command::Demo(command) => command.run(),
-        Command::Test => test::run(),
+        Command::Test(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Size(command) => command.run(),
         Command::Tidy => tidy::run(),

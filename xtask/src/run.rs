@@ -10,7 +10,7 @@ use crate::{boards, inference};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     /// The board
-    #[arg(long, default_value = boards::BOARDS[0].name, value_parser = boards::names())]
+    #[arg(long, default_value = boards::DEFAULT, value_parser = boards::names())]
     board: String,
     /// A model file, as `stepshift export` writes it
     #[arg(long, value_name = "FILE")]

@@ -11,7 +11,7 @@ use crate::{boards, elf, firmware};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Size {
     /// The board
-    #[arg(long, default_value = boards::BOARDS[0].name, value_parser = boards::names())]
+    #[arg(long, default_value = boards::DEFAULT, value_parser = boards::names())]
     board: String,
     /// A model file, as `stepshift export` writes it
     #[arg(long, value_name = "FILE")]

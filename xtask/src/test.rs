@@ -1,14 +1,16 @@
 //! `cargo xtask test`: every check of this repository, in an order that fails early.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
-use crate::boards::{BOARDS, Board};
+use crate::boards::{self, BOARDS, Board};
 use crate::demo::{self, Demo, Evaluation};
 use crate::setup::{self, Report, Tool};
+use crate::table::{self, grouped};
 use crate::workspace::{cargo, root, target};
 use crate::{elf, firmware, inference, no_float, process, tidy};
 
@@ -25,33 +27,44 @@ const FASHION_MNIST_ACCURACY: f64 = 91.5;
 /// Most points that integers may be below floating point.
 const QUANTIZATION_LOSS: f64 = 0.3;
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct Test {
+    /// The board whose firmware is run, or all of them
+    #[arg(long, default_value = "all", value_parser = boards::names_and_all())]
+    device: String,
+}
+
 /// A name and a check.
-type Step = (&'static str, fn() -> Result<()>);
+type Step = (&'static str, fn(&[&'static Board]) -> Result<()>);
 
 /// In order.
 const STEPS: [Step; 11] = [
-    ("formatting", formatting),
-    ("house rules", tidy::run),
-    ("clippy", clippy),
-    ("tests without libtorch", default_tests),
-    ("documentation", documentation),
-    ("tests with libtorch", torch_tests),
-    ("no panic in the firmware", panic_free),
-    ("no floating point in the firmware", float_free),
+    ("formatting", |_| formatting()),
+    ("house rules", |_| tidy::run()),
+    ("clippy", |_| clippy()),
+    ("tests without libtorch", |_| default_tests()),
+    ("documentation", |_| documentation()),
+    ("tests with libtorch", |_| torch_tests()),
+    ("firmware builds, without a panic in it", panic_free),
+    ("no floating point in the firmware", |_| float_free()),
     ("random networks on the emulated boards", conformance),
-    ("Fashion-MNIST: 10,000 images on the host, 100 on the device", fashion_mnist),
-    ("the demo on digits", digits),
+    ("Fashion-MNIST: 10,000 images on the host, 100 on the devices", fashion_mnist),
+    ("the demo on digits", |_| digits()),
 ];
 
-pub(crate) fn run() -> Result<()> {
-    let start = Instant::now();
-    setup::ensure(&Tool::ALL, Report::Everything)?;
-    for (index, (name, step)) in STEPS.iter().enumerate() {
-        println!("\n[{}/{}] {name}", index + 1, STEPS.len());
-        step().with_context(|| format!("step `{name}`"))?;
+impl Test {
+    pub(crate) fn run(&self) -> Result<()> {
+        let start = Instant::now();
+        let chosen = |board: &&Board| self.device == "all" || self.device == board.name;
+        let boards: Vec<&Board> = BOARDS.iter().filter(chosen).collect();
+        setup::ensure(&Tool::ALL, Report::Everything)?;
+        for (index, (name, step)) in STEPS.iter().enumerate() {
+            println!("\n[{}/{}] {name}", index + 1, STEPS.len());
+            step(&boards).with_context(|| format!("step `{name}`"))?;
+        }
+        println!("\nall {} steps passed in {} s", STEPS.len(), start.elapsed().as_secs());
+        Ok(())
     }
-    println!("\nall {} steps passed in {} s", STEPS.len(), start.elapsed().as_secs());
-    Ok(())
 }
 
 fn boards_cargo() -> Command {
@@ -94,8 +107,8 @@ fn torch_tests() -> Result<()> {
 }
 
 /// The firmware without a panic handler links, and does not with a panic in it.
-fn panic_free() -> Result<()> {
-    for board in &BOARDS {
+fn panic_free(boards: &[&Board]) -> Result<()> {
+    for board in boards {
         firmware::build(board, firmware::PANIC_FREE, None)?;
         let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
         let output = command.args(["--features", "deliberate-panic"]).output()?;
@@ -105,41 +118,51 @@ fn panic_free() -> Result<()> {
             "{}: a deliberate panic was not caught:\n{messages}",
             board.name
         );
+        println!("{}: no panic can be reached, a deliberate one is caught", board.name);
     }
+    firmware::build_runtime(boards::RISC_V)?;
+    println!("{}: the runtime builds", boards::RISC_V);
     Ok(())
 }
 
-/// The inference path holds no floating point, and a deliberate one is found.
+/// The inference path holds no floating point, and a deliberate one is found; on the board whose core has an FPU.
 fn float_free() -> Result<()> {
-    for board in &BOARDS {
-        let model = root().join(FASHION_MNIST).join("model.stepshift");
-        for (program, model) in [(firmware::PANIC_FREE, None), (firmware::INFER, Some(model.as_path()))] {
-            let seen = no_float::check(&firmware::build(board, program, model)?)?;
-            println!("{program}: {} instructions, none of them in floating point", seen.instructions);
-        }
-        let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
-        process::run(command.args(["--quiet", "--features", "deliberate-float"]))?;
-        let elf = target("boards").join(board.target).join("release").join(firmware::PANIC_FREE);
-        if no_float::check(&elf).is_ok() {
-            bail!("{}: deliberate floating point was not found", board.name);
-        }
+    let board = boards::find(boards::DEFAULT)?;
+    let model = root().join(FASHION_MNIST).join("model.stepshift");
+    for (program, model) in [(firmware::PANIC_FREE, None), (firmware::INFER, Some(model.as_path()))] {
+        let seen = no_float::check(&firmware::build(board, program, model)?)?;
+        println!("{program}: {} instructions, none of them in floating point", seen.instructions);
     }
+    let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
+    process::run(command.args(["--quiet", "--features", "deliberate-float"]))?;
+    let elf = target("boards").join(board.target).join("release").join(firmware::PANIC_FREE);
+    ensure!(no_float::check(&elf).is_err(), "{}: deliberate floating point was not found", board.name);
     Ok(())
 }
 
-fn conformance() -> Result<()> {
+/// One run of the same networks for each board.
+fn conformance(boards: &[&Board]) -> Result<()> {
     let words = ["test", "--quiet", "--package", "stepshift-tests", "--test", "firmware_equals_reference"];
-    let xtask = std::env::current_exe()?;
-    process::run(cargo().args(words).args(["--", "--ignored", "--nocapture"]).env("STEPSHIFT_XTASK", xtask))
+    let names = boards.iter().map(|board| board.name).collect::<Vec<_>>().join(" ");
+    let mut command = cargo();
+    command.args(words).args(["--", "--ignored", "--nocapture"]);
+    process::run(command.env("STEPSHIFT_XTASK", std::env::current_exe()?).env("STEPSHIFT_BOARDS", names))
 }
 
-/// The run that is kept: every test image on the host, 100 on the device, code within its budget.
-fn fashion_mnist() -> Result<()> {
+/// The run that is kept: every test image on the host, 100 on each device that holds it, code within its budget.
+fn fashion_mnist(boards: &[&Board]) -> Result<()> {
     let folder = root().join(FASHION_MNIST);
-    let vectors = target("fashion-mnist.vectors");
+    let (model, vectors) = (folder.join("model.stepshift"), target("fashion-mnist.vectors"));
     let lost = accuracy(&folder, &vectors, FASHION_MNIST_ACCURACY)?;
     ensure!(lost <= QUANTIZATION_LOSS, "{lost:.2} points are lost to quantization");
-    BOARDS.iter().try_for_each(|board| on_device(board, &folder.join("model.stepshift"), &vectors))
+    let needed = fs::metadata(&vectors)?.len();
+    let header = ["board", "core", "target", "images", "tensors equal", "instructions", "code", "constants"];
+    let mut rows = vec![header.map(str::to_owned)];
+    for board in boards.iter().filter(|board| board.buffer_bytes >= needed) {
+        rows.push(on_device(board, &model, &vectors)?);
+    }
+    table::print(&rows);
+    Ok(())
 }
 
 /// Every tensor of every test image, and the accuracy; the points that it is below that of floating point.
@@ -153,15 +176,17 @@ fn accuracy(folder: &Path, vectors: &Path, least: f64) -> Result<f64> {
     Ok(float_accuracy - integer_accuracy)
 }
 
-fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<()> {
+/// A row of the table; refuses too few images and too much code.
+fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<[String; 8]> {
     let result = inference::run(board, model, Some(vectors))?;
     let (tensors, images) = result.equal.context("nothing was compared")?;
-    println!("{}: {tensors} tensors of {images} images are equal", board.name);
     ensure!(images >= 100, "{}: only {images} images were compared", board.name);
     let elf::Sizes { code, constants, .. } = result.sizes;
-    println!("{}: {code} bytes of code, {constants} of constants, budget {CODE_BUDGET}", board.name);
-    ensure!(code + constants < CODE_BUDGET, "{}: {} bytes of code", board.name, code + constants);
-    Ok(())
+    ensure!(code + constants < CODE_BUDGET, "{}: {} bytes of code, budget {CODE_BUDGET}", board.name, code + constants);
+    let numbers = [images, tensors, result.instructions, code, constants].map(grouped);
+    let [images, tensors, instructions, code, constants] = numbers;
+    let [name, core, target] = [board.name, board.core, board.target].map(str::to_owned);
+    Ok([name, core, target, images, tensors, instructions, code, constants])
 }
 
 fn digits() -> Result<()> {

@@ -6,44 +6,52 @@ use cortex_m::peripheral::syst::SystClkSource;
 /// SysTick counts 24 bits down.
 const RELOAD: u32 = 0x00ff_ffff;
 
-/// Iterations of the loop that calibrates: two instructions each.
-const CALIBRATION_LOOPS: u32 = 500_000;
+/// Instructions of the loop that calibrates.
+const CALIBRATION: u32 = 1_000_000;
+
+/// Fraction bits of the instructions of a tick: a clock need not divide a GHz.
+const FRACTION_BITS: u32 = 8;
 
 /// SysTick as an instruction counter. One interval may not exceed `2^24` ticks.
 pub struct Counter {
     systick: SYST,
-    instructions_per_tick: u32,
+    /// Instructions of a tick, in units of `2^-8`.
+    per_tick: u32,
 }
 
-/// The clock does not count instructions: QEMU was started without `-icount shift=0`, or at another clock.
+/// The clock does not count instructions: QEMU was started without `-icount shift=0`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotCalibrated {
-    /// Instructions that the calibration ran.
-    pub expected: u32,
-    /// Instructions that were counted.
-    pub counted: u32,
+    /// Ticks that the loop took.
+    pub once: u32,
+    /// Ticks that a loop of twice the length took.
+    pub twice: u32,
 }
 
 impl Counter {
-    /// Starts SysTick and holds it against a loop of known length.
+    /// Starts SysTick and holds it against loops of known length.
     ///
     /// # Errors
-    /// [`NotCalibrated`] where the count is off by more than one percent.
-    pub fn new(mut systick: SYST, instructions_per_tick: u32) -> Result<Self, NotCalibrated> {
+    /// [`NotCalibrated`] where a loop of twice the length does not take twice the ticks, to one percent.
+    pub fn new(mut systick: SYST) -> Result<Self, NotCalibrated> {
         systick.set_clock_source(SystClkSource::Core);
         systick.set_reload(RELOAD);
         systick.clear_current();
         systick.enable_counter();
-        let counter = Self { systick, instructions_per_tick };
-        let start = counter.now();
-        // A loop of two instructions, `subs` and `bne`, in cortex-m 0.7.10.
-        cortex_m::asm::delay(CALIBRATION_LOOPS);
-        let counted = counter.since(start);
-        let expected = 2 * CALIBRATION_LOOPS;
-        if counted.abs_diff(expected) > expected / 100 {
-            return Err(NotCalibrated { expected, counted });
+        let mut counter = Self { systick, per_tick: 0 };
+        let (once, twice) = (counter.ticks_of(CALIBRATION), counter.ticks_of(2 * CALIBRATION));
+        if once == 0 || twice.abs_diff(2 * once) > once / 100 {
+            return Err(NotCalibrated { once, twice });
         }
+        counter.per_tick = (CALIBRATION << FRACTION_BITS) / once;
         Ok(counter)
+    }
+
+    fn ticks_of(&self, instructions: u32) -> u32 {
+        let start = self.now();
+        // A turn of the loop of cortex-m 0.7 is two instructions, `subs` and `bne`.
+        cortex_m::asm::delay(instructions / 2);
+        start.wrapping_sub(self.now()) & RELOAD
     }
 
     /// A moment, for [`Self::since`].
@@ -57,7 +65,8 @@ impl Counter {
     #[must_use]
     pub fn since(&self, start: u32) -> u32 {
         let ticks = start.wrapping_sub(self.now()) & RELOAD;
-        ticks.saturating_mul(self.instructions_per_tick)
+        let instructions = (u64::from(ticks) * u64::from(self.per_tick)) >> FRACTION_BITS;
+        u32::try_from(instructions).unwrap_or(u32::MAX)
     }
 
     /// Stops counting and returns SysTick.

@@ -1,7 +1,5 @@
 //! Files and the command line of the host, through semihosting. The one file of the boards' shared code with `unsafe`.
 
-use core::fmt::Write as _;
-
 use cortex_m_semihosting::nr;
 
 /// Opens for reading, as bytes (ISO C's `rb`).
@@ -63,24 +61,46 @@ pub fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Result<&'a [u8], FileError>
     outcome.map(|()| &buffer[..len])
 }
 
-/// Writes a whole file.
+/// A file that is being written; closed when dropped.
+pub struct File {
+    handle: usize,
+}
+
+/// Makes a file, or empties it.
 ///
 /// # Errors
-/// [`FileError`].
-pub fn write(path: &str, bytes: &[u8]) -> Result<(), FileError> {
-    let file = open(path, WRITE)?;
-    // SAFETY: SYS_WRITE reads `bytes.len()` bytes from the start of `bytes`.
-    let missing = unsafe { semihosting(nr::WRITE, &[file, bytes.as_ptr() as usize, bytes.len()]) };
-    close(file);
-    if missing == 0 { Ok(()) } else { Err(FileError::Transfer) }
+/// [`FileError::Open`].
+pub fn create(path: &str) -> Result<File, FileError> {
+    open(path, WRITE).map(|handle| File { handle })
+}
+
+impl File {
+    /// Writes bytes behind those before.
+    ///
+    /// # Errors
+    /// [`FileError::Transfer`].
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), FileError> {
+        // SAFETY: SYS_WRITE reads `bytes.len()` bytes from the start of `bytes`.
+        let missing = unsafe { semihosting(nr::WRITE, &[self.handle, bytes.as_ptr() as usize, bytes.len()]) };
+        if missing == 0 { Ok(()) } else { Err(FileError::Transfer) }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        close(self.handle);
+    }
 }
 
 fn open(path: &str, mode: usize) -> Result<usize, FileError> {
     // SYS_OPEN wants a string that ends in zero.
-    let mut name = Name::default();
-    name.write_str(path).map_err(|_| FileError::Open)?;
+    let mut name = heapless::Vec::<u8, 256>::new();
+    let whole = name.extend_from_slice(path.as_bytes()).is_ok() && name.push(0).is_ok();
+    if !whole {
+        return Err(FileError::Open);
+    }
     // SAFETY: SYS_OPEN reads a string that ends in zero, of the length that is given.
-    let file = unsafe { semihosting(nr::OPEN, &[name.bytes.as_ptr() as usize, mode, name.len]) };
+    let file = unsafe { semihosting(nr::OPEN, &[name.as_ptr() as usize, mode, path.len()]) };
     if file == usize::MAX { Err(FileError::Open) } else { Ok(file) }
 }
 
@@ -94,26 +114,4 @@ fn close(file: usize) {
 unsafe fn semihosting(number: usize, block: &[usize]) -> usize {
     // SAFETY: the caller's promise.
     unsafe { cortex_m_semihosting::syscall1(number, block.as_ptr() as usize) }
-}
-
-/// A path with a zero behind it.
-struct Name {
-    bytes: [u8; 512],
-    len: usize,
-}
-
-impl Default for Name {
-    fn default() -> Self {
-        Self { bytes: [0; 512], len: 0 }
-    }
-}
-
-impl core::fmt::Write for Name {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        // One byte stays zero.
-        let free = &mut self.bytes[self.len..511];
-        free.get_mut(..text.len()).ok_or(core::fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len += text.len();
-        Ok(())
-    }
 }

@@ -9,7 +9,7 @@ pub(crate) mod toolchain;
 
 use anyhow::{Context, Result};
 
-use crate::boards::BOARDS;
+use crate::boards;
 
 /// Something that must be on the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Tool {
         match self {
             Self::Cxx => "C++ compiler",
             Self::Libtorch => "libtorch",
-            Self::Toolchain => "Cortex-M toolchain",
+            Self::Toolchain => "embedded toolchain",
             Self::Qemu => "QEMU",
             Self::FashionMnist => "Fashion-MNIST",
         }
@@ -78,7 +78,8 @@ impl Tool {
             Self::Cxx => cxx::find(),
             Self::Libtorch => libtorch::find(),
             Self::Toolchain => {
-                BOARDS.iter().map(|board| toolchain::find(board.target)).next_back()?.map(|t| t.to_string())
+                let found = boards::targets().into_iter().map(toolchain::find).collect::<Option<Vec<_>>>()?;
+                found.last().map(ToString::to_string)
             }
             Self::Qemu => qemu::find(),
             Self::FashionMnist => fashion_mnist::find(),
@@ -89,7 +90,7 @@ impl Tool {
         match self {
             Self::Cxx => cxx::install(),
             Self::Libtorch => libtorch::install(),
-            Self::Toolchain => BOARDS.iter().try_for_each(|board| toolchain::install(board.target)),
+            Self::Toolchain => toolchain::install(&boards::targets()),
             Self::Qemu => qemu::install(),
             Self::FashionMnist => fashion_mnist::install(),
         }

@@ -54,12 +54,12 @@ pub(crate) fn find(target: &str) -> Option<Toolchain> {
 }
 
 /// Tries rustup, then Debian's packages.
-pub(super) fn install(target: &str) -> Result<()> {
-    println!("{:<20} runs `rustup target add {target}`", "");
-    if process::run(Command::new("rustup").args(["target", "add", target])).is_ok() {
+pub(super) fn install(targets: &[&str]) -> Result<()> {
+    println!("{:<20} runs `rustup target add {}`", "", targets.join(" "));
+    if process::run(Command::new("rustup").args(["target", "add"]).args(targets)).is_ok() {
         return Ok(());
     }
-    println!("{:<20} rustup cannot download the target: takes a toolchain that carries the sources of core", "");
+    println!("{:<20} rustup cannot download the targets: takes a toolchain that carries the sources of core", "");
     debian::install(&DEBIAN_PACKAGES)
 }
 
@@ -84,7 +84,7 @@ impl Toolchain {
             Self::Target | Self::Source => Command::new("cargo"),
             Self::Debian { cargo, rustc } => {
                 let mut command = Command::new(cargo);
-                let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+                let linker = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace(['-', '.'], "_"));
                 command.env("RUSTC", rustc).env(linker, "ld.lld").env_remove("RUSTUP_TOOLCHAIN");
                 command
             }

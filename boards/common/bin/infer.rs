@@ -15,12 +15,10 @@ use stepshift_runtime::{Model, Session, Vectors, argmax};
 use stepshift_tests::{Failure, check};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
-
-/// SysTick runs at 25 MHz: 40 ns a tick, 1 ns an instruction.
-const INSTRUCTIONS_PER_TICK: u32 = 40;
+include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
 
 static ARENA: ConstStaticCell<[u8; ARENA_BYTES]> = ConstStaticCell::new([0; ARENA_BYTES]);
-static FILE: ConstStaticCell<[u8; 2 << 20]> = ConstStaticCell::new([0; 2 << 20]);
+static FILE: ConstStaticCell<[u8; BUFFER_BYTES]> = ConstStaticCell::new([0; BUFFER_BYTES]);
 
 #[entry]
 fn main() -> ! {
@@ -34,7 +32,7 @@ fn main() -> ! {
 fn run() -> Result<(), &'static str> {
     let model = Model::parse_linked(&MODEL).map_err(|_| "the model is refused")?;
     let arena = ARENA.take();
-    let mut command_line = [0; 600];
+    let mut command_line = [0; 128];
     let path = semihosting::arguments(&mut command_line).next();
     let file = FILE.take();
     let vectors = match path {
@@ -51,7 +49,7 @@ fn run() -> Result<(), &'static str> {
 /// Counts the instructions of one inference, on the first image of the vectors.
 fn count(model: Model<'_, OPERATORS>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
     let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
-    let counter = Counter::new(systick, INSTRUCTIONS_PER_TICK).map_err(|_| "the clock does not count instructions")?;
+    let counter = Counter::new(systick).map_err(|_| "the clock does not count instructions")?;
     let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
     let input = session.input_mut();
     match vectors.map(|vectors| vectors.input(0)) {

@@ -1,10 +1,13 @@
-//! Places the linker script, and the model that `infer` embeds with the size of its arena.
+//! The build script of every board: places the linker script, the model that `infer` embeds, and sizes of buffers.
 
 use std::env;
 use std::fs;
 use std::path::PathBuf;
 
 use stepshift_runtime::Model;
+
+/// Bytes of each buffer of the firmware where the environment names no number.
+const DEFAULT_BUFFER_BYTES: &str = "4096";
 
 /// Embedded where no model is named: the runtime's own test file.
 const DEFAULT_MODEL: &str = "../../runtime/testdata/small.stepshift";
@@ -32,4 +35,9 @@ fn main() {
         model.node_count()
     );
     fs::write(out.join("model.rs"), source).expect("the model's sizes are written");
+    println!("cargo:rerun-if-env-changed=STEPSHIFT_BUFFER_BYTES");
+    let bytes = env::var("STEPSHIFT_BUFFER_BYTES").unwrap_or_else(|_| DEFAULT_BUFFER_BYTES.to_owned());
+    let bytes: usize = bytes.parse().unwrap_or_else(|_| panic!("STEPSHIFT_BUFFER_BYTES: {bytes} is no number"));
+    let source = format!("/// Bytes of each buffer.\nconst BUFFER_BYTES: usize = {bytes};\n");
+    fs::write(out.join("buffers.rs"), source).expect("the buffers' size is written");
 }

@@ -16,10 +16,12 @@ use stepshift_board::semihosting::{self, FileError};
 use stepshift_runtime::{Model, Vectors};
 use stepshift_tests::{Failure, check};
 
-static LIST: ConstStaticCell<[u8; 256 << 10]> = ConstStaticCell::new([0; 256 << 10]);
-static MODEL: ConstStaticCell<[u8; 1 << 20]> = ConstStaticCell::new([0; 1 << 20]);
-static VECTORS: ConstStaticCell<[u8; 1 << 20]> = ConstStaticCell::new([0; 1 << 20]);
-static ARENA: ConstStaticCell<[u8; 1 << 20]> = ConstStaticCell::new([0; 1 << 20]);
+include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
+
+static LIST: ConstStaticCell<[u8; BUFFER_BYTES / 4]> = ConstStaticCell::new([0; BUFFER_BYTES / 4]);
+static MODEL: ConstStaticCell<[u8; BUFFER_BYTES]> = ConstStaticCell::new([0; BUFFER_BYTES]);
+static VECTORS: ConstStaticCell<[u8; BUFFER_BYTES]> = ConstStaticCell::new([0; BUFFER_BYTES]);
+static ARENA: ConstStaticCell<[u8; BUFFER_BYTES]> = ConstStaticCell::new([0; BUFFER_BYTES]);
 
 /// Why a pair failed.
 enum Reason {
@@ -35,7 +37,7 @@ fn main() -> ! {
 }
 
 fn run() -> bool {
-    let mut line = [0; 600];
+    let mut line = [0; 128];
     let Some(path) = semihosting::arguments(&mut line).next() else {
         hprintln!("error: the command line names no list");
         return false;
@@ -83,15 +85,16 @@ fn check_pair(
     outcome.map_err(Reason::Check)
 }
 
-/// Writes codes, as bytes of decimal numbers, one a line.
+/// Writes codes as decimal numbers, one a line.
 fn save(vectors_path: &str, codes: &[i8]) {
-    let mut path = Text::<300>::default();
-    let mut text = Text::<{ 64 << 10 }>::default();
+    let mut path = heapless::String::<300>::new();
     let _ = write!(path, "{vectors_path}.codes");
+    let Ok(mut file) = semihosting::create(&path) else { return };
     for code in codes {
-        let _ = writeln!(text, "{code}");
+        let mut line = heapless::String::<8>::new();
+        let _ = writeln!(line, "{code}");
+        let _ = file.write(line.as_bytes());
     }
-    let _ = semihosting::write(path.as_str(), text.as_str().as_bytes());
 }
 
 fn report(model_path: &str, reason: &Reason) {
@@ -100,32 +103,5 @@ fn report(model_path: &str, reason: &Reason) {
         Reason::Model => hprintln!("differs {}: the model is refused", model_path),
         Reason::Vectors => hprintln!("differs {}: the vectors are refused", model_path),
         Reason::Check(failure) => hprintln!("differs {}: {}", model_path, failure),
-    }
-}
-
-/// Text in a fixed buffer; what does not fit is left out.
-struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Default for Text<N> {
-    fn default() -> Self {
-        Self { bytes: [0; N], len: 0 }
-    }
-}
-
-impl<const N: usize> Text<N> {
-    fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
-    }
-}
-
-impl<const N: usize> core::fmt::Write for Text<N> {
-    fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        let free = self.bytes[self.len..].get_mut(..text.len()).ok_or(core::fmt::Error)?;
-        free.copy_from_slice(text.as_bytes());
-        self.len += text.len();
-        Ok(())
     }
 }
