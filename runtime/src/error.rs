@@ -1,4 +1,4 @@
-//! The two errors, one for each boundary: loading a model and starting a run.
+//! The errors, one for each boundary: loading a model, starting a run, testing it on the device.
 
 use thiserror::Error;
 
@@ -35,8 +35,11 @@ pub enum LoadError {
     /// The tables of the file cannot be decoded.
     #[error("malformed model: tensor or node table cannot be decoded")]
     Malformed,
-    /// Bytes follow the last node.
-    #[error("{0} bytes follow the last node")]
+    /// The self-test's input or digests are not as many as the model's codes or nodes.
+    #[error("the self-test does not fit the model")]
+    Certificate,
+    /// Bytes follow the end of the model.
+    #[error("{0} bytes follow the end of the model")]
     TrailingBytes(u32),
     /// A tensor is empty, lies outside the arena or overlaps another one that is live.
     #[error("tensor {tensor}: {reason}")]
@@ -147,5 +150,21 @@ pub enum RunError {
         needed: usize,
         /// Bytes that the caller provided.
         provided: usize,
+    },
+}
+
+/// Why a self-test failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum SelfTestError {
+    /// The model has no certificate: it was exported without one.
+    #[error("the model has no self-test: export it with one")]
+    NoCertificate,
+    /// A node wrote other codes than in training: bad flash, a miscompiled kernel, a wrong backend.
+    #[error("node {node} does not give the bits of training")]
+    Differs {
+        /// Index of the first such node.
+        node: u16,
     },
 }

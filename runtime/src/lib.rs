@@ -48,7 +48,7 @@ mod verify;
 
 pub use argmax::argmax;
 pub use digest::{crc32, digest};
-pub use error::{LoadError, NodeFault, RunError, TensorFault};
+pub use error::{LoadError, NodeFault, RunError, SelfTestError, TensorFault};
 pub use model::{Model, Nodes};
 pub use session::{NodeOutput, Session};
 #[cfg(feature = "micromath")]

@@ -2,8 +2,8 @@
 
 use crate::error::LoadError;
 use crate::format::{
-    ALL_OPERATORS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Needs, Node, TENSOR_RECORD_BYTES, TensorRecord,
-    take_node,
+    ALL_OPERATORS, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Needs, Node, TENSOR_RECORD_BYTES,
+    TensorRecord, take_node,
 };
 use crate::{digest, verify};
 
@@ -18,6 +18,7 @@ pub struct Model<'a, const OPERATORS: u32 = ALL_OPERATORS> {
     tensors: &'a [u8],
     nodes: &'a [u8],
     node_count: u16,
+    certificate: Option<Certificate<'a>>,
 }
 
 impl<'a> Model<'a> {
@@ -38,8 +39,8 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
     /// As [`Model::parse`], and [`LoadError::NotLinked`] for a model that uses other operators.
     pub fn parse_linked(bytes: &'a [u8]) -> Result<Self, LoadError> {
         let model = Self::decode(bytes)?;
-        verify::verify(&model)?;
-        Ok(model)
+        let certificate = verify::verify(&model)?;
+        Ok(Self { certificate, ..model })
     }
 
     /// Splits the message into its tables, before any check of their contents.
@@ -63,7 +64,7 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
         let (tensors, body) = body.split_at_checked(tensor_bytes).ok_or(LoadError::Malformed)?;
         let (node_count, nodes) = take::<u32>(body)?;
         let node_count = u16::try_from(node_count).map_err(|_| LoadError::Malformed)?;
-        Ok(Self { crc: header.crc, needs, tensors, nodes, node_count })
+        Ok(Self { crc: header.crc, needs, tensors, nodes, node_count, certificate: None })
     }
 
     /// Bytes of arena that a run needs.
@@ -88,6 +89,13 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
     #[must_use]
     pub const fn node_count(&self) -> usize {
         self.node_count as usize
+    }
+
+    /// What one input must give, where the exporter put it into the file; [`Session::self_test`](crate::Session::self_test)
+    /// replays it.
+    #[must_use]
+    pub const fn certificate(&self) -> Option<Certificate<'a>> {
+        self.certificate
     }
 
     /// Number of tensors: one more than nodes.

@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use crate::error::RunError;
+use crate::digest;
+use crate::error::{RunError, SelfTestError};
 use crate::format::{ALL_OPERATORS, Concat, Node, Op, OperatorKind, TensorRecord};
 use crate::kernels::{self, View, ViewMut};
 use crate::model::{Model, Nodes};
@@ -92,6 +93,30 @@ impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
         let tensor = self.model.tensor(index + 1)?;
         self.execute(&node.op, tensor);
         Some(NodeOutput { index, node, tensor, codes: self.codes(tensor.region()) })
+    }
+
+    /// Replays the certificate that the exporter put into the model: one input, every node's bits. For the firmware to
+    /// call when it starts, or before it commits to a model that it received. Takes no memory but the arena, whose
+    /// contents are lost.
+    ///
+    /// # Errors
+    /// [`SelfTestError::Differs`] names the first node that does not give the bits of training.
+    pub fn self_test(&mut self) -> Result<(), SelfTestError> {
+        let certificate = self.model.certificate().ok_or(SelfTestError::NoCertificate)?;
+        for (target, code) in self.input_mut().iter_mut().zip(certificate.input()) {
+            *target = *code;
+        }
+        let mut first = None;
+        self.run_observed(|output| {
+            let equal = certificate.digest(output.index) == Some(digest(output.codes));
+            if !equal && first.is_none() {
+                first = Some(output.index);
+            }
+        });
+        match first {
+            None => Ok(()),
+            Some(node) => Err(SelfTestError::Differs { node: u16::try_from(node).unwrap_or(u16::MAX) }),
+        }
     }
 
     /// The output's codes of the last run, at the exponent of [`Model::output`].

@@ -2,13 +2,17 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, TensorRecord,
+    Activation, BinaryKind, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Shape,
+    TensorRecord, Window,
 };
-use stepshift_runtime::{LoadError, Model, NodeFault, RunError, Session, TensorFault};
+use stepshift_runtime::{LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
 use stepshift_tests::random;
-use stepshift_trainer::export::encode;
 use stepshift_trainer::export::encode::assemble;
+use stepshift_trainer::export::{
+    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Sample, encode,
+    encode_with,
+};
 
 /// The good file after `change`, with a checksum that fits, and what loading it says.
 fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<Node<'_>>)) -> Result<(), LoadError> {
@@ -20,7 +24,8 @@ fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<N
     change(&mut arena_bytes, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
     let needs = Needs { arena_bytes, operators: model.operators() };
-    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes });
+    let certificate = model.certificate();
+    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
     Model::parse(&bytes).map(|_| ())
 }
 
@@ -167,6 +172,279 @@ fn an_accumulator_that_could_overflow_is_refused_by_channel() {
     assert_eq!(load(&bias), Err(LoadError::AccumulatorOverflow { node: 0, channel: 1 }));
     bias[4..8].copy_from_slice(&i32::MIN.to_le_bytes());
     assert_eq!(load(&bias), Err(LoadError::AccumulatorOverflow { node: 0, channel: 1 }));
+}
+
+/// One node of an operator that [`small_network`] has not, after `change`.
+fn load_node(
+    op: FixedPointOp,
+    inputs: &[usize],
+    output: FixedPointTensor,
+    change: impl FnOnce(&mut TensorRecord, &mut Op<'_>),
+) -> Result<(), LoadError> {
+    let input = FixedPointTensor { shape: Shape { h: 2, w: 3, c: 4 }, exponent: -4 };
+    let activation = Activation::FULL;
+    let layer = FixedPointLayer { name: "layer".to_owned(), inputs: inputs.to_vec(), output, activation, op };
+    let good = encode(&FixedPointNetwork { input, layers: vec![layer] }).unwrap();
+    let model = Model::parse(&good).unwrap();
+    let mut tensors = [model.input(), model.output()];
+    let mut nodes: Vec<_> = model.nodes().collect();
+    change(&mut tensors[1], &mut nodes[0].op);
+    let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
+    let needs = Needs { arena_bytes: model.arena_bytes() as u32, operators: model.operators() };
+    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
+    Model::parse(&assemble(&file)).map(|_| ())
+}
+
+/// A legal node, a change that makes it illegal, and what the loader must say.
+type Case = (FixedPointOp, &'static [usize], FixedPointTensor, fn(&mut Op<'_>), NodeFault);
+
+#[test]
+fn every_operator_is_held_to_its_shapes_and_exponents() {
+    let tensor = |h, w, c| FixedPointTensor { shape: Shape { h, w, c }, exponent: -4 };
+    let coarser = |tensor: &mut TensorRecord| tensor.exponent += 1;
+    let other = |tensor: &mut TensorRecord| tensor.shape = Shape { h: 1, w: 1, c: 5 };
+    let weights = |len: usize| FixedPointWeights { codes: vec![1; 2 * len], exponents: vec![-4; 2], bias: vec![0; 2] };
+    let conv = FixedPointOp::Conv2d { window: Window::new(1, 1), groups: 2, weights: weights(2) };
+    let transposed = FixedPointOp::TransposeConv2d { window: Window::new(2, 2), weights: weights(16) };
+    let average = FixedPointOp::AveragePool2d { window: Window::new(2, 2) };
+    let mul = FixedPointOp::Binary(BinaryKind::Mul);
+    let leaky = FixedPointOp::LeakyRelu { slopes: vec![3; 4], slope_bits: 7 };
+    let table = FixedPointOp::Table { codes: vec![0; 256] };
+    let soft = FixedPointTensor { exponent: -7, ..tensor(2, 3, 4) };
+    let slice = FixedPointOp::Slice { start: [1, 0, 0] };
+    let pad = FixedPointOp::Pad { before: [1, 0, 0], value: 0 };
+    let order = FixedPointOp::Transpose { order: [2, 0, 1] };
+    let one: &[usize] = &[0];
+    let cases: [Case; 17] = [
+        (
+            conv,
+            one,
+            tensor(2, 3, 2),
+            |op| {
+                if let Op::Conv2d(op) = op {
+                    op.groups = 3
+                }
+            },
+            NodeFault::Groups,
+        ),
+        (
+            transposed,
+            one,
+            tensor(3, 4, 2),
+            |op| {
+                if let Op::TransposeConv2d(op) = op {
+                    op.window.dilation_h = 2
+                }
+            },
+            NodeFault::Window,
+        ),
+        (
+            average.clone(),
+            one,
+            tensor(1, 2, 4),
+            |op| {
+                if let Op::AveragePool2d(op) = op {
+                    op.multipliers = &op.multipliers[4..]
+                }
+            },
+            NodeFault::BlobLength,
+        ),
+        (
+            average,
+            one,
+            tensor(1, 2, 4),
+            |op| {
+                if let Op::AveragePool2d(op) = op {
+                    op.window.dilation_w = 2
+                }
+            },
+            NodeFault::Window,
+        ),
+        (
+            mul.clone(),
+            &[0, 0],
+            tensor(2, 3, 4),
+            |op| {
+                if let Op::Binary(op) = op {
+                    op.a_shift = 1
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            mul,
+            &[0, 0],
+            tensor(2, 3, 4),
+            |op| {
+                if let Op::Binary(op) = op {
+                    op.right_shift += 1
+                }
+            },
+            NodeFault::Exponent,
+        ),
+        (
+            FixedPointOp::Rescale,
+            one,
+            tensor(2, 3, 4),
+            |op| {
+                if let Op::Rescale(op) = op {
+                    op.right_shift = 31
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            leaky.clone(),
+            one,
+            tensor(2, 3, 4),
+            |op| {
+                if let Op::LeakyRelu(op) = op {
+                    op.slopes = &op.slopes[2..]
+                }
+            },
+            NodeFault::BlobLength,
+        ),
+        (
+            leaky,
+            one,
+            tensor(2, 3, 4),
+            |op| {
+                if let Op::LeakyRelu(op) = op {
+                    op.slope_bits = 16
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            table,
+            one,
+            tensor(2, 3, 4),
+            |op| {
+                if let Op::Table(op) = op {
+                    op.codes = &op.codes[1..]
+                }
+            },
+            NodeFault::BlobLength,
+        ),
+        (
+            FixedPointOp::Softmax,
+            one,
+            soft,
+            |op| {
+                if let Op::Softmax(op) = op {
+                    op.exponentials = &[0; 512]
+                }
+            },
+            NodeFault::Table,
+        ),
+        (
+            FixedPointOp::Concat { axis: 1 },
+            &[0, 0],
+            tensor(2, 6, 4),
+            |op| {
+                if let Op::Concat(op) = op {
+                    op.axis = 3
+                }
+            },
+            NodeFault::Axis,
+        ),
+        (
+            FixedPointOp::Concat { axis: 1 },
+            &[0, 0],
+            tensor(2, 6, 4),
+            |op| {
+                if let Op::Concat(op) = op {
+                    op.axis = 0
+                }
+            },
+            NodeFault::Shape,
+        ),
+        (
+            slice,
+            one,
+            tensor(1, 3, 4),
+            |op| {
+                if let Op::Slice(op) = op {
+                    op.start = [2, 0, 0]
+                }
+            },
+            NodeFault::Shape,
+        ),
+        (
+            pad,
+            one,
+            tensor(3, 3, 4),
+            |op| {
+                if let Op::Pad(op) = op {
+                    op.before = [u16::MAX, 0, 0]
+                }
+            },
+            NodeFault::Shape,
+        ),
+        (
+            order,
+            one,
+            tensor(4, 2, 3),
+            |op| {
+                if let Op::Transpose(op) = op {
+                    op.order = [2, 2, 1]
+                }
+            },
+            NodeFault::Axis,
+        ),
+        (
+            FixedPointOp::UpsampleBilinear,
+            one,
+            tensor(4, 6, 4),
+            |op| {
+                if let Op::UpsampleBilinear(op) = op {
+                    op.right_shift = 3
+                }
+            },
+            NodeFault::Exponent,
+        ),
+    ];
+    for (op, inputs, output, change, fault) in cases {
+        assert_eq!(load_node(op.clone(), inputs, output, |_, _| {}), Ok(()), "{op:?}");
+        assert_eq!(load_node(op.clone(), inputs, output, |_, op| change(op)), node(0, fault), "{op:?}");
+        if !matches!(
+            op,
+            FixedPointOp::Conv2d { .. }
+                | FixedPointOp::TransposeConv2d { .. }
+                | FixedPointOp::AveragePool2d { .. }
+                | FixedPointOp::Table { .. }
+        ) {
+            let outcome = load_node(op.clone(), inputs, output, |tensor, _| coarser(tensor));
+            assert_eq!(outcome, node(0, NodeFault::Exponent), "{op:?}");
+        }
+        let outcome = load_node(op.clone(), inputs, output, |tensor, _| other(tensor));
+        assert_eq!(outcome, node(0, NodeFault::Shape), "{op:?}");
+    }
+}
+
+#[test]
+fn a_certificate_must_fit_and_tells_the_first_node_that_differs() {
+    let network = small_network();
+    let codes = stepshift_tests::reference::evaluate(&network, &[3; 32]);
+    let digests: Vec<u32> = codes[1..].iter().map(|codes| stepshift_runtime::digest(codes)).collect();
+    let test = |input: Vec<i8>, digests: Vec<u32>| -> Result<Result<(), SelfTestError>, ExportError> {
+        let bytes = encode_with(&network, Some(&Sample { input, digests }))?;
+        let model = Model::parse(&bytes).unwrap();
+        let mut arena = vec![0; model.arena_bytes()];
+        Ok(Session::new(model, &mut arena).unwrap().self_test())
+    };
+    assert_eq!(test(vec![3; 32], digests.clone()), Ok(Ok(())));
+    let mut wrong = digests.clone();
+    wrong[4] ^= 1;
+    assert_eq!(test(vec![3; 32], wrong), Ok(Err(SelfTestError::Differs { node: 4 })));
+    assert_eq!(test(vec![-100; 32], digests.clone()), Ok(Err(SelfTestError::Differs { node: 0 })));
+    let refused = |outcome| matches!(outcome, Err(ExportError::Refused(LoadError::Certificate)));
+    assert!(refused(test(vec![3; 31], digests.clone())));
+    assert!(refused(test(vec![3; 32], digests[1..].to_vec())));
+    let bytes = encode(&network).unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let mut arena = vec![0; model.arena_bytes()];
+    assert_eq!(Session::new(model, &mut arena).unwrap().self_test(), Err(SelfTestError::NoCertificate));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
 use stepshift_runtime::format::Op;
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::{random, reference};
@@ -46,8 +48,6 @@ const OPERATORS: usize = 20;
 /// A generator that never made ties, saturation or left shifts would prove nothing.
 #[test]
 fn random_networks_reach_every_operator_and_extreme() {
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut operators, mut saturated, mut left_shifts, mut in_place) = (BTreeMap::new(), 0, 0, 0);
     for seed in 0..1000 {
@@ -76,4 +76,42 @@ fn random_networks_reach_every_operator_and_extreme() {
     assert_eq!(operators.len(), OPERATORS, "{operators:?}");
     assert!(operators.values().all(|count| *count > 20), "{operators:?}");
     assert!(saturated > 1000 && left_shifts > 100 && in_place > 20, "{saturated} {left_shifts} {in_place}");
+}
+
+/// Node by node, and under a clock, a run gives the bits of a run in one go; two models may take turns in one arena.
+#[test]
+fn steps_give_the_bits_of_a_run() {
+    let mut runner = TestRunner::deterministic();
+    let networks: Vec<_> = (0..20).map(|_| random::networks().new_tree(&mut runner).unwrap().current()).collect();
+    let files: Vec<_> =
+        networks.iter().enumerate().map(|(i, n)| encode(&random::inference_only(n, i as u64)).unwrap()).collect();
+    let models: Vec<_> = files.iter().map(|bytes| Model::parse(bytes).unwrap()).collect();
+    let mut arena = vec![0; models.iter().map(Model::arena_bytes).max().unwrap()];
+    for model in models {
+        let input = random::input_codes(model.input().shape.len(), 7);
+        let mut session = Session::new(model, &mut arena).unwrap();
+        session.input_mut().copy_from_slice(&input);
+        session.run();
+        let expected = session.output().to_vec();
+        for _ in 0..2 {
+            session.input_mut().copy_from_slice(&input);
+            let mut count = 0;
+            while let Some(output) = session.step() {
+                assert_eq!(output.index, count);
+                count += 1;
+            }
+            assert_eq!((count, session.output()), (model.node_count(), &expected[..]));
+        }
+        // A clock that goes on by 3 whenever it is read, from just before it wraps.
+        let mut now = u32::MAX - 4;
+        let mut times = Vec::new();
+        session.input_mut().copy_from_slice(&input);
+        let clock = || {
+            now = now.wrapping_add(3);
+            now
+        };
+        session.run_profiled(clock, |index, time| times.push((index, time)));
+        assert_eq!(times, (0..model.node_count()).map(|index| (index, 3)).collect::<Vec<_>>());
+        assert_eq!(session.output(), &expected[..]);
+    }
 }

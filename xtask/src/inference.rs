@@ -17,6 +17,8 @@ pub(crate) struct Inference {
     pub(crate) instructions: u64,
     /// Tensors and images that equal the vectors.
     pub(crate) equal: Option<(u64, u64)>,
+    /// The model's self-test passed on the device.
+    pub(crate) self_test: bool,
     /// Sizes of the firmware.
     pub(crate) sizes: elf::Sizes,
 }
@@ -62,6 +64,7 @@ fn parse(text: &str) -> Inference {
     for line in text.lines() {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
             ["node", name, count] => result.nodes.push((name.to_owned(), count.parse().unwrap_or(0))),
+            ["self-test", "passed"] => result.self_test = true,
             ["equal", tensors, images] => result.equal = tensors.parse().ok().zip(images.parse().ok()),
             _ => {}
         }

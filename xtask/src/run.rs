@@ -30,6 +30,7 @@ impl Run {
         rows.push(["all".to_owned(), grouped(result.instructions), String::new()]);
         table::print(&rows);
         println!("\n{}, {} in QEMU: instructions, not cycles", board.name, board.core);
+        println!("self-test: {}", if result.self_test { "passed" } else { "the model has none" });
         if let Some((tensors, images)) = result.equal {
             println!("bit-exact: {} tensors, {} images", grouped(tensors), grouped(images));
         }

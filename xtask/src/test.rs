@@ -180,6 +180,7 @@ fn accuracy(folder: &Path, vectors: &Path, least: f64) -> Result<f64> {
 fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<[String; 8]> {
     let result = inference::run(board, model, Some(vectors))?;
     let (tensors, images) = result.equal.context("nothing was compared")?;
+    ensure!(result.self_test, "{}: the self-test did not run", board.name);
     ensure!(images >= 100, "{}: only {images} images were compared", board.name);
     let elf::Sizes { code, constants, .. } = result.sizes;
     ensure!(code + constants < CODE_BUDGET, "{}: {} bytes of code, budget {CODE_BUDGET}", board.name, code + constants);

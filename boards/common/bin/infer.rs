@@ -11,7 +11,7 @@ use static_cell::ConstStaticCell;
 use stepshift_board::console::{exit, line};
 use stepshift_board::counter::Counter;
 use stepshift_board::semihosting;
-use stepshift_runtime::{Model, Session, Vectors, argmax};
+use stepshift_runtime::{Model, SelfTestError, Session, Vectors, argmax};
 use stepshift_tests::{Failure, check};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
@@ -42,8 +42,24 @@ fn run() -> Result<(), &'static str> {
             Some(Vectors::parse(bytes).map_err(|_| "the vectors are refused")?)
         }
     };
+    self_test(model, arena)?;
     count(model, arena, vectors.as_ref())?;
     vectors.map_or(Ok(()), |vectors| compare(model, arena, &vectors))
+}
+
+/// What real firmware does when it starts.
+fn self_test(model: Model<'_, OPERATORS>, arena: &mut [u8]) -> Result<(), &'static str> {
+    let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
+    match session.self_test() {
+        Ok(()) => line(&["self-test passed".into()]),
+        Err(SelfTestError::NoCertificate) => {}
+        Err(SelfTestError::Differs { node }) => {
+            line(&["differs".into(), 0_u32.into(), u32::from(node).into()]);
+            return Err("the self-test failed");
+        }
+        Err(_) => return Err("the self-test failed"),
+    }
+    Ok(())
 }
 
 /// Counts the instructions of one inference, on the first image of the vectors.

@@ -70,6 +70,32 @@ pub struct ModelFile<'a> {
     pub tensors: &'a [TensorRecord],
     /// In the order of execution.
     pub nodes: &'a [Node<'a>],
+    /// What one input must give, for a self-test.
+    pub certificate: Option<Certificate<'a>>,
+}
+
+/// One input with a digest of every node's output, for a self-test on the device. Format 5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Certificate<'a> {
+    /// `[H, W, C]` i8: codes of the input.
+    pub input: &'a [u8],
+    /// `[node]` u32 in little-endian bytes: [`digest`](crate::digest) of what each node writes.
+    pub digests: &'a [u8],
+}
+
+impl<'a> Certificate<'a> {
+    /// Codes of the input.
+    #[must_use]
+    pub fn input(&self) -> &'a [i8] {
+        bytemuck::must_cast_slice(self.input)
+    }
+
+    /// Digest of what `node` writes.
+    #[must_use]
+    pub fn digest(&self, node: usize) -> Option<u32> {
+        let (digests, _) = self.digests.as_chunks::<4>();
+        digests.get(node).map(|bytes| u32::from_le_bytes(*bytes))
+    }
 }
 
 /// One operator with the name of its layer. Format 4.

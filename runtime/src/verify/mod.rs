@@ -7,14 +7,16 @@ mod node;
 mod pools;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Node, Op, TensorRecord};
+use crate::format::{Certificate, Node, Op, TensorRecord};
 use crate::model::Model;
 
 /// How many tensors may be live at one node, its output included.
 pub const MAX_LIVE_TENSORS: usize = 32;
 
-/// Checks the whole model.
-pub(crate) fn verify<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(), LoadError> {
+/// Checks the whole model; its certificate, which lies behind the nodes.
+pub(crate) fn verify<'a, const OPERATORS: u32>(
+    model: &Model<'a, OPERATORS>,
+) -> Result<Option<Certificate<'a>>, LoadError> {
     if model.tensor_count() != model.node_count() + 1 {
         return Err(tensor_fault(0, TensorFault::Count));
     }
@@ -26,11 +28,23 @@ pub(crate) fn verify<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Resu
     if nodes.remaining() != 0 {
         return Err(LoadError::Malformed);
     }
-    if !nodes.rest().is_empty() {
-        let trailing = u32::try_from(nodes.rest().len()).unwrap_or(u32::MAX);
-        return Err(LoadError::TrailingBytes(trailing));
+    live_tensors_are_disjoint(model)?;
+    certificate(model, nodes.rest())
+}
+
+/// The last part of the file.
+fn certificate<'a, const OPERATORS: u32>(
+    model: &Model<'a, OPERATORS>,
+    bytes: &'a [u8],
+) -> Result<Option<Certificate<'a>>, LoadError> {
+    let (certificate, rest): (Option<Certificate<'a>>, _) =
+        postcard::take_from_bytes(bytes).map_err(|_| LoadError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(LoadError::TrailingBytes(u32::try_from(rest.len()).unwrap_or(u32::MAX)));
     }
-    live_tensors_are_disjoint(model)
+    let (input_len, digests_len) = (model.input().shape.len(), model.node_count().saturating_mul(4));
+    let fits = |found: &Certificate<'_>| found.input.len() == input_len && found.digests.len() == digests_len;
+    if certificate.as_ref().is_none_or(fits) { Ok(certificate) } else { Err(LoadError::Certificate) }
 }
 
 /// Every tensor has codes, and all of them lie in the arena.

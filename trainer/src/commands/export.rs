@@ -7,7 +7,8 @@ use anyhow::{Context, Result};
 use stepshift_runtime::Model;
 use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::channel_bounds;
-use stepshift_trainer::export::{FixedPointNetwork, encode};
+use stepshift_trainer::export::{FixedPointNetwork, Sample, encode_with};
+use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
 
 use super::RunFolder;
@@ -20,13 +21,17 @@ pub(crate) struct Export {
     /// Where to write the model; in the run's folder where left out
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// Leave out the self-test: one image with a digest of every layer, which firmware can replay
+    #[arg(long)]
+    no_self_test: bool,
 }
 
 impl Export {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let (_, _, network) = self.run.load()?;
+        let (_, data, network) = self.run.load()?;
         let path = self.model.clone().unwrap_or_else(|| self.run.model());
-        let (fixed, bytes) = write_model(&network, &path)?;
+        let sample = if self.no_self_test { None } else { Some(sample(&network, &data.test)?) };
+        let (fixed, bytes) = write_model(&network, sample.as_ref(), &path)?;
         print(&fixed)?;
         let model = Model::parse(&bytes)?;
         let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.tensor(layer.inputs[0]).shape)).sum();
@@ -36,9 +41,13 @@ impl Export {
 }
 
 /// Encodes a network and writes it atomically.
-pub(super) fn write_model(network: &QuantizedNetwork, path: &Path) -> Result<(FixedPointNetwork, Vec<u8>)> {
+pub(super) fn write_model(
+    network: &QuantizedNetwork,
+    sample: Option<&Sample>,
+    path: &Path,
+) -> Result<(FixedPointNetwork, Vec<u8>)> {
     let fixed = network.to_fixed_point()?;
-    let bytes = encode(&fixed).with_context(|| format!("{} was not written", path.display()))?;
+    let bytes = encode_with(&fixed, sample).with_context(|| format!("{} was not written", path.display()))?;
     atomic_file::write(path, &bytes)?;
     Ok((fixed, bytes))
 }

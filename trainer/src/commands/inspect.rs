@@ -27,7 +27,8 @@ impl Inspect {
             bytes.len(),
             model.arena_bytes()
         );
-        println!("input {}x{}x{}, exponent {}\n", input.shape.h, input.shape.w, input.shape.c, input.exponent);
+        println!("input {}x{}x{}, exponent {}", input.shape.h, input.shape.w, input.shape.c, input.exponent);
+        println!("self-test: {}\n", if model.certificate().is_some() { "yes" } else { "no" });
         let mut table = Table::new(["node", "operator", "reads", "output", "exponent", "offset", "weights"]);
         for (index, node) in model.nodes().enumerate() {
             let output = model.tensor(index + 1).context("the model was checked")?;

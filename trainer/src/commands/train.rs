@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use stepshift_trainer::torch::checkpoint::{self, EpochRecord, Phase};
+use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, Observer, Outcome, Progress, Training};
 use stepshift_trainer::{config, data};
 
@@ -46,7 +47,8 @@ impl Train {
         let path = self.out.join(CHECKPOINT_FILE);
         let (state, tensors) = checkpoint::load(&path)?;
         let network = stepshift_trainer::torch::training::quantized_network(&state, &tensors, training.data())?;
-        write_model(&network, &self.out.join(MODEL_FILE))?;
+        let sample = sample(&network, &training.data().test)?;
+        write_model(&network, Some(&sample), &self.out.join(MODEL_FILE))?;
         println!("trained: {}", self.out.join(MODEL_FILE).display());
         Ok(ExitCode::SUCCESS)
     }

@@ -2,7 +2,7 @@
 
 use stepshift_runtime::arithmetic::MAX_SHIFT;
 use stepshift_runtime::format::{
-    Activation, AveragePool2d, Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, FORMAT_VERSION,
+    Activation, AveragePool2d, Binary, BinaryKind, Certificate, Clip, Concat, Conv2d, DepthwiseConv2d, FORMAT_VERSION,
     FullyConnected, GlobalAveragePool, HEADER_BYTES, Header, LeakyRelu, MAGIC, MaxPool2d, ModelFile, Needs, Node, Op,
     Pad, Rescale, Reshape, Slice, Softmax, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear,
     UpsampleNearest, Weights,
@@ -28,11 +28,28 @@ struct Blobs {
     table: Vec<u8>,
 }
 
-/// Writes a model file and has the runtime check it.
+/// An input, and what training says of it: the certificate of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Codes of the input, `[H, W, C]`.
+    pub input: Vec<i8>,
+    /// [`stepshift_runtime::digest`] of every layer's output.
+    pub digests: Vec<u32>,
+}
+
+/// Writes a model file without a certificate and has the runtime check it.
 ///
 /// # Errors
 /// An [`ExportError`] that names the layer, and the channel where it is one channel's fault.
 pub fn encode(network: &FixedPointNetwork) -> Result<Vec<u8>, ExportError> {
+    encode_with(network, None)
+}
+
+/// Writes a model file, with a certificate where there is a sample, and has the runtime check it.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_with(network: &FixedPointNetwork, sample: Option<&Sample>) -> Result<Vec<u8>, ExportError> {
     network.check()?;
     let plan = plan(network);
     let tensors = tensor_records(network, &plan)?;
@@ -48,7 +65,11 @@ pub fn encode(network: &FixedPointNetwork) -> Result<Vec<u8>, ExportError> {
     let operators = nodes.iter().fold(0, |set, node: &Node<'_>| set | node.op.kind().bit());
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
     let needs = Needs { arena_bytes, operators };
-    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes });
+    let digests: Vec<u8> = sample.iter().flat_map(|sample| &sample.digests).flat_map(|d| d.to_le_bytes()).collect();
+    let input = |sample: &Sample| sample.input.iter().map(|code| code.cast_unsigned()).collect::<Vec<u8>>();
+    let input = sample.map(input).unwrap_or_default();
+    let certificate = sample.map(|_| Certificate { input: &input, digests: &digests });
+    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
     Model::parse(&bytes)?;
     Ok(bytes)
 }

@@ -11,7 +11,7 @@ pub mod plan;
 pub mod reciprocal;
 pub mod tables;
 
-pub use encode::encode;
+pub use encode::{Sample, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 pub use reciprocal::{Reciprocal, reciprocal};

@@ -8,6 +8,7 @@ use stepshift_runtime::{Model, Session, Vectors, argmax, digest};
 
 use super::quantized_network::QuantizedNetwork;
 use crate::data::Images;
+use crate::export::Sample;
 
 /// Images in a batch of the exact forward.
 const BATCH: usize = 100;
@@ -131,6 +132,17 @@ fn compare_image(
         }
     });
     Ok(Found { class: argmax(session.output()), difference })
+}
+
+/// The first image with the digests of the *exact forward*: a model's certificate.
+///
+/// # Errors
+/// Those of libtorch.
+pub fn sample(network: &QuantizedNetwork, images: &Images) -> Result<Sample> {
+    let image = images.codes.slice(s![..1, .., .., ..]);
+    let digest_of = |layer: Array4<i8>| digest(&layer.into_iter().collect::<Vec<_>>());
+    let digests = network.exact_codes(image)?.into_iter().map(digest_of).collect();
+    Ok(Sample { input: image.iter().copied().collect(), digests })
 }
 
 /// A vectors file for the first images: inputs, and digests and classes of the *exact forward*.
