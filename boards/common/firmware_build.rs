@@ -27,11 +27,11 @@ fn main() {
         "/// The model's file.\n#[unsafe(link_section = \".stepshift_model\")]\n\
          static MODEL: [u8; {}] = *include_bytes!(concat!(env!(\"OUT_DIR\"), \"/model.stepshift\"));\n\
          /// Bytes of arena that it needs.\nconst ARENA_BYTES: usize = {};\n\
-         /// The operators that it uses, which are all that is linked.\nconst OPERATORS: u32 = {:#x};\n\
+         /// The operators that it uses, which are all that is linked.\nconst LINKS: u64 = {:#x};\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n",
         bytes.len(),
         model.arena_bytes(),
-        model.operators(),
+        model.links(),
         model.node_count()
     );
     fs::write(out.join("model.rs"), source).expect("the model's sizes are written");

@@ -1,10 +1,12 @@
-/// Index of the greatest code, the first of equals; 0 for no codes. Spec 4.8.
+use crate::codes::Codes;
+
+/// Index of the greatest code, the first of equals; 0 for no codes. Spec 4.19.
 #[must_use]
-pub fn argmax(codes: &[i8]) -> usize {
-    let mut best = (0, i8::MIN);
+pub fn argmax(codes: Codes<'_>) -> usize {
+    let mut best = (0, i16::MIN);
     for (index, code) in codes.iter().enumerate() {
-        if *code > best.1 {
-            best = (index, *code);
+        if code > best.1 {
+            best = (index, code);
         }
     }
     best.0
@@ -13,11 +15,12 @@ pub fn argmax(codes: &[i8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::argmax;
+    use crate::codes::Codes;
 
     #[test]
     fn first_of_equals_wins() {
-        assert_eq!(argmax(&[-3, 7, 7, 1]), 1);
-        assert_eq!(argmax(&[-128, -128]), 0);
-        assert_eq!(argmax(&[]), 0);
+        assert_eq!(argmax(Codes::from_i8(&[-3, 7, 7, 1])), 1);
+        assert_eq!(argmax(Codes::from_i8(&[-128, -128])), 0);
+        assert_eq!(argmax(Codes::from_i8(&[])), 0);
     }
 }

@@ -1,7 +1,40 @@
 //! The arithmetic that every backend obeys. `spec/arithmetic.md`, sections 2 and 3.
 
+use crate::format::{AFFINE_LINK, Activation};
+
 /// Greatest shift of an accumulator to either side. Spec 3.1.
 pub const MAX_SHIFT: i8 = 30;
+
+/// From an accumulator to a code, before the saturate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Requantizer {
+    /// A power of two: positive values shift right, negative ones left. Spec 3.1.
+    Shift(i8),
+    /// `multiplier * 2^(shift - 31)`, and the code of zero. Spec 3.4.
+    Multiply {
+        /// Q31, not negative.
+        multiplier: i32,
+        /// Positive values shift left before, negative ones right after the multiplication.
+        shift: i8,
+        /// Code of the output that means 0.
+        zero: i16,
+    },
+}
+
+impl Requantizer {
+    /// Accumulator to code. `LINKS` says whether the program has the affine scheme.
+    #[inline]
+    #[must_use]
+    pub fn apply<const LINKS: u64>(self, acc: i32, activation: Activation) -> i32 {
+        match self {
+            Self::Multiply { multiplier, shift, zero } if LINKS & AFFINE_LINK != 0 => {
+                saturate(multiply(acc, multiplier, shift).saturating_add(zero.into()), activation)
+            }
+            Self::Shift(right_shift) => requantize(acc, right_shift, activation),
+            Self::Multiply { .. } => saturate(acc, activation),
+        }
+    }
+}
 
 /// Accumulator to code: one shift and one saturate. Spec 3.1.
 ///
@@ -9,13 +42,13 @@ pub const MAX_SHIFT: i8 = 30;
 /// accumulator already, by way of the bias. A negative one shifts left, saturating.
 #[inline]
 #[must_use]
-pub fn requantize(acc: i32, right_shift: i8, activation_min: i8, activation_max: i8) -> i8 {
+pub fn requantize(acc: i32, right_shift: i8, activation: Activation) -> i32 {
     let shifted = if right_shift >= 0 {
         acc >> (right_shift & 31)
     } else {
         saturating_shift_left(acc, right_shift.unsigned_abs())
     };
-    saturate(shifted, activation_min, activation_max)
+    saturate(shifted, activation)
 }
 
 /// The rounding constant of a shift: half a unit of the result. Spec 3.2.
@@ -25,13 +58,21 @@ pub const fn rounding(right_shift: i8) -> i32 {
     if right_shift >= 1 { 1 << ((right_shift - 1) & 31) } else { 0 }
 }
 
-/// `acc` clipped into `[min, max]`. Spec 3.3.
+/// `acc` clipped into the bounds of an activation. Spec 3.3.
 #[inline]
 #[must_use]
-pub fn saturate(acc: i32, min: i8, max: i8) -> i8 {
-    let bounded = acc.min(i32::from(max)).max(i32::from(min));
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by two i8")]
-    let code = bounded as i8;
+pub fn saturate(acc: i32, activation: Activation) -> i32 {
+    acc.min(activation.max.into()).max(activation.min.into())
+}
+
+/// A sum times a reciprocal: `(sum * multiplier + half) >> right_shift`, in 64 bits. Spec 4.5.
+#[inline]
+#[must_use]
+pub fn mean(sum: i32, multiplier: i32, right_shift: i8, activation: Activation) -> i32 {
+    let product = i64::from(sum) * i64::from(multiplier) + i64::from(rounding(right_shift));
+    let bounds = (i64::from(activation.min), i64::from(activation.max));
+    #[expect(clippy::cast_possible_truncation, reason = "bounded by two i16")]
+    let code = (product >> (right_shift & 31)).min(bounds.1).max(bounds.0) as i32;
     code
 }
 
@@ -41,12 +82,40 @@ fn saturating_shift_left(acc: i32, left_shift: u8) -> i32 {
     acc.saturating_mul(1 << (left_shift & 31).min(30))
 }
 
-/// Greatest absolute value that an `i8` code can take, as an input of an accumulator. Spec 2.2.
-pub const MAX_ABS_CODE: i64 = 128;
+/// `acc * multiplier * 2^(shift - 31)` with two roundings, as the affine scheme's reference kernels have it: to the
+/// nearest after the multiplication, half away from zero after the shift. Spec 3.4.
+#[inline(never)]
+#[must_use]
+pub fn multiply(acc: i32, multiplier: i32, shift: i8) -> i32 {
+    let left = shift.max(0).cast_unsigned().min(30);
+    let right = shift.min(0).unsigned_abs().min(31);
+    rounding_divide(doubling_high_multiply(acc.wrapping_shl(left.into()), multiplier), right)
+}
+
+/// `a * b / 2^31`, rounded to the nearest, half away from zero for products below zero as well: gemmlowp's
+/// `SaturatingRoundingDoublingHighMul` for a `b` that is not negative.
+#[inline]
+fn doubling_high_multiply(a: i32, b: i32) -> i32 {
+    let product = i64::from(a) * i64::from(b);
+    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
+    #[expect(clippy::cast_possible_truncation, reason = "a product of 62 bits, halved 31 times")]
+    let high = ((product + nudge) / (1 << 31)) as i32;
+    high
+}
+
+/// `x / 2^exponent`, rounded to the nearest, half away from zero: gemmlowp's `RoundingDivideByPOT`.
+#[inline]
+fn rounding_divide(x: i32, exponent: u8) -> i32 {
+    let mask = (1_u32 << (exponent & 31)).wrapping_sub(1).cast_signed();
+    let threshold = (mask >> 1) + i32::from(x < 0);
+    (x >> (exponent & 31)) + i32::from(x & mask > threshold)
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const I8: Activation = Activation { min: -128, max: 127 };
 
     /// `floor(acc / 2^s + 1/2)` in exact rationals, for the rounding constant folded in.
     fn half_up(acc: i64, s: i8) -> i64 {
@@ -58,7 +127,7 @@ mod tests {
         for s in -8..=12 {
             for acc in -5000..=5000_i32 {
                 let expected = half_up(i64::from(acc), s).clamp(-128, 127);
-                let got = requantize(acc + rounding(s), s, i8::MIN, i8::MAX);
+                let got = requantize(acc + rounding(s), s, I8);
                 assert_eq!(i64::from(got), expected, "acc {acc}, right_shift {s}");
             }
         }
@@ -66,22 +135,45 @@ mod tests {
 
     #[test]
     fn ties_go_up_on_both_sides_of_zero() {
-        let round = |acc| requantize(acc + rounding(1), 1, i8::MIN, i8::MAX);
+        let round = |acc| requantize(acc + rounding(1), 1, I8);
         assert_eq!((round(3), round(1), round(-1), round(-3)), (2, 1, 0, -1));
     }
 
     #[test]
     fn left_shift_saturates_at_the_extremes() {
         for s in 1..=MAX_SHIFT {
-            assert_eq!(requantize(i32::MAX, -s, -128, 127), 127);
-            assert_eq!(requantize(i32::MIN, -s, -128, 127), -128);
-            assert_eq!(requantize(0, -s, -128, 127), 0);
+            assert_eq!(requantize(i32::MAX, -s, I8), 127);
+            assert_eq!(requantize(i32::MIN, -s, I8), -128);
+            assert_eq!(requantize(0, -s, I8), 0);
         }
     }
 
     #[test]
     fn bounds_are_the_activation() {
-        assert_eq!(requantize(-40, 0, 0, 127), 0);
-        assert_eq!(requantize(90, 0, 0, 48), 48);
+        assert_eq!(requantize(-40, 0, Activation { min: 0, max: 127 }), 0);
+        assert_eq!(requantize(90, 0, Activation { min: 0, max: 48 }), 48);
+    }
+
+    /// Half away from zero, in exact rationals.
+    fn half_away(numerator: i128, log2: u32) -> i128 {
+        let magnitude = (2 * numerator.abs() + (1 << log2)) >> (log2 + 1);
+        if numerator < 0 { -magnitude } else { magnitude }
+    }
+
+    #[test]
+    fn a_multiplication_rounds_twice_to_the_nearest() {
+        for multiplier in [1 << 30, 1_518_500_250, i32::MAX, 1_234_567_891] {
+            for shift in -12..=3_i8 {
+                for acc in (-3000..=3000).chain([-90_000_000, 90_000_000, 123_456_789]) {
+                    let left = 1_i128 << shift.max(0);
+                    // The first rounding of gemmlowp truncates after its nudge: a tie below zero goes up.
+                    let product = i128::from(acc) * left * i128::from(multiplier);
+                    let tie = product < 0 && product.rem_euclid(1 << 31) == 1 << 30;
+                    let high = half_away(product, 31) + i128::from(tie);
+                    let expected = half_away(high, u32::from(shift.min(0).unsigned_abs()));
+                    assert_eq!(i128::from(multiply(acc, multiplier, shift)), expected, "{acc} {multiplier} {shift}");
+                }
+            }
+        }
     }
 }

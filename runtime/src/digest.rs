@@ -2,6 +2,8 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 
+use crate::codes::Codes;
+
 /// Computed bit by bit: a table would cost a KiB of flash.
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
@@ -11,10 +13,10 @@ pub fn crc32(bytes: &[u8]) -> u32 {
     CRC.checksum(bytes)
 }
 
-/// CRC-32 of a tensor's codes, each as its two's complement byte.
+/// CRC-32 of a tensor's codes, as they lie in the arena.
 #[must_use]
-pub fn digest(codes: &[i8]) -> u32 {
-    crc32(bytemuck::must_cast_slice(codes))
+pub fn digest(codes: Codes<'_>) -> u32 {
+    crc32(codes.bytes())
 }
 
 #[cfg(test)]
@@ -25,6 +27,6 @@ mod tests {
     #[test]
     fn crc_is_the_catalogued_one() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-        assert_eq!(digest(&[-1, 0, 1]), crc32(&[0xff, 0, 1]));
+        assert_eq!(digest(Codes::from_i8(&[-1, 0, 1])), crc32(&[0xff, 0, 1]));
     }
 }

@@ -12,8 +12,8 @@ const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 /// `include_model!(pub mod digits = "digits.stepshift");` makes a module `digits` with
 /// - `BYTES`, the file, aligned to 16 bytes,
 /// - `ARENA_BYTES`, what an arena for it needs,
-/// - `OPERATORS`, the set of operators that it uses,
-/// - `parse()`, a [`Model`](crate::Model) that links these operators alone: others cost no flash.
+/// - `LINKS`, the set of operators, elements and widths that it uses,
+/// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash.
 ///
 /// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
 /// `ARENA_BYTES`, one after the other.
@@ -56,15 +56,15 @@ macro_rules! include_model {
             #[allow(dead_code, reason = "not every program needs it")]
             pub const ARENA_BYTES: usize = NEEDS.arena_bytes as usize;
 
-            /// The set of operators that the model uses.
-            pub const OPERATORS: u32 = NEEDS.operators;
+            /// The operators, elements and widths that the model uses.
+            pub const LINKS: u64 = NEEDS.links;
 
             /// The checked model.
             ///
             /// # Errors
             /// Where the model contradicts itself; the exporter writes none such.
             #[allow(dead_code, reason = "not every program needs it")]
-            pub fn parse() -> Result<$crate::Model<'static, OPERATORS>, $crate::LoadError> {
+            pub fn parse() -> Result<$crate::Model<'static, LINKS>, $crate::LoadError> {
                 $crate::Model::parse_linked(BYTES)
             }
         }
@@ -85,7 +85,7 @@ pub const fn needs(bytes: &[u8]) -> Needs {
     let version = u16::from_le_bytes([header[4], header[5]]);
     assert!(version == FORMAT_VERSION, "the model is of another format version: export it again");
     assert!(word(header, 6) == CRC.checksum(body), "the model's checksum is wrong: the file is corrupt or cut short");
-    Needs { arena_bytes: word(body, 0), operators: word(body, 4) }
+    Needs { arena_bytes: word(body, 0), links: word(body, 4) as u64 | (word(body, 8) as u64) << 32 }
 }
 
 const fn word(bytes: &[u8], at: usize) -> u32 {
@@ -103,7 +103,7 @@ mod tests {
     fn constants_are_those_of_the_parsed_model() {
         let model = Model::parse(SMALL).unwrap();
         let found = needs(SMALL);
-        assert_eq!((found.arena_bytes as usize, found.operators), (model.arena_bytes(), model.operators()));
+        assert_eq!((found.arena_bytes as usize, found.links), (model.arena_bytes(), model.links()));
     }
 
     #[test]

@@ -26,11 +26,11 @@ pub enum LoadError {
         /// CRC of the bytes.
         computed: u32,
     },
-    /// The model uses operators that this program does not link.
-    #[error("the model uses operators that this program does not link, bits {missing:#x}")]
+    /// The model uses operators, elements or widths that this program does not link.
+    #[error("the model uses operators or widths that this program does not link, bits {missing:#x}")]
     NotLinked {
-        /// [`OperatorKind::bit`](crate::format::OperatorKind::bit) of each.
-        missing: u32,
+        /// [`OperatorKind::bit`](crate::format::OperatorKind::bit) of each, and those of elements and widths.
+        missing: u64,
     },
     /// The tables of the file cannot be decoded.
     #[error("malformed model: tensor or node table cannot be decoded")]
@@ -90,9 +90,12 @@ pub enum TensorFault {
     /// The model's output is not kept to the end: its last use is not the number of nodes.
     #[error("the model's output is not kept to the end of the run")]
     OutputNotKept,
-    /// The reserved byte is not zero.
-    #[error("the reserved byte is not zero")]
-    Reserved,
+    /// Its element is not among those that the file says it uses.
+    #[error("its element is not among those that the file says it uses")]
+    Element,
+    /// Its mantissa is 0, or its code of 0 is none of its element's.
+    #[error("its scale is 0, or its code of 0 is out of range")]
+    Scale,
 }
 
 /// What is wrong with a node.
@@ -100,8 +103,8 @@ pub enum TensorFault {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum NodeFault {
-    /// It is not among the operators that the file says it uses.
-    #[error("it is not among the operators that the file says it uses")]
+    /// Its operator, width or scheme is not among those that the file says it uses.
+    #[error("its operator, width or scheme is not among those that the file says it uses")]
     Operator,
     /// It reads a tensor that no earlier node writes.
     #[error("it reads a tensor that no earlier node writes")]
@@ -130,11 +133,20 @@ pub enum NodeFault {
     /// An axis is not 0, 1 or 2, or stands twice in an order.
     #[error("an axis is not one of 0, 1, 2, or is named twice")]
     Axis,
+    /// The elements of its tensors are not what the operator takes.
+    #[error("the operator does not take tensors of these elements")]
+    Element,
+    /// Its tensors are of the affine scheme and the operator is not, or the other way round.
+    #[error("the operator and its tensors are not of one scheme")]
+    Scheme,
+    /// It stores into a tensor that no state wrote, or lies elsewhere than its state.
+    #[error("what it stores into is not a state's tensor")]
+    State,
     /// An entry of a table is out of its range.
     #[error("an entry of a table is out of range")]
     Table,
-    /// The bounds of the output are in the wrong order.
-    #[error("activation_min is above activation_max")]
+    /// The bounds of the output are in the wrong order or no codes of the element.
+    #[error("activation_min is above activation_max, or both are not the element's")]
     Activation,
 }
 

@@ -37,6 +37,7 @@ pub mod format;
 pub mod kernels;
 
 mod argmax;
+mod codes;
 mod digest;
 mod error;
 mod model;
@@ -47,6 +48,7 @@ mod vectors;
 mod verify;
 
 pub use argmax::argmax;
+pub use codes::{Codes, CodesMut};
 pub use digest::{crc32, digest};
 pub use error::{LoadError, NodeFault, RunError, SelfTestError, TensorFault};
 pub use model::{Model, Nodes};

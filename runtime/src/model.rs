@@ -2,17 +2,17 @@
 
 use crate::error::LoadError;
 use crate::format::{
-    ALL_OPERATORS, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Needs, Node, TENSOR_RECORD_BYTES,
+    ALL_LINKS, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Needs, Node, TENSOR_RECORD_BYTES,
     TensorRecord, take_node,
 };
 use crate::{digest, verify};
 
 /// A model that was checked once and can be run any number of times.
 ///
-/// A handle of a few words over the caller's bytes; copying it copies no weights. `OPERATORS` is the set of operators that
-/// the program links: all of them, or those of one model, from [`include_model!`](crate::include_model).
+/// A handle of a few words over the caller's bytes; copying it copies no weights. `LINKS` is the set of operators and widths
+/// that the program links: all of them, or those of one model, from [`include_model!`](crate::include_model).
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a, const OPERATORS: u32 = ALL_OPERATORS> {
+pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
     crc: u32,
     needs: Needs,
     tensors: &'a [u8],
@@ -32,8 +32,8 @@ impl<'a> Model<'a> {
     }
 }
 
-impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
-    /// As [`Model::parse`], in a program that links `OPERATORS` alone: others cost it no flash.
+impl<'a, const LINKS: u64> Model<'a, LINKS> {
+    /// As [`Model::parse`], in a program that links `LINKS` alone: other operators and widths cost it no flash.
     ///
     /// # Errors
     /// As [`Model::parse`], and [`LoadError::NotLinked`] for a model that uses other operators.
@@ -52,7 +52,7 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
             return Err(LoadError::Checksum { stored: header.crc, computed });
         }
         let (needs, body) = take::<Needs>(body)?;
-        let missing = needs.operators & !OPERATORS;
+        let missing = needs.links & !LINKS;
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
@@ -73,10 +73,10 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
         self.needs.arena_bytes as usize
     }
 
-    /// [`OperatorKind::bit`](crate::format::OperatorKind::bit) of every operator that the file says it uses.
+    /// The bits of every operator, element, width of weights and scheme that the file says it uses.
     #[must_use]
-    pub const fn operators(&self) -> u32 {
-        self.needs.operators
+    pub const fn links(&self) -> u64 {
+        self.needs.links
     }
 
     /// Checksum of the file's contents: tells one model from another.
@@ -106,7 +106,7 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
 
     /// The nodes in the order of execution, decoded one by one.
     #[must_use]
-    pub const fn nodes(&self) -> Nodes<'a, OPERATORS> {
+    pub const fn nodes(&self) -> Nodes<'a, LINKS> {
         Nodes { rest: self.nodes, remaining: self.node_count }
     }
 
@@ -133,12 +133,12 @@ impl<'a, const OPERATORS: u32> Model<'a, OPERATORS> {
 
 /// Iterator over the nodes of a model.
 #[derive(Debug, Clone)]
-pub struct Nodes<'a, const OPERATORS: u32 = ALL_OPERATORS> {
+pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
     rest: &'a [u8],
     remaining: u16,
 }
 
-impl<'a, const OPERATORS: u32> Nodes<'a, OPERATORS> {
+impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
     /// Bytes that no node was read from yet.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
@@ -150,12 +150,12 @@ impl<'a, const OPERATORS: u32> Nodes<'a, OPERATORS> {
     }
 }
 
-impl<'a, const OPERATORS: u32> Iterator for Nodes<'a, OPERATORS> {
+impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
         self.remaining.checked_sub(1)?;
-        let (node, rest) = take_node::<OPERATORS>(self.rest)?;
+        let (node, rest) = take_node::<LINKS>(self.rest)?;
         self.remaining -= 1;
         self.rest = rest;
         Some(node)

@@ -1,22 +1,21 @@
 //! Running a model: one node after another, in the caller's arena.
 
-use core::ops::Range;
-
+use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
-use crate::format::{ALL_OPERATORS, Concat, Node, Op, OperatorKind, TensorRecord};
-use crate::kernels::{self, View, ViewMut};
+use crate::format::{ALL_LINKS, Concat, Node, Op, OperatorKind, TensorRecord};
+use crate::kernels::{self, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
 
 /// A model with the arena it runs in.
 ///
 /// Fill [`Self::input_mut`] before every run: layers may reuse the input's place.
 #[derive(Debug)]
-pub struct Session<'m, 'a, const OPERATORS: u32 = ALL_OPERATORS> {
-    model: Model<'m, OPERATORS>,
+pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS> {
+    model: Model<'m, LINKS>,
     arena: &'a mut [u8],
     /// Nodes that [`Self::step`] has not run yet.
-    rest: Nodes<'m, OPERATORS>,
+    rest: Nodes<'m, LINKS>,
 }
 
 /// What an observer sees behind every node.
@@ -29,31 +28,50 @@ pub struct NodeOutput<'a> {
     /// Shape and exponent of what it wrote.
     pub tensor: TensorRecord,
     /// The codes it wrote, NHWC.
-    pub codes: &'a [i8],
+    pub codes: Codes<'a>,
 }
 
-impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
+impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// Takes an arena of at least [`Model::arena_bytes`] bytes, of any alignment and contents.
     ///
     /// # Errors
     /// [`RunError::ArenaTooSmall`] with both sizes.
-    pub fn new(model: Model<'m, OPERATORS>, arena: &'a mut [u8]) -> Result<Self, RunError> {
+    pub fn new(model: Model<'m, LINKS>, arena: &'a mut [u8]) -> Result<Self, RunError> {
         let needed = model.arena_bytes();
         let provided = arena.len();
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, provided })?;
-        Ok(Self { model, arena, rest: model.nodes() })
+        let mut session = Self { model, arena, rest: model.nodes() };
+        session.reset();
+        Ok(session)
+    }
+
+    /// Forgets what runs before have left in the arena: states and streams mean 0 again.
+    pub fn reset(&mut self) {
+        self.rest = self.model.nodes();
+        let kept = OperatorKind::State.bit() | OperatorKind::Stream.bit();
+        if LINKS & kept == 0 || self.model.links() & kept == 0 {
+            return;
+        }
+        for (index, node) in self.model.nodes().enumerate() {
+            if matches!(node.op, Op::State(_) | Op::Stream(_))
+                && let Some(tensor) = self.model.tensor(index + 1)
+                && let Some(bytes) = self.arena.get_mut(tensor.region())
+            {
+                CodesMut::new(tensor.element, bytes).fill(tensor.zero);
+            }
+        }
     }
 
     /// The model that runs here.
     #[must_use]
-    pub const fn model(&self) -> Model<'m, OPERATORS> {
+    pub const fn model(&self) -> Model<'m, LINKS> {
         self.model
     }
 
-    /// Where the input's codes go, NHWC, at the exponent of [`Model::input`].
-    pub fn input_mut(&mut self) -> &mut [i8] {
-        let region = self.model.input().region();
-        bytemuck::must_cast_slice_mut(self.arena.get_mut(region).unwrap_or_default())
+    /// Where the input's codes go, NHWC, at the step of [`Model::input`].
+    pub fn input_mut(&mut self) -> CodesMut<'_> {
+        let input = self.model.input();
+        CodesMut::new(input.element, self.arena.get_mut(input.region()).unwrap_or_default())
     }
 
     /// Runs every node. Infallible: [`Model::parse`] has checked what it relies on.
@@ -92,7 +110,7 @@ impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
         };
         let tensor = self.model.tensor(index + 1)?;
         self.execute(&node.op, tensor);
-        Some(NodeOutput { index, node, tensor, codes: self.codes(tensor.region()) })
+        Some(NodeOutput { index, node, tensor, codes: self.codes(tensor) })
     }
 
     /// Replays the certificate that the exporter put into the model: one input, every node's bits. For the firmware to
@@ -103,8 +121,9 @@ impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
     /// [`SelfTestError::Differs`] names the first node that does not give the bits of training.
     pub fn self_test(&mut self) -> Result<(), SelfTestError> {
         let certificate = self.model.certificate().ok_or(SelfTestError::NoCertificate)?;
-        for (target, code) in self.input_mut().iter_mut().zip(certificate.input()) {
-            *target = *code;
+        self.reset();
+        for (target, byte) in self.input_mut().into_bytes().iter_mut().zip(certificate.input) {
+            *target = *byte;
         }
         let mut first = None;
         self.run_observed(|output| {
@@ -113,81 +132,89 @@ impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
                 first = Some(output.index);
             }
         });
+        self.reset();
         match first {
             None => Ok(()),
             Some(node) => Err(SelfTestError::Differs { node: u16::try_from(node).unwrap_or(u16::MAX) }),
         }
     }
 
-    /// The output's codes of the last run, at the exponent of [`Model::output`].
+    /// The output's codes of the last run, at the step of [`Model::output`].
     #[must_use]
-    pub fn output(&self) -> &[i8] {
-        self.codes(self.model.output().region())
+    pub fn output(&self) -> Codes<'_> {
+        self.codes(self.model.output())
     }
 
-    fn codes(&self, region: Range<usize>) -> &[i8] {
-        bytemuck::must_cast_slice(self.arena.get(region).unwrap_or_default())
+    fn codes(&self, tensor: TensorRecord) -> Codes<'_> {
+        Codes::new(tensor.element, self.arena.get(tensor.region()).unwrap_or_default())
     }
 
     fn execute(&mut self, op: &Op<'_>, output: TensorRecord) {
         match op {
-            Op::Conv2d(op) if OperatorKind::Conv2d.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::conv2d(op, x, y))
+            Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::conv2d::<LINKS>(op, x, y))
             }
-            Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::depthwise_conv2d(op, x, y))
+            Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::depthwise_conv2d::<LINKS>(op, x, y))
             }
-            Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::transpose_conv2d(op, x, y))
+            Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
             }
-            Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::fully_connected(op, x, y))
+            Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::fully_connected::<LINKS>(op, x, y))
             }
-            Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::max_pool2d(op, x, y))
+            Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::max_pool2d::<LINKS>(op, x, y))
             }
-            Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::average_pool2d(op, x, y))
+            Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::average_pool2d::<LINKS>(op, x, y))
             }
-            Op::GlobalAveragePool(op) if OperatorKind::GlobalAveragePool.is_in(OPERATORS) => {
-                self.unary(op.input, output, |x, y| kernels::global_average_pool(op, x, y))
+            Op::Mean(op) if OperatorKind::Mean.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::mean::<LINKS>(op, x, y))
             }
-            Op::Binary(op) if OperatorKind::Binary.is_in(OPERATORS) => {
-                self.combine(op.a, op.b, output, |b, y| kernels::binary(op, b, y))
+            Op::Binary(op) if OperatorKind::Binary.is_in(LINKS) => {
+                self.combine(op.a, op.b, output, |a, b| kernels::binary(op, a, b))
             }
-            Op::Clip(op) if OperatorKind::Clip.is_in(OPERATORS) => {
+            Op::Clip(op) if OperatorKind::Clip.is_in(LINKS) => {
                 self.in_place(op.input, output, |y| kernels::clip(op, y))
             }
-            Op::Rescale(op) if OperatorKind::Rescale.is_in(OPERATORS) => {
+            Op::Rescale(op) if OperatorKind::Rescale.is_in(LINKS) => {
                 self.in_place(op.input, output, |y| kernels::rescale(op, y))
             }
-            Op::LeakyRelu(op) if OperatorKind::LeakyRelu.is_in(OPERATORS) => {
+            Op::LeakyRelu(op) if OperatorKind::LeakyRelu.is_in(LINKS) => {
                 self.in_place(op.input, output, |y| kernels::leaky_relu(op, y))
             }
-            Op::Table(op) if OperatorKind::Table.is_in(OPERATORS) => {
-                self.in_place(op.input, output, |y| kernels::table(op, y))
+            Op::Table(op) if OperatorKind::Table.is_in(LINKS) => {
+                let element = self.model.tensor(op.input.into()).map_or(output.element, |input| input.element);
+                self.in_place(op.input, output, |y| kernels::table(op, element, y))
             }
-            Op::Softmax(op) if OperatorKind::Softmax.is_in(OPERATORS) => {
+            Op::Softmax(op) if OperatorKind::Softmax.is_in(LINKS) => {
                 self.in_place(op.input, output, |y| kernels::softmax(op, y))
             }
-            Op::Concat(op) if OperatorKind::Concat.is_in(OPERATORS) => self.concat(op, output),
-            Op::Slice(op) if OperatorKind::Slice.is_in(OPERATORS) => {
+            Op::Concat(op) if OperatorKind::Concat.is_in(LINKS) => self.concat(op, output),
+            Op::Slice(op) if OperatorKind::Slice.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::slice(op, x, y))
             }
-            Op::Pad(op) if OperatorKind::Pad.is_in(OPERATORS) => {
+            Op::Pad(op) if OperatorKind::Pad.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::pad(op, x, y))
             }
-            Op::Reshape(op) if OperatorKind::Reshape.is_in(OPERATORS) => self.move_to_output(op.input, output),
-            Op::Transpose(op) if OperatorKind::Transpose.is_in(OPERATORS) => {
+            Op::Reshape(op) if OperatorKind::Reshape.is_in(LINKS) => self.move_to_output(op.input, output),
+            Op::Transpose(op) if OperatorKind::Transpose.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::transpose(op, x, y))
             }
-            Op::UpsampleNearest(op) if OperatorKind::UpsampleNearest.is_in(OPERATORS) => {
+            Op::UpsampleNearest(op) if OperatorKind::UpsampleNearest.is_in(LINKS) => {
                 self.unary(op.input, output, kernels::upsample_nearest)
             }
-            Op::UpsampleBilinear(op) if OperatorKind::UpsampleBilinear.is_in(OPERATORS) => {
+            Op::UpsampleBilinear(op) if OperatorKind::UpsampleBilinear.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::upsample_bilinear(op, x, y))
             }
-            // Not linked: `Model::parse_linked` has refused it.
+            Op::Argmax(op) if OperatorKind::Argmax.is_in(LINKS) => self.unary(op.input, output, kernels::argmax),
+            Op::AffineBinary(op) if OperatorKind::AffineBinary.is_in(LINKS) => {
+                self.combine(op.input_a, op.input_b, output, |a, b| kernels::affine_binary(op, a, b))
+            }
+            Op::Store(op) if OperatorKind::Store.is_in(LINKS) => self.move_to_output(op.input, output),
+            Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => self.unary(op.input, output, kernels::stream),
+            // A state is there already; what is not linked, `Model::parse_linked` has refused.
             _ => {}
         }
     }
@@ -206,20 +233,32 @@ impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
     fn unary(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
         let Some(input) = self.model.tensor(input.into()) else { return };
         let Ok([x, y]) = self.arena.get_disjoint_mut([input.region(), output.region()]) else { return };
-        kernel(View::new(input.shape, x), ViewMut::new(output.shape, y));
+        kernel(view(&input, x), view_mut(&output, y));
     }
 
-    /// Runs a kernel that changes its first operand where it lies, in the output.
-    fn in_place(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(ViewMut<'_>)) {
-        self.move_to_output(input, output);
-        let Some(y) = self.arena.get_mut(output.region()) else { return };
-        kernel(ViewMut::new(output.shape, y));
+    /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.
+    fn in_place(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>)) {
+        let Some(input) = self.model.tensor(input.into()) else { return };
+        if input.region() == output.region() {
+            let Some(y) = self.arena.get_mut(output.region()) else { return };
+            kernel(InOut::InPlace(view_mut(&output, y), input.element));
+        } else if let Ok([x, y]) = self.arena.get_disjoint_mut([input.region(), output.region()]) {
+            kernel(InOut::Apart(view(&input, x), view_mut(&output, y)));
+        }
     }
 
-    /// Runs a kernel that combines tensor `b` with tensor `a` where `a` lies, in the output.
-    fn combine(&mut self, a: u16, b: u16, output: TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
-        self.move_to_output(a, output);
-        self.unary(b, output, kernel);
+    /// As [`Self::in_place`] on tensor `a`, with a second tensor, which may be the first.
+    fn combine(&mut self, a: u16, b: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>, Option<View<'_>>)) {
+        if a == b {
+            return self.in_place(a, output, |a| kernel(a, None));
+        }
+        let (Some(a), Some(b)) = (self.model.tensor(a.into()), self.model.tensor(b.into())) else { return };
+        if a.region() == output.region() {
+            let Ok([z, y]) = self.arena.get_disjoint_mut([b.region(), output.region()]) else { return };
+            kernel(InOut::InPlace(view_mut(&output, y), a.element), Some(view(&b, z)));
+        } else if let Ok([x, z, y]) = self.arena.get_disjoint_mut([a.region(), b.region(), output.region()]) {
+            kernel(InOut::Apart(view(&a, x), view_mut(&output, y)), Some(view(&b, z)));
+        }
     }
 
     /// Copies a tensor's codes into the output, unless the planner put both in one place.
@@ -231,4 +270,12 @@ impl<'m, 'a, const OPERATORS: u32> Session<'m, 'a, OPERATORS> {
             y.copy_from_slice(x);
         }
     }
+}
+
+fn view<'a>(tensor: &TensorRecord, bytes: &'a [u8]) -> View<'a> {
+    View { shape: tensor.shape, codes: Codes::new(tensor.element, bytes) }
+}
+
+fn view_mut<'a>(tensor: &TensorRecord, bytes: &'a mut [u8]) -> ViewMut<'a> {
+    ViewMut { shape: tensor.shape, element: tensor.element, bytes }
 }

@@ -13,7 +13,7 @@ pub struct Vectors<'a> {
     model_crc: u32,
     node_count: u32,
     image_count: u32,
-    /// `[image][input code]` i8.
+    /// `[image][input code]`, as the codes lie in the arena.
     inputs: &'a [u8],
     /// `[image][node]` u32, little-endian.
     digests: &'a [u8],
@@ -41,7 +41,7 @@ impl<'a> Vectors<'a> {
     pub fn new(
         model_crc: u32,
         node_count: usize,
-        inputs: &'a [i8],
+        inputs: &'a [u8],
         digests: &'a [u8],
         classes: &'a [u8],
     ) -> Result<Self, VectorsError> {
@@ -51,7 +51,7 @@ impl<'a> Vectors<'a> {
             model_crc,
             node_count: count(node_count)?,
             image_count: count(classes.len() / 2)?,
-            inputs: bytemuck::must_cast_slice(inputs),
+            inputs,
             digests,
             classes,
         };
@@ -97,12 +97,11 @@ impl<'a> Vectors<'a> {
         self.node_count as usize
     }
 
-    /// Codes of an image; empty past the last one.
+    /// Bytes of an image's codes; empty past the last one.
     #[must_use]
-    pub fn input(&self, image: usize) -> &'a [i8] {
+    pub fn input(&self, image: usize) -> &'a [u8] {
         let len = self.inputs.len().checked_div(self.image_count()).unwrap_or(0);
-        let codes = self.inputs.get(image.saturating_mul(len)..).and_then(|rest| rest.get(..len));
-        bytemuck::must_cast_slice(codes.unwrap_or_default())
+        self.inputs.get(image.saturating_mul(len)..).and_then(|rest| rest.get(..len)).unwrap_or_default()
     }
 
     /// Digest of what `node` writes for an image.

@@ -55,8 +55,8 @@ impl core::error::Error for Failure {}
 ///
 /// # Errors
 /// The first [`Failure`].
-pub fn check<const OPERATORS: u32>(
-    model: Model<'_, OPERATORS>,
+pub fn check<const LINKS: u64>(
+    model: Model<'_, LINKS>,
     vectors: &Vectors<'_>,
     arena: &mut [u8],
     mut observer: impl FnMut(usize, NodeOutput<'_>),
@@ -71,14 +71,15 @@ pub fn check<const OPERATORS: u32>(
     Ok(())
 }
 
-fn check_image<const OPERATORS: u32>(
-    session: &mut Session<'_, '_, OPERATORS>,
+fn check_image<const LINKS: u64>(
+    session: &mut Session<'_, '_, LINKS>,
     vectors: &Vectors<'_>,
     image: usize,
     observer: &mut impl FnMut(usize, NodeOutput<'_>),
 ) -> Result<(), Failure> {
     let codes = vectors.input(image);
-    let input = session.input_mut();
+    session.reset();
+    let input = session.input_mut().into_bytes();
     if input.len() != codes.len() {
         return Err(Failure::OtherModel);
     }

@@ -1,8 +1,9 @@
 //! Networks with known contents.
 
 use std::borrow::ToOwned;
+use std::vec::Vec;
 
-use stepshift_runtime::format::{Activation, BinaryKind, Shape, Window};
+use stepshift_runtime::format::{Activation, BinaryKind, Element, Mean, Shape, WeightBits, Window};
 use stepshift_trainer::export::{
     FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights,
 };
@@ -13,16 +14,18 @@ use stepshift_trainer::export::{
 pub fn small_network() -> FixedPointNetwork {
     let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
     let weights = |len, out_ch| FixedPointWeights {
-        codes: (0..len * out_ch).map(|i| (i % 7) as i8 - 3).collect(),
+        bits: WeightBits::Eight,
+        codes: (0..len * out_ch).map(|i| (i % 7) as i16 - 3).collect(),
         exponents: std::vec![-7; out_ch],
+        mantissas: Vec::new(),
         bias: std::vec![5; out_ch],
     };
-    let tensor = |h, w, c| FixedPointTensor { shape: Shape { h, w, c }, exponent: -4 };
+    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
     let layer = |name: &str, inputs: &[usize], output, op| FixedPointLayer {
         name: name.to_owned(),
         inputs: inputs.to_vec(),
         output,
-        activation: Activation::FULL,
+        activation: Activation::full(Element::I8),
         op,
     };
     FixedPointNetwork {
@@ -32,9 +35,9 @@ pub fn small_network() -> FixedPointNetwork {
             layer("depthwise", &[1], tensor(4, 4, 3), FixedPointOp::DepthwiseConv2d { window, weights: weights(9, 3) }),
             layer("add", &[1, 2], tensor(4, 4, 3), FixedPointOp::Binary(BinaryKind::Add)),
             layer("pool", &[3], tensor(4, 4, 3), FixedPointOp::MaxPool2d { window }),
-            layer("average", &[4], tensor(1, 1, 3), FixedPointOp::GlobalAveragePool),
+            layer("average", &[4], tensor(1, 1, 3), FixedPointOp::Mean { axes: Mean::GLOBAL }),
             FixedPointLayer {
-                activation: Activation::RELU,
+                activation: Activation::relu(Element::I8),
                 ..layer("relu", &[5], tensor(1, 1, 3), FixedPointOp::Clip)
             },
             layer("fc", &[6], tensor(1, 1, 4), FixedPointOp::FullyConnected { weights: weights(3, 4) }),

@@ -7,7 +7,9 @@ use std::vec::Vec;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use stepshift_runtime::format::{BinaryKind, Shape, Window};
+use stepshift_runtime::format::{
+    Activation, AffineBinaryKind, BinaryKind, Element, Mean, Shape, Softmax, WeightBits, Window,
+};
 use stepshift_trainer::export::{
     Curve, ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, encode,
 };
@@ -232,47 +234,106 @@ fn window(choice: &Choice, input: Shape, dilated: bool) -> (Window, Shape) {
     (window, Shape { h, w, c: input.c })
 }
 
-/// Random codes and exponents for a network: small weights and extreme ones, right shifts from
+/// Which elements and widths a network draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Widths {
+    /// Activations and weights of i8.
+    Bytes,
+    /// Every element and width, layer by layer.
+    Mixed,
+}
+
+/// Random codes and exponents for a network of i8: small weights and extreme ones, right shifts from
 /// left shifts of 3 to right shifts of 14, biases that reach saturation.
 #[must_use]
 pub fn fixed_point(network: &Network, seed: u64) -> FixedPointNetwork {
-    // Exponents that an operator cannot bridge are drawn again.
-    let candidates = (0..1000).map(|attempt| drawn(network, seed.wrapping_add(attempt << 32)));
-    let bridged = |candidate: &FixedPointNetwork| {
-        use ExportError::{Alignment, Reciprocal, Shift};
-        !matches!(encode(candidate), Err(Alignment { .. } | Reciprocal { .. } | Shift { .. }))
-    };
-    candidates.into_iter().find(bridged).expect("a network can be given exponents")
+    bridged(network, seed, Widths::Bytes)
 }
 
-/// As [`fixed_point`], with operators that are not trained in some places: softmax, slopes by channel, frames of any code.
+/// As [`fixed_point`], with every element and width, and operators that are not trained in some places: softmax, slopes by
+/// channel, frames of any code, an argmax at the end.
 #[must_use]
 pub fn inference_only(network: &Network, seed: u64) -> FixedPointNetwork {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0e17);
-    let mut fixed = fixed_point(network, seed);
+    let widths = if rng.random_bool(0.5) { Widths::Mixed } else { Widths::Bytes };
+    let mut fixed = bridged(network, seed, widths);
     let plain = fixed.clone();
+    let elements: Vec<Element> = (0..=fixed.layers.len()).map(|tensor| fixed.tensor(tensor).element).collect();
     for layer in &mut fixed.layers {
-        let channels = layer.output.shape.c.into();
+        let (channels, element) = (layer.output.shape.c.into(), layer.output.element);
         match &mut layer.op {
-            FixedPointOp::LeakyRelu { slopes, slope_bits } => {
+            FixedPointOp::LeakyRelu { slopes, .. } => {
                 *slopes = (0..channels).map(|_| rng.random_range(-300..=300)).collect();
-                debug_assert_eq!(*slope_bits, SLOPE_BITS);
             }
-            FixedPointOp::Pad { value, .. } => *value = rng.random(),
-            op @ FixedPointOp::Table { .. } if rng.random_bool(0.3) => {
-                (*op, layer.output.exponent) = (FixedPointOp::Softmax, -7);
+            FixedPointOp::Pad { value, .. } => *value = rng.random_range(element.min()..=element.max()),
+            op @ FixedPointOp::Table { .. } if elements[layer.inputs[0]] != Element::I16 && rng.random_bool(0.3) => {
+                (*op, layer.output.exponent) = (FixedPointOp::Softmax, -(Softmax::output_bits(element) as i8));
             }
             _ => {}
         }
+    }
+    if rng.random_bool(0.2) {
+        append(&mut fixed, "argmax", FixedPointOp::Argmax, |last| {
+            let element = if last.shape.c > 256 { Element::I16 } else { Element::U8 };
+            FixedPointTensor { element, ..FixedPointTensor::i8(Shape { c: 1, ..last.shape }, 0) }
+        });
     }
     // A softmax's exponent is its own, and what reads it may not bridge that.
     let consistent = encode(&fixed).is_ok();
     if consistent { fixed } else { plain }
 }
 
-fn drawn(network: &Network, seed: u64) -> FixedPointNetwork {
+/// A network followed by one that remembers: a running sum and a stream of rows.
+#[must_use]
+pub fn with_memory(network: &Network, seed: u64) -> FixedPointNetwork {
+    let mut fixed = bridged(network, seed, if seed & 4 == 0 { Widths::Mixed } else { Widths::Bytes });
+    let last = fixed.layers.len();
+    append(&mut fixed, "state", FixedPointOp::State, |last| last);
+    fixed.layers[last].inputs.clear();
+    append(&mut fixed, "sum", FixedPointOp::Binary(BinaryKind::Add), |state| state);
+    fixed.layers[last + 1].inputs = std::vec![last, last + 1];
+    append(&mut fixed, "store", FixedPointOp::Store, |sum| sum);
+    fixed.layers[last + 2].inputs.push(last + 1);
+    append(&mut fixed, "stream", FixedPointOp::Stream, |sum| FixedPointTensor {
+        shape: Shape { h: sum.shape.h + 1 + (seed % 3) as u16 * sum.shape.h, ..sum.shape },
+        ..sum
+    });
+    fixed.layers[last + 3].inputs = std::vec![last + 2];
+    fixed
+}
+
+/// Adds a layer that reads the last tensor; `output` makes its tensor of that one.
+fn append(
+    fixed: &mut FixedPointNetwork,
+    name: &str,
+    op: FixedPointOp,
+    output: impl FnOnce(FixedPointTensor) -> FixedPointTensor,
+) {
+    let last = fixed.layers.len();
+    let output = output(fixed.tensor(last));
+    let activation = Activation::full(output.element);
+    fixed.layers.push(FixedPointLayer { name: name.into(), inputs: std::vec![last], output, activation, op });
+}
+
+/// The first draw whose exponents and accumulators every operator can bridge.
+fn bridged(network: &Network, seed: u64, widths: Widths) -> FixedPointNetwork {
+    let mut candidates = (0..1000).map(|attempt| drawn(network, seed.wrapping_add(attempt << 32), widths));
+    let bridges = |candidate: &FixedPointNetwork| {
+        use ExportError::{AccumulatorOverflow, Alignment, Reciprocal, Refused, Shift};
+        let outcome = encode(candidate);
+        let refused = matches!(outcome, Err(Alignment { .. } | Reciprocal { .. } | Shift { .. }));
+        // Sixteen bits times sixteen fit no accumulator when there are many.
+        let wide = matches!(outcome, Err(AccumulatorOverflow { .. } | Refused(_)));
+        !(refused || widths == Widths::Mixed && wide)
+    };
+    candidates.find(bridges).expect("a network can be given exponents")
+}
+
+fn drawn(network: &Network, seed: u64, widths: Widths) -> FixedPointNetwork {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let input = FixedPointTensor { shape: network.input, exponent: rng.random_range(-8..=0) };
+    let exponent = rng.random_range(-8..=0);
+    let element = element(widths, &mut rng);
+    let input = FixedPointTensor { element, ..FixedPointTensor::i8(network.input, exponent) };
     let mut result = FixedPointNetwork { input, layers: Vec::new() };
     for layer in &network.layers {
         let operand = result.tensor(layer.inputs[0]);
@@ -284,43 +345,56 @@ fn drawn(network: &Network, seed: u64) -> FixedPointNetwork {
             LayerOp::Curve(_) => operand.exponent.clamp(-9, -4),
             _ => operand.exponent,
         };
-        let exponent = if layer.op.keeps_exponent() { from } else { from.saturating_add(rng.random_range(-2..=4)) };
-        let output = FixedPointTensor { shape: layer.output, exponent };
+        let keeps = layer.op.keeps_exponent();
+        let exponent = if keeps { from } else { from.saturating_add(rng.random_range(-2..=4)) };
+        let element = if keeps { operand.element } else { self::element(widths, &mut rng) };
+        let output = FixedPointTensor { element, ..FixedPointTensor::i8(layer.output, exponent) };
         result.layers.push(FixedPointLayer {
             name: layer.name.clone(),
             inputs: layer.inputs.clone(),
             output,
-            activation: layer.activation.bounds(exponent),
-            op: operator(layer, operand, output, &mut rng),
+            activation: layer.activation.bounds(output),
+            op: operator(layer, operand, output, widths, &mut rng),
         });
     }
     result
 }
 
-fn operator(layer: &Layer, input: FixedPointTensor, output: FixedPointTensor, rng: &mut ChaCha8Rng) -> FixedPointOp {
+fn element(widths: Widths, rng: &mut ChaCha8Rng) -> Element {
+    if widths == Widths::Bytes { Element::I8 } else { Element::ALL[rng.random_range(0..3)] }
+}
+
+fn operator(
+    layer: &Layer,
+    input: FixedPointTensor,
+    output: FixedPointTensor,
+    widths: Widths,
+    rng: &mut ChaCha8Rng,
+) -> FixedPointOp {
     let in_ch = usize::from(input.shape.c);
     match layer.op.clone() {
         LayerOp::Conv2d { window, groups, .. } => {
             let filter_len = window.taps() * in_ch / usize::from(groups);
-            FixedPointOp::Conv2d { window, groups, weights: weights(filter_len, input, output, rng) }
+            FixedPointOp::Conv2d { window, groups, weights: weights(filter_len, input, output, widths, rng) }
         }
         LayerOp::DepthwiseConv2d { window, .. } => {
-            FixedPointOp::DepthwiseConv2d { window, weights: weights(window.taps(), input, output, rng) }
+            FixedPointOp::DepthwiseConv2d { window, weights: weights(window.taps(), input, output, widths, rng) }
         }
-        LayerOp::TransposeConv2d { window, .. } => {
-            FixedPointOp::TransposeConv2d { window, weights: weights(window.taps() * in_ch, input, output, rng) }
-        }
+        LayerOp::TransposeConv2d { window, .. } => FixedPointOp::TransposeConv2d {
+            window,
+            weights: weights(window.taps() * in_ch, input, output, widths, rng),
+        },
         LayerOp::FullyConnected { .. } => {
-            FixedPointOp::FullyConnected { weights: weights(input.shape.len(), input, output, rng) }
+            FixedPointOp::FullyConnected { weights: weights(input.shape.len(), input, output, widths, rng) }
         }
         LayerOp::MaxPool2d { window } => FixedPointOp::MaxPool2d { window },
         LayerOp::AveragePool2d { window } => FixedPointOp::AveragePool2d { window },
-        LayerOp::GlobalAveragePool => FixedPointOp::GlobalAveragePool,
+        LayerOp::GlobalAveragePool => FixedPointOp::Mean { axes: Mean::GLOBAL },
         LayerOp::Binary(kind) => FixedPointOp::Binary(kind),
         LayerOp::Clip => FixedPointOp::Clip,
         LayerOp::Rescale => FixedPointOp::Rescale,
         LayerOp::LeakyRelu { slope } => FixedPointOp::LeakyRelu { slopes: std::vec![slope], slope_bits: SLOPE_BITS },
-        LayerOp::Curve(curve) => FixedPointOp::Table { codes: curve.codes(input.exponent, output.exponent) },
+        LayerOp::Curve(curve) => FixedPointOp::Table { codes: curve.codes(input, output) },
         LayerOp::Concat { axis } => FixedPointOp::Concat { axis },
         LayerOp::Slice { start } => FixedPointOp::Slice { start },
         LayerOp::Pad { before } => FixedPointOp::Pad { before, value: 0 },
@@ -335,17 +409,25 @@ fn weights(
     filter_len: usize,
     input: FixedPointTensor,
     output: FixedPointTensor,
+    widths: Widths,
     rng: &mut ChaCha8Rng,
 ) -> FixedPointWeights {
     let out_ch = usize::from(output.shape.c);
-    let reach = [1, 7, 127][rng.random_range(0..3)];
-    let extreme = rng.random_bool(0.2);
-    let mut code = |_| if extreme { [-127, 127][rng.random_range(0..2)] } else { rng.random_range(-reach..=reach) };
-    let codes = (0..filter_len * out_ch).map(&mut code).collect();
-    let right_shifts: Vec<i8> = (0..out_ch).map(|_| rng.random_range(-3..=14)).collect();
+    let bits = if widths == Widths::Bytes { WeightBits::Eight } else { WeightBits::ALL[rng.random_range(0..4)] };
+    let codes = codes(filter_len * out_ch, bits, rng);
+    let one = (widths == Widths::Mixed && rng.random_bool(0.3)).then(|| rng.random_range(-3..=14));
+    let right_shifts: Vec<i8> = (0..out_ch).map(|_| one.unwrap_or_else(|| rng.random_range(-3..=14))).collect();
     let exponents = right_shifts.iter().map(|shift| output.exponent - input.exponent - shift).collect();
     let bias = right_shifts.iter().map(|shift| bias(*shift, rng)).collect();
-    FixedPointWeights { codes, exponents, bias }
+    FixedPointWeights { bits, codes, exponents, mantissas: Vec::new(), bias }
+}
+
+/// Weights that are small, of the whole range, or its extremes.
+fn codes(count: usize, bits: WeightBits, rng: &mut ChaCha8Rng) -> Vec<i16> {
+    let reach = [1, 7, bits.max()][rng.random_range(0..3)].min(bits.max());
+    let extreme = rng.random_bool(0.2);
+    let mut code = |_| if extreme { [-reach, reach][rng.random_range(0..2)] } else { rng.random_range(-reach..=reach) };
+    (0..count).map(&mut code).collect()
 }
 
 /// Up to three times the output's range.
@@ -354,15 +436,133 @@ fn bias(right_shift: i8, rng: &mut ChaCha8Rng) -> i64 {
     rng.random_range(-384 * unit..=384 * unit)
 }
 
+/// The network in the affine scheme; operators without a counterpart there become others of their shape. `None` for one
+/// that puts tensors of several scales side by side, or averages over more rows or columns than a window has.
+#[must_use]
+pub fn affine(network: &Network, seed: u64) -> Option<FixedPointNetwork> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xaff1);
+    let mut result = FixedPointNetwork { input: scaled(network.input, 1.0, &mut rng), layers: Vec::new() };
+    for layer in &network.layers {
+        let operand = result.tensor(layer.inputs[0]);
+        let alike = layer
+            .inputs
+            .iter()
+            .all(|input| FixedPointTensor { shape: operand.shape, ..result.tensor(*input) } == operand);
+        let Shape { h, w, .. } = operand.shape;
+        let long_mean = layer.op == LayerOp::GlobalAveragePool && (h > 255 || w > 255);
+        if matches!(layer.op, LayerOp::Concat { .. }) && !alike || long_mean {
+            return None;
+        }
+        let product = layer.op == LayerOp::Binary(BinaryKind::Mul);
+        let reach = if product { result.tensor(layer.inputs[1]).step() * 64.0 } else { 1.0 };
+        let fresh = scaled(layer.output, operand.step() * reach, &mut rng);
+        let (op, rescales) = affine_operator(layer, operand, fresh, &mut rng);
+        let output = if rescales { fresh } else { FixedPointTensor { shape: layer.output, ..operand } };
+        let activation = layer.activation.bounds(output);
+        result.layers.push(FixedPointLayer {
+            name: layer.name.clone(),
+            inputs: layer.inputs.clone(),
+            output,
+            activation,
+            op,
+        });
+    }
+    Some(result)
+}
+
+/// A tensor whose scale is near `step`, but no power of two.
+fn scaled(shape: Shape, step: f64, rng: &mut ChaCha8Rng) -> FixedPointTensor {
+    let mantissa = rng.random_range(1 << 20..1 << 21) * 2 + 1;
+    let exponent = (step.log2() - 21.0 + rng.random_range(-1.0..1.5)).round() as i8;
+    let element = if rng.random_bool(0.7) { Element::I8 } else { Element::U8 };
+    let zero = rng.random_range(element.min()..=element.max());
+    FixedPointTensor { element, mantissa, zero, ..FixedPointTensor::i8(shape, exponent) }
+}
+
+/// The operator, and whether its output has a scale of its own.
+fn affine_operator(
+    layer: &Layer,
+    input: FixedPointTensor,
+    output: FixedPointTensor,
+    rng: &mut ChaCha8Rng,
+) -> (FixedPointOp, bool) {
+    let weighted = |mut op: FixedPointOp, rng: &mut ChaCha8Rng| {
+        if let FixedPointOp::Conv2d { weights, .. }
+        | FixedPointOp::DepthwiseConv2d { weights, .. }
+        | FixedPointOp::TransposeConv2d { weights, .. }
+        | FixedPointOp::FullyConnected { weights } = &mut op
+        {
+            *weights = affine_weights(weights, input, output, rng);
+        }
+        (op, true)
+    };
+    let table = |codes: Vec<i16>| (FixedPointOp::Table { codes }, true);
+    match &layer.op {
+        LayerOp::Conv2d { .. }
+        | LayerOp::DepthwiseConv2d { .. }
+        | LayerOp::TransposeConv2d { .. }
+        | LayerOp::FullyConnected { .. } => weighted(operator(layer, input, output, Widths::Bytes, rng), rng),
+        LayerOp::AveragePool2d { window } => (FixedPointOp::AffineAveragePool2d { window: *window }, false),
+        LayerOp::GlobalAveragePool => {
+            let window = Window::new(input.shape.h as u8, input.shape.w as u8);
+            (FixedPointOp::AffineAveragePool2d { window }, false)
+        }
+        LayerOp::Binary(BinaryKind::Mul) => (FixedPointOp::AffineBinary(AffineBinaryKind::Mul), true),
+        LayerOp::Binary(BinaryKind::Sub) => (FixedPointOp::AffineBinary(AffineBinaryKind::Sub), true),
+        LayerOp::Binary(_) => (FixedPointOp::AffineBinary(AffineBinaryKind::Add), true),
+        // To another scale by a convolution with ones.
+        LayerOp::Rescale => {
+            let out_ch = output.shape.c.into();
+            let ones = FixedPointWeights {
+                bits: WeightBits::Two,
+                codes: std::vec![1; out_ch],
+                exponents: std::vec![0; out_ch],
+                mantissas: std::vec![1; out_ch],
+                bias: std::vec![0; out_ch],
+            };
+            (FixedPointOp::DepthwiseConv2d { window: Window::new(1, 1), weights: ones }, true)
+        }
+        LayerOp::LeakyRelu { .. } => table(Curve::HardSwish.codes(input, output)),
+        LayerOp::Curve(curve) => table(curve.codes(input, output)),
+        LayerOp::UpsampleBilinear => (FixedPointOp::UpsampleNearest, false),
+        LayerOp::Pad { before } => (FixedPointOp::Pad { before: *before, value: input.zero }, false),
+        _ => (operator(layer, input, output, Widths::Bytes, rng), false),
+    }
+}
+
+/// Scales whose factors to the output's are from `2^-12` to 2.
+fn affine_weights(
+    drawn: &FixedPointWeights,
+    input: FixedPointTensor,
+    output: FixedPointTensor,
+    rng: &mut ChaCha8Rng,
+) -> FixedPointWeights {
+    let out_ch = drawn.bias.len();
+    let one = rng.random_bool(0.3);
+    let mut parts = |_| {
+        let mantissa = rng.random_range(1 << 20..1 << 21_u32) * 2 + 1;
+        let exponent = (output.step() / input.step()).log2() + rng.random_range(-12.0..1.0) - 22.0;
+        (mantissa, exponent.round() as i8)
+    };
+    let mut parts: Vec<(u32, i8)> = (0..out_ch).map(&mut parts).collect();
+    if one {
+        let first = parts[0];
+        parts.fill(first);
+    }
+    let (mantissas, exponents) = parts.into_iter().unzip();
+    FixedPointWeights { mantissas, exponents, ..drawn.clone() }
+}
+
 /// Input codes: uniform ones, extremes or few distinct ones.
 #[must_use]
-pub fn input_codes(len: usize, seed: u64) -> Vec<i8> {
+pub fn input_codes(input: FixedPointTensor, seed: u64) -> Vec<i16> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5eed);
+    let (min, max) = (input.element.min(), input.element.max());
     let style = rng.random_range(0..3);
     let mut code = |_| match style {
-        0 => rng.random_range(i8::MIN..=i8::MAX),
-        1 => [i8::MIN, 0, i8::MAX][rng.random_range(0..3)],
-        _ => rng.random_range(-2..=2),
+        0 => rng.random_range(min..=max),
+        1 => [min, 0, max][rng.random_range(0..3)],
+        _ => rng.random_range(min.max(-2)..=2),
     };
-    (0..len).map(&mut code).collect()
+    (0..input.shape.len()).map(&mut code).collect()
 }

@@ -3,26 +3,54 @@
 
 use std::vec::Vec;
 
-use stepshift_runtime::format::{BinaryKind, Shape, Window};
+use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Element, Mean, Shape, Window};
 use stepshift_trainer::export::tables::exponentials;
-use stepshift_trainer::export::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights, reciprocal};
+use stepshift_trainer::export::{
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, quantized_multiplier,
+    reciprocal,
+};
 
 /// Codes of every tensor, input first, each `[H, W, C]`.
 #[must_use]
-pub fn evaluate(network: &FixedPointNetwork, input: &[i8]) -> Vec<Vec<i8>> {
+pub fn evaluate(network: &FixedPointNetwork, input: &[i16]) -> Vec<Vec<i16>> {
+    run(network, input, &mut zeros(network))
+}
+
+/// As [`evaluate`], of one input after another, with what is kept between them.
+#[must_use]
+pub fn evaluate_sequence(network: &FixedPointNetwork, inputs: &[Vec<i16>]) -> Vec<Vec<Vec<i16>>> {
+    let mut kept = zeros(network);
+    inputs.iter().map(|input| run(network, input, &mut kept)).collect()
+}
+
+/// What every layer would keep, before the first run.
+fn zeros(network: &FixedPointNetwork) -> Vec<Vec<i16>> {
+    network.layers.iter().map(|layer| std::vec![layer.output.zero; layer.output.shape.len()]).collect()
+}
+
+fn run(network: &FixedPointNetwork, input: &[i16], kept: &mut [Vec<i16>]) -> Vec<Vec<i16>> {
     let mut tensors = std::vec![input.to_vec()];
-    for layer in &network.layers {
+    for (index, layer) in network.layers.iter().enumerate() {
         let shape = layer.output.shape;
         let operands: Vec<Operand<'_>> = layer
             .inputs
             .iter()
-            .map(|tensor| Operand {
-                shape: network.tensor(*tensor).shape,
-                exponent: network.tensor(*tensor).exponent.into(),
-                codes: &tensors[*tensor],
-            })
+            .map(|tensor| Operand { tensor: network.tensor(*tensor), codes: &tensors[*tensor] })
             .collect();
-        let codes = positions(shape).map(|(y, x, c)| output_code(layer, &operands, y, x, c)).collect();
+        let codes: Vec<i16> = match layer.op {
+            FixedPointOp::State => kept[index].clone(),
+            FixedPointOp::Store => operands[0].codes.to_vec(),
+            FixedPointOp::Stream => {
+                let all = [&kept[index], operands[0].codes].concat();
+                all[all.len() - shape.len()..].to_vec()
+            }
+            _ => positions(shape).map(|(y, x, c)| output_code(layer, &operands, y, x, c)).collect(),
+        };
+        match layer.op {
+            FixedPointOp::Store => kept[layer.inputs[1] - 1].clone_from(&codes),
+            FixedPointOp::Stream => kept[index].clone_from(&codes),
+            _ => {}
+        }
         tensors.push(codes);
     }
     tensors
@@ -30,16 +58,28 @@ pub fn evaluate(network: &FixedPointNetwork, input: &[i8]) -> Vec<Vec<i8>> {
 
 /// A tensor that a layer reads.
 struct Operand<'a> {
-    shape: Shape,
-    exponent: i32,
-    codes: &'a [i8],
+    tensor: FixedPointTensor,
+    codes: &'a [i16],
 }
 
 impl Operand<'_> {
+    fn shape(&self) -> Shape {
+        self.tensor.shape
+    }
+
+    fn exponent(&self) -> i32 {
+        self.tensor.exponent.into()
+    }
+
+    /// The distance from the code of 0, which padding is.
+    fn above_zero(&self, y: i64, x: i64, c: usize) -> i128 {
+        self.at(y, x, c).map_or(0, |code| code - i128::from(self.tensor.zero))
+    }
+
     /// The code at a place, `None` in the padding.
     fn at(&self, y: i64, x: i64, c: usize) -> Option<i128> {
-        let inside = (0..i64::from(self.shape.h)).contains(&y) && (0..i64::from(self.shape.w)).contains(&x);
-        let index = (y * i64::from(self.shape.w) + x) * i64::from(self.shape.c) + c as i64;
+        let inside = (0..i64::from(self.shape().h)).contains(&y) && (0..i64::from(self.shape().w)).contains(&x);
+        let index = (y * i64::from(self.shape().w) + x) * i64::from(self.shape().c) + c as i64;
         inside.then(|| self.codes[index as usize].into())
     }
 }
@@ -50,66 +90,76 @@ fn positions(shape: Shape) -> impl Iterator<Item = (i64, i64, usize)> {
     (0..h).flat_map(move |y| (0..w).flat_map(move |x| (0..c).map(move |c| (y, x, c))))
 }
 
-fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64, c: usize) -> i8 {
+fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64, c: usize) -> i16 {
     let input = &operands[0];
     let out = i32::from(layer.output.exponent);
     let code = match &layer.op {
         FixedPointOp::Conv2d { window, groups, weights } => {
-            let in_ch = usize::from(input.shape.c / groups);
+            let in_ch = usize::from(input.shape().c / groups);
             let group = c / usize::from(layer.output.shape.c / groups);
             let mut acc = i128::from(weights.bias[c]);
             for (tap, (iy, ix)) in taps(window, y, x).enumerate() {
                 for ic in 0..in_ch {
                     let w = i128::from(weights.codes[(c * window.taps() + tap) * in_ch + ic]);
-                    acc += input.at(iy, ix, group * in_ch + ic).unwrap_or(0) * w;
+                    acc += input.above_zero(iy, ix, group * in_ch + ic) * w;
                 }
             }
-            rescale(acc, accumulator_exponent(input, weights, c), out)
+            accumulated(acc, input, weights, c, layer)
         }
         FixedPointOp::TransposeConv2d { window, weights } => {
             let acc = i128::from(weights.bias[c]) + scattered(window, weights, input, y, x, c);
-            rescale(acc, accumulator_exponent(input, weights, c), out)
+            accumulated(acc, input, weights, c, layer)
         }
         FixedPointOp::DepthwiseConv2d { window, weights } => {
             let out_ch = usize::from(layer.output.shape.c);
-            let ic = c / (out_ch / usize::from(input.shape.c));
+            let ic = c / (out_ch / usize::from(input.shape().c));
             let mut acc = i128::from(weights.bias[c]);
             for (tap, (iy, ix)) in taps(window, y, x).enumerate() {
-                acc += input.at(iy, ix, ic).unwrap_or(0) * i128::from(weights.codes[tap * out_ch + c]);
+                acc += input.above_zero(iy, ix, ic) * i128::from(weights.codes[tap * out_ch + c]);
             }
-            rescale(acc, accumulator_exponent(input, weights, c), out)
+            accumulated(acc, input, weights, c, layer)
         }
         FixedPointOp::FullyConnected { weights } => {
             let row = &weights.codes[c * input.codes.len()..][..input.codes.len()];
-            let products = row.iter().zip(input.codes).map(|(w, x)| i128::from(*w) * i128::from(*x));
+            let products = row.iter().zip(input.codes).map(|(w, x)| i128::from(*w) * i128::from(x - input.tensor.zero));
             let acc = i128::from(weights.bias[c]) + products.sum::<i128>();
-            rescale(acc, accumulator_exponent(input, weights, c), out)
+            accumulated(acc, input, weights, c, layer)
         }
         FixedPointOp::MaxPool2d { window } => {
             let inside = taps(window, y, x).filter_map(|(iy, ix)| input.at(iy, ix, c));
             inside.max().expect("the window meets the input")
         }
-        FixedPointOp::GlobalAveragePool => {
-            let area = usize::from(input.shape.h) * usize::from(input.shape.w);
-            let r = reciprocal(area, input.exponent as i8, layer.output.exponent).expect("legal exponents");
-            let sum: i128 = input.codes.iter().skip(c).step_by(input.shape.c.into()).map(|x| i128::from(*x)).sum();
+        FixedPointOp::Mean { axes } => {
+            let mean = Mean { input: 0, axes: *axes, multiplier: 1, right_shift: 0, activation: layer.activation };
+            let Shape { h, w, c: depth } = mean.averaged(input.shape());
+            let area = usize::from(h) * usize::from(w) * usize::from(depth);
+            let r = reciprocal(area, input.tensor.exponent, layer.output.exponent).expect("legal exponents");
+            let mut sum = 0;
+            for (dy, dx, dc) in positions(Shape { h, w, c: depth }) {
+                sum += input.at(y + dy, x + dx, c + dc).expect("inside");
+            }
             rescale(sum * i128::from(r.multiplier), 0, r.right_shift.into())
+        }
+        FixedPointOp::AffineAveragePool2d { window } => {
+            let inside: Vec<i128> = taps(window, y, x).filter_map(|(iy, ix)| input.at(iy, ix, c)).collect();
+            let (sum, count) = (inside.iter().sum::<i128>(), inside.len() as i128);
+            (2 * sum.abs() + count) / (2 * count) * sum.signum()
         }
         FixedPointOp::AveragePool2d { window } => {
             let inside: Vec<i128> = taps(window, y, x).filter_map(|(iy, ix)| input.at(iy, ix, c)).collect();
             // floor(2^23 / count + 1/2)
             let count = inside.len() as i128;
             let multiplier = ((1 << 24) + count) / (2 * count);
-            rescale(inside.iter().sum::<i128>() * multiplier, input.exponent - 23, out)
+            rescale(inside.iter().sum::<i128>() * multiplier, input.exponent() - 23, out)
         }
         FixedPointOp::Binary(BinaryKind::Mul) => {
             let product = input.at(y, x, c).expect("inside") * operands[1].at(y, x, c).expect("one shape");
-            rescale(product, input.exponent + operands[1].exponent, out)
+            rescale(product, input.exponent() + operands[1].exponent(), out)
         }
         FixedPointOp::Binary(kind) => {
-            let common = operands[0].exponent.min(operands[1].exponent);
+            let common = operands[0].exponent().min(operands[1].exponent());
             let aligned =
-                |operand: &Operand<'_>| operand.at(y, x, c).expect("one shape") << (operand.exponent - common);
+                |operand: &Operand<'_>| operand.at(y, x, c).expect("one shape") << (operand.exponent() - common);
             let (a, b) = (aligned(&operands[0]), aligned(&operands[1]));
             let acc = match kind {
                 BinaryKind::Sub => a - b,
@@ -119,28 +169,52 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
             };
             rescale(acc, common, out)
         }
+        FixedPointOp::AffineBinary(kind) => {
+            let [a, b] = [0, 1].map(|operand| operands[operand].above_zero(y, x, c));
+            let [a_step, b_step] = [0, 1].map(|operand| operands[operand].tensor.step());
+            let output = layer.output.step();
+            let acc = if *kind == AffineBinaryKind::Mul {
+                multiplied(a * b, a_step * b_step / output)
+            } else {
+                let common = 2.0 * a_step.max(b_step);
+                let [a, b] = [multiplied(a << 20, a_step / common), multiplied(b << 20, b_step / common)];
+                let sum = if *kind == AffineBinaryKind::Add { a + b } else { a - b };
+                multiplied(sum, common / (f64::from(1 << 20) * output))
+            };
+            acc + i128::from(layer.output.zero)
+        }
         FixedPointOp::Clip => input.at(y, x, c).expect("one shape"),
-        FixedPointOp::Rescale => rescale(input.at(y, x, c).expect("one shape"), input.exponent, out),
+        FixedPointOp::Rescale => rescale(input.at(y, x, c).expect("one shape"), input.exponent(), out),
         FixedPointOp::LeakyRelu { slopes, slope_bits } => {
             let x = input.at(y, x, c).expect("one shape");
             let slope = if x < 0 { i128::from(slopes[c % slopes.len()]) } else { 1 << slope_bits };
-            rescale(x * slope, input.exponent - i32::from(*slope_bits), out)
+            rescale(x * slope, input.exponent() - i32::from(*slope_bits), out)
         }
-        FixedPointOp::Table { codes } => codes[(input.at(y, x, c).expect("one shape") + 128) as usize].into(),
+        FixedPointOp::Table { codes } => {
+            let place = input.at(y, x, c).expect("one shape") - i128::from(input.tensor.element.min());
+            let entry = |place: i128| i128::from(codes[place as usize]);
+            if input.tensor.element == Element::I16 {
+                let (whole, part) = (place / 128, place % 128);
+                (entry(whole) * (128 - part) + entry(whole + 1) * part + 64).div_euclid(128)
+            } else {
+                entry(place)
+            }
+        }
         FixedPointOp::Softmax => {
-            let table = exponentials(input.exponent as i8);
-            let channels = 0..usize::from(input.shape.c);
+            let table = exponentials(input.tensor.exponent);
+            let channels = 0..usize::from(input.shape().c);
             let codes: Vec<i128> = channels.map(|c| input.at(y, x, c).expect("inside")).collect();
             let greatest = codes.iter().max().expect("there are channels");
             let part = |code: &i128| i128::from(table[(greatest - code) as usize]);
-            // floor(128 * t / sum + 1/2)
+            // floor(t / sum * 2^-exponent + 1/2)
             let sum: i128 = codes.iter().map(part).sum();
-            return ((256 * part(&codes[c]) + sum) / (2 * sum)).min(127) as i8;
+            let units = 1 << (1 - i32::from(layer.output.exponent));
+            (units * part(&codes[c]) + sum) / (2 * sum)
         }
         FixedPointOp::Concat { axis } => {
             let (operand, place) = part(operands, *axis, [y, x, c as i64]);
             let [y, x, c] = place;
-            rescale(operand.at(y, x, c as usize).expect("inside"), operand.exponent, out)
+            rescale(operand.at(y, x, c as usize).expect("inside"), operand.exponent(), out)
         }
         FixedPointOp::Slice { start } => {
             let [top, left, first] = start.map(i64::from);
@@ -148,7 +222,7 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
         }
         FixedPointOp::Pad { before, value } => {
             let [top, left, first] = before.map(i64::from);
-            let channel = usize::try_from(c as i64 - first).ok().filter(|c| *c < usize::from(input.shape.c));
+            let channel = usize::try_from(c as i64 - first).ok().filter(|c| *c < usize::from(input.shape().c));
             let inside = channel.and_then(|channel| input.at(y - top, x - left, channel));
             inside.unwrap_or_else(|| i128::from(*value))
         }
@@ -166,18 +240,26 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
         }
         FixedPointOp::UpsampleNearest => input.at(y / 2, x / 2, c).expect("inside"),
         FixedPointOp::UpsampleBilinear => {
-            let rows = neighbours(y, input.shape.h.into());
-            let columns = neighbours(x, input.shape.w.into());
+            let rows = neighbours(y, input.shape().h.into());
+            let columns = neighbours(x, input.shape().w.into());
             let pairs = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
             let acc: i128 =
                 pairs.map(|((iy, row), (ix, column))| row * column * input.at(*iy, *ix, c).expect("inside")).sum();
-            rescale(acc, input.exponent - 4, out)
+            rescale(acc, input.exponent() - 4, out)
         }
+        FixedPointOp::Argmax => {
+            let channels = 0..usize::from(input.shape().c);
+            let codes: Vec<i128> = channels.map(|c| input.at(y, x, c).expect("inside")).collect();
+            let greatest = codes.iter().max().expect("there are channels");
+            codes.iter().position(|code| code == greatest).expect("one of them") as i128
+        }
+        FixedPointOp::State | FixedPointOp::Store | FixedPointOp::Stream => unreachable!("whole tensors"),
     };
     if !clips(&layer.op) {
-        return code.clamp(-128, 127) as i8;
+        let element = layer.output.element;
+        return code.clamp(element.min().into(), element.max().into()) as i16;
     }
-    code.clamp(layer.activation.min.into(), layer.activation.max.into()) as i8
+    code.clamp(layer.activation.min.into(), layer.activation.max.into()) as i16
 }
 
 /// True where the layer ends in its activation: tables and moved codes are what they are.
@@ -185,6 +267,8 @@ fn clips(op: &FixedPointOp) -> bool {
     !matches!(
         op,
         FixedPointOp::Table { .. }
+            | FixedPointOp::Softmax
+            | FixedPointOp::Argmax
             | FixedPointOp::Slice { .. }
             | FixedPointOp::Pad { .. }
             | FixedPointOp::Reshape
@@ -195,10 +279,10 @@ fn clips(op: &FixedPointOp) -> bool {
 
 /// The products of a transposed convolution that fall on an output, kernel entry by kernel entry.
 fn scattered(window: &Window, weights: &FixedPointWeights, input: &Operand<'_>, y: i64, x: i64, c: usize) -> i128 {
-    let in_ch = usize::from(input.shape.c);
+    let in_ch = usize::from(input.shape().c);
     let mut sum = 0;
-    for iy in 0..i64::from(input.shape.h) {
-        for ix in 0..i64::from(input.shape.w) {
+    for iy in 0..i64::from(input.shape().h) {
+        for ix in 0..i64::from(input.shape().w) {
             let ky = y + i64::from(window.pad_top) - iy * i64::from(window.stride_h);
             let kx = x + i64::from(window.pad_left) - ix * i64::from(window.stride_w);
             let inside = (0..window.kernel_h.into()).contains(&ky) && (0..window.kernel_w.into()).contains(&kx);
@@ -208,7 +292,7 @@ fn scattered(window: &Window, weights: &FixedPointWeights, input: &Operand<'_>, 
             let tap = (ky * i64::from(window.kernel_w) + kx) as usize;
             for ic in 0..in_ch {
                 let w = i128::from(weights.codes[(c * window.taps() + tap) * in_ch + ic]);
-                sum += w * input.at(iy, ix, ic).expect("inside");
+                sum += w * input.above_zero(iy, ix, ic);
             }
         }
     }
@@ -220,7 +304,7 @@ fn part<'a, 'b>(operands: &'a [Operand<'b>], axis: u8, place: [i64; 3]) -> (&'a 
     let axis = usize::from(axis);
     let mut place = place;
     for operand in operands {
-        let len = [operand.shape.h, operand.shape.w, operand.shape.c].map(i64::from)[axis];
+        let len = [operand.shape().h, operand.shape().w, operand.shape().c].map(i64::from)[axis];
         if place[axis] < len {
             return (operand, place);
         }
@@ -245,8 +329,26 @@ fn taps(window: &Window, y: i64, x: i64) -> impl Iterator<Item = (i64, i64)> {
     (0..h).flat_map(move |ky| (0..w).map(move |kx| (top + ky * dy, left + kx * dx)))
 }
 
-fn accumulator_exponent(input: &Operand<'_>, weights: &FixedPointWeights, channel: usize) -> i32 {
-    input.exponent + i32::from(weights.exponents[channel])
+/// From the accumulator of a layer with weights to a code that is not clipped yet, in either scheme.
+fn accumulated(acc: i128, input: &Operand<'_>, weights: &FixedPointWeights, c: usize, layer: &FixedPointLayer) -> i128 {
+    let exponent = i32::from(weights.exponents[c]);
+    let affine = !weights.mantissas.is_empty();
+    if !affine && input.tensor.is_power_of_two() && layer.output.is_power_of_two() {
+        return rescale(acc, input.exponent() + exponent, layer.output.exponent.into());
+    }
+    let step = f64::from(weights.mantissas.get(c).copied().unwrap_or(1)) * 2_f64.powi(exponent);
+    multiplied(acc, input.tensor.step() * step / layer.output.step()) + i128::from(layer.output.zero)
+}
+
+/// `acc * factor` as TensorFlow Lite rounds it: the high half of a doubled product, then a shift, each to the nearest.
+fn multiplied(acc: i128, factor: f64) -> i128 {
+    let (multiplier, shift) = quantized_multiplier(factor).expect("a legal factor");
+    let shift = i32::from(shift);
+    let product = (acc << shift.max(0)) * i128::from(multiplier);
+    // Truncation after a nudge of a half: a tie above zero goes away from it, one below zero towards it.
+    let high = (product + if product >= 0 { 1 << 30 } else { 1 - (1 << 30) }) / (1 << 31);
+    let unit = 1_i128 << (-shift).max(0);
+    (2 * high.abs() + unit) / (2 * unit) * high.signum()
 }
 
 /// `floor(acc * 2^(from - to) + 1/2)`.

@@ -8,9 +8,9 @@ use std::process::Command;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use stepshift_runtime::{Model, Vectors, argmax, digest};
+use stepshift_runtime::{Codes, Model, Vectors, argmax, crc32};
 use stepshift_tests::{random, reference};
-use stepshift_trainer::export::encode;
+use stepshift_trainer::export::{FixedPointTensor, encode};
 
 /// Networks, each with two images.
 const NETWORKS: usize = 300;
@@ -19,34 +19,43 @@ const NETWORKS: usize = 300;
 struct Case {
     names: Vec<String>,
     /// `[image][tensor]` codes, inputs first.
-    tensors: Vec<Vec<Vec<i8>>>,
+    tensors: Vec<Vec<Vec<i16>>>,
 }
 
 impl Case {
     /// Writes `N.stepshift` and `N.vectors`.
     fn write(folder: &Path, number: usize, runner: &mut TestRunner) -> Self {
         let network = random::networks().new_tree(runner).unwrap().current();
-        let fixed = random::inference_only(&network, number as u64);
-        let inputs = [0, 1].map(|image| random::input_codes(network.input.len(), (2 * number + image) as u64));
+        let seed = number as u64;
+        let affine = number.is_multiple_of(5).then(|| random::affine(&network, seed)).flatten();
+        let fixed = affine.unwrap_or_else(|| random::inference_only(&network, seed));
+        let inputs = [0, 1].map(|image| random::input_codes(fixed.input, 2 * seed + image));
         let tensors: Vec<_> = inputs.iter().map(|input| reference::evaluate(&fixed, input)).collect();
         let bytes = encode(&fixed).unwrap();
-        let crc = Model::parse(&bytes).unwrap().crc();
-        let layers = || tensors.iter().flat_map(|tensors| &tensors[1..]);
-        let digests: Vec<u8> = layers().flat_map(|codes| digest(codes).to_le_bytes()).collect();
-        let class = |tensors: &Vec<Vec<i8>>| u16::try_from(argmax(tensors.last().unwrap())).unwrap();
-        let classes: Vec<u8> = tensors.iter().flat_map(|tensors| class(tensors).to_le_bytes()).collect();
-        let inputs = inputs.concat();
-        let vectors = Vectors::new(crc, network.layers.len(), &inputs, &digests, &classes);
+        let model = Model::parse(&bytes).unwrap();
+        let in_arena = |tensor: usize, codes: &[i16]| arena_bytes(fixed.tensor(tensor), codes);
+        let (mut digests, mut classes) = (Vec::new(), Vec::new());
+        for tensors in &tensors {
+            for (index, codes) in tensors.iter().enumerate().skip(1) {
+                digests.extend(crc32(&in_arena(index, codes)).to_le_bytes());
+            }
+            let last = tensors.len() - 1;
+            let output = in_arena(last, &tensors[last]);
+            let class = argmax(Codes::new(fixed.tensor(last).element, &output));
+            classes.extend(u16::try_from(class).unwrap().to_le_bytes());
+        }
+        let inputs = inputs.map(|codes| in_arena(0, &codes)).concat();
+        let vectors = Vectors::new(model.crc(), fixed.layers.len(), &inputs, &digests, &classes);
         fs::write(folder.join(format!("{number}.stepshift")), &bytes).unwrap();
         fs::write(folder.join(format!("{number}.vectors")), postcard::to_stdvec(&vectors.unwrap()).unwrap()).unwrap();
-        Self { names: network.layers.iter().map(|layer| layer.name.clone()).collect(), tensors }
+        Self { names: fixed.layers.iter().map(|layer| layer.name.clone()).collect(), tensors }
     }
 
     /// Layer, index and both codes, from the codes that the firmware wrote beside the vectors.
     fn difference(&self, folder: &Path, number: usize, image: usize, node: usize) -> String {
         let written = fs::read_to_string(folder.join(format!("{number}.vectors.codes"))).unwrap_or_default();
         let expected = &self.tensors[image][node + 1];
-        let codes = written.lines().map(|code| code.parse::<i8>().unwrap());
+        let codes = written.lines().map(|code| code.parse::<i16>().unwrap());
         let found = codes.zip(expected).enumerate().find(|(_, (device, expected))| device != *expected);
         let place = format!("network {number}, image {image}, layer {}", self.names[node]);
         match found {
@@ -56,6 +65,11 @@ impl Case {
             None => format!("{place}: the firmware wrote {} of {} codes", written.lines().count(), expected.len()),
         }
     }
+}
+
+/// Codes as they lie in the arena.
+fn arena_bytes(tensor: FixedPointTensor, codes: &[i16]) -> Vec<u8> {
+    codes.iter().flat_map(|code| code.to_le_bytes().into_iter().take(tensor.element.bytes())).collect()
 }
 
 /// Reads `differs PATH: image I, node N: ...`.

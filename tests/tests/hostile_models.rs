@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, BinaryKind, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Shape,
-    TensorRecord, Window,
+    Activation, BinaryKind, Epilogue, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Shape,
+    TensorRecord, WeightBits, Window,
 };
 use stepshift_runtime::{LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
@@ -23,7 +23,7 @@ fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<N
     let mut arena_bytes = model.arena_bytes() as u32;
     change(&mut arena_bytes, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes, operators: model.operators() };
+    let needs = Needs { arena_bytes, links: model.links() };
     let certificate = model.certificate();
     let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
     Model::parse(&bytes).map(|_| ())
@@ -68,7 +68,7 @@ fn other_versions_and_files_are_named() {
     bytes[4] = 9;
     let error = Model::parse(&bytes).unwrap_err();
     assert_eq!(error, LoadError::Version { found: 9, supported: FORMAT_VERSION });
-    assert_eq!(error.to_string(), "format version 9, this runtime reads 2: export the model again");
+    assert_eq!(error.to_string(), "format version 9, this runtime reads 3: export the model again");
     assert_eq!(Model::parse(b"\x89PNG\r\n").unwrap_err(), LoadError::NotAModel);
     assert_eq!(Model::parse(&[]).unwrap_err(), LoadError::NotAModel);
 }
@@ -79,7 +79,7 @@ fn tensors_must_fit_the_arena_and_stay_apart() {
     assert_eq!(load_changed(|_, t, _| t[1].offset = u32::MAX), tensor(1, TensorFault::OutsideArena));
     assert_eq!(load_changed(|arena, _, _| *arena -= 1), tensor(2, TensorFault::OutsideArena));
     assert_eq!(load_changed(|_, t, _| t[3].shape.c = 0), tensor(3, TensorFault::Empty));
-    assert_eq!(load_changed(|_, t, _| t[3].reserved = 1), tensor(3, TensorFault::Reserved));
+    assert_eq!(load_changed(|_, t, _| t[3].mantissa = 0), tensor(3, TensorFault::Scale));
     assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset), tensor(2, TensorFault::Overlaps(1)));
     assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset + 1), tensor(2, TensorFault::Overlaps(1)));
     assert_eq!(load_changed(|_, t, _| t[0].offset = t[1].offset + 1), tensor(1, TensorFault::Overlaps(0)));
@@ -125,9 +125,13 @@ fn windows_shapes_and_lengths_must_agree() {
     assert_eq!(conv(|op| op.window.stride_h = 2), node(0, NodeFault::Shape));
     assert_eq!(conv(|op| op.weights.codes = &op.weights.codes[1..]), node(0, NodeFault::BlobLength));
     assert_eq!(conv(|op| op.weights.bias = &op.weights.bias[4..]), node(0, NodeFault::BlobLength));
-    assert_eq!(conv(|op| op.weights.right_shift = &[]), node(0, NodeFault::BlobLength));
-    assert_eq!(conv(|op| op.weights.right_shift = &[31, 0, 0]), node(0, NodeFault::Shift));
-    assert_eq!(conv(|op| op.weights.right_shift = &[0, 0x80, 0]), node(0, NodeFault::Shift));
+    assert_eq!(conv(|op| op.weights.epilogue = Epilogue::Shift(&[])), node(0, NodeFault::BlobLength));
+    assert_eq!(conv(|op| op.weights.epilogue = Epilogue::Shift(&[0; 2])), node(0, NodeFault::BlobLength));
+    assert_eq!(conv(|op| op.weights.epilogue = Epilogue::Shift(&[31, 0, 0])), node(0, NodeFault::Shift));
+    assert_eq!(conv(|op| op.weights.epilogue = Epilogue::Shift(&[0, 0x80, 0])), node(0, NodeFault::Shift));
+    assert_eq!(conv(|op| op.weights.epilogue = Epilogue::Shift(&[0x80])), node(0, NodeFault::Shift));
+    assert_eq!(conv(|op| op.weights.bits = WeightBits::Four), node(0, NodeFault::Operator));
+    assert_eq!(conv(|op| op.activation.max = 128), node(0, NodeFault::Activation));
     assert_eq!(conv(|op| op.activation = Activation { min: 1, max: 0 }), node(0, NodeFault::Activation));
 }
 
@@ -146,13 +150,13 @@ fn exponents_shifts_and_reciprocals_must_agree() {
     assert_eq!(add(1), node(2, NodeFault::Exponent));
     let average = |multiplier, right_shift| {
         load_changed(move |_, _, n| {
-            let Op::GlobalAveragePool(op) = &mut n[4].op else { panic!() };
+            let Op::Mean(op) = &mut n[4].op else { panic!() };
             (op.multiplier, op.right_shift) = (multiplier, right_shift);
         })
     };
     assert_eq!(average(0, 4), node(4, NodeFault::Shift));
     assert_eq!(average(1, -1), node(4, NodeFault::Shift));
-    assert_eq!(average(i32::MAX, 4), Err(LoadError::AccumulatorOverflow { node: 4, channel: 0 }));
+    assert_eq!(average(i32::MAX, 31), node(4, NodeFault::Shift));
 }
 
 #[test]
@@ -181,8 +185,8 @@ fn load_node(
     output: FixedPointTensor,
     change: impl FnOnce(&mut TensorRecord, &mut Op<'_>),
 ) -> Result<(), LoadError> {
-    let input = FixedPointTensor { shape: Shape { h: 2, w: 3, c: 4 }, exponent: -4 };
-    let activation = Activation::FULL;
+    let input = FixedPointTensor::i8(Shape { h: 2, w: 3, c: 4 }, -4);
+    let activation = Activation::full(output.element);
     let layer = FixedPointLayer { name: "layer".to_owned(), inputs: inputs.to_vec(), output, activation, op };
     let good = encode(&FixedPointNetwork { input, layers: vec![layer] }).unwrap();
     let model = Model::parse(&good).unwrap();
@@ -190,7 +194,7 @@ fn load_node(
     let mut nodes: Vec<_> = model.nodes().collect();
     change(&mut tensors[1], &mut nodes[0].op);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes: model.arena_bytes() as u32, operators: model.operators() };
+    let needs = Needs { arena_bytes: model.arena_bytes() as u32, links: model.links() };
     let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
     Model::parse(&assemble(&file)).map(|_| ())
 }
@@ -200,10 +204,16 @@ type Case = (FixedPointOp, &'static [usize], FixedPointTensor, fn(&mut Op<'_>), 
 
 #[test]
 fn every_operator_is_held_to_its_shapes_and_exponents() {
-    let tensor = |h, w, c| FixedPointTensor { shape: Shape { h, w, c }, exponent: -4 };
+    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
     let coarser = |tensor: &mut TensorRecord| tensor.exponent += 1;
     let other = |tensor: &mut TensorRecord| tensor.shape = Shape { h: 1, w: 1, c: 5 };
-    let weights = |len: usize| FixedPointWeights { codes: vec![1; 2 * len], exponents: vec![-4; 2], bias: vec![0; 2] };
+    let weights = |len: usize| FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: vec![1; 2 * len],
+        exponents: vec![-4; 2],
+        mantissas: Vec::new(),
+        bias: vec![0; 2],
+    };
     let conv = FixedPointOp::Conv2d { window: Window::new(1, 1), groups: 2, weights: weights(2) };
     let transposed = FixedPointOp::TransposeConv2d { window: Window::new(2, 2), weights: weights(16) };
     let average = FixedPointOp::AveragePool2d { window: Window::new(2, 2) };
@@ -422,13 +432,18 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
     }
 }
 
+/// i8 codes as they lie in the arena.
+fn bytes_of(codes: &[i16]) -> Vec<u8> {
+    codes.iter().map(|code| code.to_le_bytes()[0]).collect()
+}
+
 #[test]
 fn a_certificate_must_fit_and_tells_the_first_node_that_differs() {
     let network = small_network();
     let codes = stepshift_tests::reference::evaluate(&network, &[3; 32]);
-    let digests: Vec<u32> = codes[1..].iter().map(|codes| stepshift_runtime::digest(codes)).collect();
-    let test = |input: Vec<i8>, digests: Vec<u32>| -> Result<Result<(), SelfTestError>, ExportError> {
-        let bytes = encode_with(&network, Some(&Sample { input, digests }))?;
+    let digests: Vec<u32> = codes[1..].iter().map(|codes| stepshift_runtime::crc32(&bytes_of(codes))).collect();
+    let test = |input: Vec<i16>, digests: Vec<u32>| -> Result<Result<(), SelfTestError>, ExportError> {
+        let bytes = encode_with(&network, Some(&Sample { input: bytes_of(&input), digests }))?;
         let model = Model::parse(&bytes).unwrap();
         let mut arena = vec![0; model.arena_bytes()];
         Ok(Session::new(model, &mut arena).unwrap().self_test())
@@ -479,7 +494,7 @@ proptest! {
         if let Ok(model) = Model::parse(&bytes) && model.arena_bytes() < 1 << 20 {
             let mut arena = vec![0x80; model.arena_bytes()];
             let mut session = Session::new(model, &mut arena).unwrap();
-            session.input_mut().fill(i8::MIN);
+            session.input_mut().fill(i16::MIN);
             session.run();
         }
     }

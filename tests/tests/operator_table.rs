@@ -1,8 +1,14 @@
 //! The table of operators in ARCHITECTURE.md against the code.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use stepshift_runtime::format::{ALL_OPERATORS, OperatorKind};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use stepshift_runtime::Model;
+use stepshift_runtime::format::{OPERATOR_COUNT, OperatorKind};
+use stepshift_tests::random;
+use stepshift_trainer::export::encode;
 
 /// Cells of the table's rows: number, operator, activations, weights, portable kernel.
 fn rows() -> Vec<Vec<String>> {
@@ -16,8 +22,8 @@ fn rows() -> Vec<Vec<String>> {
 #[test]
 fn every_operator_of_the_format_is_in_the_table_in_order() {
     let rows = rows();
-    assert_eq!(rows.len() as u32, ALL_OPERATORS.count_ones());
-    let last = format!("{:?}", OperatorKind::UpsampleBilinear);
+    assert_eq!(rows.len() as u32, OPERATOR_COUNT);
+    let last = format!("{:?}", OperatorKind::Stream);
     assert_eq!(rows.last().unwrap()[1], last);
     for (number, row) in rows.iter().enumerate() {
         assert_eq!(row[0], number.to_string());
@@ -38,11 +44,32 @@ fn every_kernel_that_the_table_names_exists() {
     }
 }
 
+/// Elements and widths of every node of many random networks, which the equivalence tests run: those of the table and no
+/// others.
 #[test]
-fn widths_are_those_that_the_kernels_read() {
+fn widths_are_those_that_the_equivalence_tests_run() {
+    let mut found: BTreeMap<String, [BTreeSet<String>; 2]> = BTreeMap::new();
+    let mut runner = TestRunner::deterministic();
+    for seed in 0..2000 {
+        let network = random::networks().new_tree(&mut runner).unwrap().current();
+        let fixed = match seed % 4 {
+            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
+            1 => random::with_memory(&network, seed),
+            _ => random::inference_only(&network, seed),
+        };
+        let bytes = encode(&fixed).unwrap();
+        for (index, node) in Model::parse(&bytes).unwrap().nodes().enumerate() {
+            let layer = &fixed.layers[index];
+            let element = layer.inputs.first().map_or(layer.output, |input| fixed.tensor(*input)).element;
+            let [elements, widths] = found.entry(format!("{:?}", node.op.kind())).or_default();
+            elements.insert(format!("{element:?}").to_lowercase());
+            widths.extend(node.op.weights().map(|weights| weights.bits.bits().to_string()));
+        }
+    }
     for row in rows() {
-        assert_eq!(row[2], "i8");
-        let weighted = row[1].contains("Conv2d") || row[1] == "FullyConnected";
-        assert_eq!(row[3] == "i8", weighted, "{}", row[1]);
+        let words = |cell: &str| -> BTreeSet<String> {
+            cell.replace("bits", "").split([' ', ',']).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+        };
+        assert_eq!(found[&row[1]], [words(&row[2]), words(&row[3])], "{}", row[1]);
     }
 }

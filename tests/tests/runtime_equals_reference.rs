@@ -5,29 +5,33 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use stepshift_runtime::format::Op;
+use stepshift_runtime::arithmetic::Requantizer;
+use stepshift_runtime::format::{Channel, Element, OPERATOR_COUNT, WeightBits};
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::{random, reference};
 use stepshift_trainer::export::{FixedPointNetwork, encode};
 
-/// Runs a model and returns the first layer and index that differ from the reference, if any.
-fn first_difference(network: &FixedPointNetwork, input: &[i8]) -> Option<String> {
-    let expected = reference::evaluate(network, input);
+/// Runs a model on one input after another and returns the first layer and index that differ from the reference, if any.
+fn first_difference(network: &FixedPointNetwork, inputs: &[Vec<i16>]) -> Option<String> {
+    let expected = reference::evaluate_sequence(network, inputs);
     let bytes = encode(network).unwrap_or_else(|error| panic!("{error}"));
     let model = Model::parse(&bytes).unwrap();
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
-    session.input_mut().copy_from_slice(input);
     let mut found = None;
-    session.run_observed(|output| {
-        let expected = &expected[output.index + 1];
-        assert_eq!(output.codes.len(), expected.len());
-        let difference = output.codes.iter().zip(expected).position(|(a, b)| a != b);
-        if let (Some(index), None) = (difference, &found) {
-            let (got, expected) = (output.codes[index], expected[index]);
-            found = Some(format!("layer {}, index {index}: code {got} instead of {expected}", output.node.name));
-        }
-    });
+    for (run, (input, expected)) in inputs.iter().zip(&expected).enumerate() {
+        session.input_mut().copy_from(input.iter().copied());
+        session.run_observed(|output| {
+            let expected = &expected[output.index + 1];
+            assert_eq!(output.codes.len(), expected.len());
+            let difference = output.codes.iter().zip(expected).position(|(a, b)| a != *b);
+            if let (Some(index), None) = (difference, &found) {
+                let (got, expected) = (output.codes.get(index).unwrap(), expected[index]);
+                let name = output.node.name;
+                found = Some(format!("run {run}, layer {name}, index {index}: code {got} instead of {expected}"));
+            }
+        });
+    }
     found
 }
 
@@ -37,44 +41,72 @@ proptest! {
     #[test]
     fn random_networks_are_equal_in_every_code(network in random::networks(), seed in any::<u64>()) {
         let fixed = random::inference_only(&network, seed);
-        let input = random::input_codes(network.input.len(), seed);
-        prop_assert_eq!(first_difference(&fixed, &input), None);
+        let input = random::input_codes(fixed.input, seed);
+        prop_assert_eq!(first_difference(&fixed, &[input]), None);
     }
 }
 
-/// Variants of [`Op`].
-const OPERATORS: usize = 20;
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_affine_networks_are_equal_in_every_code(network in random::networks(), seed in any::<u64>()) {
+        let fixed = random::affine(&network, seed);
+        prop_assume!(fixed.is_some());
+        let fixed = fixed.unwrap();
+        let input = random::input_codes(fixed.input, seed);
+        prop_assert_eq!(first_difference(&fixed, &[input]), None);
+    }
+
+    #[test]
+    fn states_and_streams_are_kept_from_run_to_run(network in random::networks(), seed in any::<u64>()) {
+        let fixed = random::with_memory(&network, seed);
+        let inputs: Vec<_> = (0..4).map(|run| random::input_codes(fixed.input, seed ^ run)).collect();
+        prop_assert_eq!(first_difference(&fixed, &inputs), None);
+    }
+}
+
+/// Variants of [`Op`](stepshift_runtime::format::Op).
+const OPERATORS: usize = OPERATOR_COUNT as usize;
 
 /// A generator that never made ties, saturation or left shifts would prove nothing.
 #[test]
 fn random_networks_reach_every_operator_and_extreme() {
     let mut runner = TestRunner::deterministic();
+    let (mut elements, mut widths) = (BTreeMap::new(), BTreeMap::new());
     let (mut operators, mut saturated, mut left_shifts, mut in_place) = (BTreeMap::new(), 0, 0, 0);
     for seed in 0..1000 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        let fixed = random::inference_only(&network, seed);
-        let tensors = reference::evaluate(&fixed, &random::input_codes(network.input.len(), seed));
-        saturated += tensors.iter().skip(1).flatten().filter(|code| matches!(code, -128 | 127)).count();
+        let fixed = match seed % 4 {
+            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
+            1 => random::with_memory(&network, seed),
+            _ => random::inference_only(&network, seed),
+        };
+        let tensors = reference::evaluate(&fixed, &random::input_codes(fixed.input, seed));
+        for (layer, codes) in fixed.layers.iter().zip(&tensors[1..]) {
+            let element = layer.output.element;
+            saturated += codes.iter().filter(|code| [element.min(), element.max()].contains(code)).count();
+            *elements.entry(format!("{element:?}")).or_insert(0) += 1;
+        }
         let bytes = encode(&fixed).unwrap();
         let model = Model::parse(&bytes).unwrap();
         for (index, node) in model.nodes().enumerate() {
             let name = format!("{:?}", node.op);
             let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
             *operators.entry(name).or_insert(0) += 1;
-            let weights = match node.op {
-                Op::Conv2d(op) => Some(op.weights),
-                Op::DepthwiseConv2d(op) => Some(op.weights),
-                Op::FullyConnected(op) => Some(op.weights),
-                Op::TransposeConv2d(op) => Some(op.weights),
-                _ => None,
-            };
-            left_shifts += weights.iter().flat_map(|w| w.channels()).filter(|c| c.right_shift < 0).count();
+            if let Some(weights) = node.op.weights() {
+                *widths.entry(format!("{:?}", weights.bits)).or_insert(0) += 1;
+                let left = |channel: &Channel| matches!(channel.requantizer, Requantizer::Shift(..0));
+                left_shifts += weights.channels().filter(left).count();
+            }
             let place = |tensor: usize| model.tensor(tensor).unwrap().region();
-            in_place += usize::from(place(fixed.layers[index].inputs[0]) == place(index + 1));
+            let first = fixed.layers[index].inputs.first();
+            in_place += usize::from(first.is_some_and(|input| place(*input) == place(index + 1)));
         }
     }
     assert_eq!(operators.len(), OPERATORS, "{operators:?}");
     assert!(operators.values().all(|count| *count > 20), "{operators:?}");
+    assert_eq!((elements.len(), widths.len()), (Element::ALL.len(), WeightBits::ALL.len()), "{elements:?} {widths:?}");
     assert!(saturated > 1000 && left_shifts > 100 && in_place > 20, "{saturated} {left_shifts} {in_place}");
 }
 
@@ -88,30 +120,30 @@ fn steps_give_the_bits_of_a_run() {
     let models: Vec<_> = files.iter().map(|bytes| Model::parse(bytes).unwrap()).collect();
     let mut arena = vec![0; models.iter().map(Model::arena_bytes).max().unwrap()];
     for model in models {
-        let input = random::input_codes(model.input().shape.len(), 7);
+        let input = vec![7_u8; model.input().bytes()];
         let mut session = Session::new(model, &mut arena).unwrap();
-        session.input_mut().copy_from_slice(&input);
+        session.input_mut().into_bytes().copy_from_slice(&input);
         session.run();
-        let expected = session.output().to_vec();
+        let expected = session.output().bytes().to_vec();
         for _ in 0..2 {
-            session.input_mut().copy_from_slice(&input);
+            session.input_mut().into_bytes().copy_from_slice(&input);
             let mut count = 0;
             while let Some(output) = session.step() {
                 assert_eq!(output.index, count);
                 count += 1;
             }
-            assert_eq!((count, session.output()), (model.node_count(), &expected[..]));
+            assert_eq!((count, session.output().bytes()), (model.node_count(), &expected[..]));
         }
         // A clock that goes on by 3 whenever it is read, from just before it wraps.
         let mut now = u32::MAX - 4;
         let mut times = Vec::new();
-        session.input_mut().copy_from_slice(&input);
+        session.input_mut().into_bytes().copy_from_slice(&input);
         let clock = || {
             now = now.wrapping_add(3);
             now
         };
         session.run_profiled(clock, |index, time| times.push((index, time)));
         assert_eq!(times, (0..model.node_count()).map(|index| (index, 3)).collect::<Vec<_>>());
-        assert_eq!(session.output(), &expected[..]);
+        assert_eq!(session.output().bytes(), &expected[..]);
     }
 }

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use stepshift_runtime::format::{Activation, BinaryKind, Shape, Window};
 
+use crate::export::FixedPointTensor;
 use crate::export::tables::{Curve, code_of};
 use crate::layer_config::LayerConfig;
 
@@ -45,13 +46,14 @@ pub enum LayerActivation {
 }
 
 impl LayerActivation {
-    /// Bounds of the codes at an exponent.
+    /// Bounds of the codes of an output.
     #[must_use]
-    pub fn bounds(self, exponent: i8) -> Activation {
+    pub fn bounds(self, output: FixedPointTensor) -> Activation {
+        let max = output.element.max();
         match self {
-            Self::None => Activation::FULL,
-            Self::Relu => Activation::RELU,
-            Self::Relu6 => Activation { min: 0, max: code_of(6.0, exponent) },
+            Self::None => Activation::full(output.element),
+            Self::Relu => Activation { min: output.zero, max },
+            Self::Relu6 => Activation { min: output.zero, max: code_of(6.0, output) },
         }
     }
 }

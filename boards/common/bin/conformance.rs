@@ -13,7 +13,7 @@ use cortex_m_semihosting::hprintln;
 use static_cell::ConstStaticCell;
 use stepshift_board::console::exit;
 use stepshift_board::semihosting::{self, FileError};
-use stepshift_runtime::{Model, Vectors};
+use stepshift_runtime::{Codes, Model, Vectors};
 use stepshift_tests::{Failure, check};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
@@ -86,11 +86,11 @@ fn check_pair(
 }
 
 /// Writes codes as decimal numbers, one a line.
-fn save(vectors_path: &str, codes: &[i8]) {
+fn save(vectors_path: &str, codes: Codes<'_>) {
     let mut path = heapless::String::<300>::new();
     let _ = write!(path, "{vectors_path}.codes");
     let Ok(mut file) = semihosting::create(&path) else { return };
-    for code in codes {
+    for code in codes.iter() {
         let mut line = heapless::String::<8>::new();
         let _ = writeln!(line, "{code}");
         let _ = file.write(line.as_bytes());

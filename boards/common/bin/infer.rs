@@ -48,7 +48,7 @@ fn run() -> Result<(), &'static str> {
 }
 
 /// What real firmware does when it starts.
-fn self_test(model: Model<'_, OPERATORS>, arena: &mut [u8]) -> Result<(), &'static str> {
+fn self_test(model: Model<'_, LINKS>, arena: &mut [u8]) -> Result<(), &'static str> {
     let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
     match session.self_test() {
         Ok(()) => line(&["self-test passed".into()]),
@@ -63,11 +63,11 @@ fn self_test(model: Model<'_, OPERATORS>, arena: &mut [u8]) -> Result<(), &'stat
 }
 
 /// Counts the instructions of one inference, on the first image of the vectors.
-fn count(model: Model<'_, OPERATORS>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
+fn count(model: Model<'_, LINKS>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
     let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
     let counter = Counter::new(systick).map_err(|_| "the clock does not count instructions")?;
     let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
-    let input = session.input_mut();
+    let input = session.input_mut().into_bytes();
     match vectors.map(|vectors| vectors.input(0)) {
         Some(codes) if codes.len() == input.len() => input.copy_from_slice(codes),
         _ => input.fill(0),
@@ -86,7 +86,7 @@ fn count(model: Model<'_, OPERATORS>, arena: &mut [u8], vectors: Option<&Vectors
     Ok(())
 }
 
-fn compare(model: Model<'_, OPERATORS>, arena: &mut [u8], vectors: &Vectors<'_>) -> Result<(), &'static str> {
+fn compare(model: Model<'_, LINKS>, arena: &mut [u8], vectors: &Vectors<'_>) -> Result<(), &'static str> {
     let outcome = check(model, vectors, arena, |image, output| {
         if output.index + 1 == NODES {
             line(&["class".into(), image.into(), argmax(output.codes).into()]);

@@ -31,7 +31,7 @@ fn main() -> ! {
     assert!(result < NODES);
     #[cfg(feature = "deliberate-float")]
     core::hint::black_box(core::hint::black_box(result as f32) * 1.5);
-    let _ = (result, NODES, OPERATORS);
+    let _ = (result, NODES, LINKS);
     loop {
         cortex_m::asm::wfi();
     }

@@ -4,17 +4,17 @@ use serde::Deserialize;
 
 use super::{Node, Op, OperatorKind};
 
-/// Decodes one node; what is behind it is returned too. `None` for an operator that is not in `OPERATORS`.
-pub(crate) fn take_node<const OPERATORS: u32>(bytes: &[u8]) -> Option<(Node<'_>, &[u8])> {
+/// Decodes one node; what is behind it is returned too. `None` for an operator that is not in `LINKS`.
+pub(crate) fn take_node<const LINKS: u64>(bytes: &[u8]) -> Option<(Node<'_>, &[u8])> {
     let (name, rest) = take(bytes)?;
     let (index, rest) = take::<u32>(rest)?;
-    let (op, rest) = take_op::<OPERATORS>(index, rest)?;
+    let (op, rest) = take_op::<LINKS>(index, rest)?;
     Some((Node { name, op }, rest))
 }
 
 /// One arm for each operator: those that are not linked are constants to the compiler, and gone with all they call.
-fn take_op<const OPERATORS: u32>(index: u32, bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
-    let is = |kind: OperatorKind| kind.is_in(OPERATORS) && index == kind as u32;
+fn take_op<const LINKS: u64>(index: u32, bytes: &[u8]) -> Option<(Op<'_>, &[u8])> {
+    let is = |kind: OperatorKind| kind.is_in(LINKS) && index == kind as u32;
     if is(OperatorKind::Conv2d) {
         return variant(bytes, Op::Conv2d);
     }
@@ -33,8 +33,8 @@ fn take_op<const OPERATORS: u32>(index: u32, bytes: &[u8]) -> Option<(Op<'_>, &[
     if is(OperatorKind::AveragePool2d) {
         return variant(bytes, Op::AveragePool2d);
     }
-    if is(OperatorKind::GlobalAveragePool) {
-        return variant(bytes, Op::GlobalAveragePool);
+    if is(OperatorKind::Mean) {
+        return variant(bytes, Op::Mean);
     }
     if is(OperatorKind::Binary) {
         return variant(bytes, Op::Binary);
@@ -74,6 +74,21 @@ fn take_op<const OPERATORS: u32>(index: u32, bytes: &[u8]) -> Option<(Op<'_>, &[
     }
     if is(OperatorKind::UpsampleBilinear) {
         return variant(bytes, Op::UpsampleBilinear);
+    }
+    if is(OperatorKind::Argmax) {
+        return variant(bytes, Op::Argmax);
+    }
+    if is(OperatorKind::AffineBinary) {
+        return variant(bytes, Op::AffineBinary);
+    }
+    if is(OperatorKind::State) {
+        return variant(bytes, Op::State);
+    }
+    if is(OperatorKind::Store) {
+        return variant(bytes, Op::Store);
+    }
+    if is(OperatorKind::Stream) {
+        return variant(bytes, Op::Stream);
     }
     None
 }

@@ -6,28 +6,30 @@
 use serde::{Deserialize, Serialize};
 
 mod decode;
-mod operator_set;
+mod element;
+mod links;
 mod operators;
 mod tensor;
 mod weights;
 mod window;
 
 pub(crate) use decode::take_node;
-pub use operator_set::{ALL_OPERATORS, OperatorKind};
+pub use element::Element;
+pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};
 pub use operators::{
-    Activation, AveragePool2d, Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, FullyConnected,
-    GlobalAveragePool, LeakyRelu, MaxPool2d, Pad, Rescale, Reshape, SOFTMAX_ENTRIES, Slice, Softmax, TABLE_ENTRIES,
-    Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
+    Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
+    Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad, Rescale, Reshape, SOFTMAX_ENTRIES, Slice,
+    Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
 };
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
-pub use weights::{Channel, Weights};
+pub use weights::{Channel, Epilogue, Multiply, WeightBits, Weights};
 pub use window::Window;
 
 /// First bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"STSH";
 
 /// The format version that this crate reads and writes.
-pub const FORMAT_VERSION: u16 = 2;
+pub const FORMAT_VERSION: u16 = 3;
 
 /// Length in bytes of an encoded [`Header`].
 pub const HEADER_BYTES: usize = 10;
@@ -51,20 +53,20 @@ pub struct Needs {
     /// Bytes of arena that a run needs.
     #[serde(with = "postcard::fixint::le")]
     pub arena_bytes: u32,
-    /// [`OperatorKind::bit`] of every operator in the file.
+    /// The bits of every operator, element, width of weights and scheme in the file.
     #[serde(with = "postcard::fixint::le")]
-    pub operators: u32,
+    pub links: u64,
 }
 
 /// Length in bytes of an encoded [`Needs`].
-pub const NEEDS_BYTES: usize = 8;
+pub const NEEDS_BYTES: usize = 12;
 
 /// The whole message, for writing one: header, arena size, tensors, nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ModelFile<'a> {
     /// Magic number, version, checksum.
     pub header: Header,
-    /// Arena and operators.
+    /// Arena, and what a program must link.
     pub needs: Needs,
     /// Input first, then the output of each node.
     pub tensors: &'a [TensorRecord],
@@ -77,19 +79,13 @@ pub struct ModelFile<'a> {
 /// One input with a digest of every node's output, for a self-test on the device. Format 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate<'a> {
-    /// `[H, W, C]` i8: codes of the input.
+    /// `[H, W, C]`: codes of the input, as they lie in the arena.
     pub input: &'a [u8],
     /// `[node]` u32 in little-endian bytes: [`digest`](crate::digest) of what each node writes.
     pub digests: &'a [u8],
 }
 
 impl<'a> Certificate<'a> {
-    /// Codes of the input.
-    #[must_use]
-    pub fn input(&self) -> &'a [i8] {
-        bytemuck::must_cast_slice(self.input)
-    }
-
     /// Digest of what `node` writes.
     #[must_use]
     pub fn digest(&self, node: usize) -> Option<u32> {
@@ -129,8 +125,8 @@ pub enum Op<'a> {
     /// Mean over the part of a window that is inside the input.
     #[serde(borrow)]
     AveragePool2d(AveragePool2d<'a>),
-    /// Mean over all rows and columns.
-    GlobalAveragePool(GlobalAveragePool),
+    /// Mean over whole axes: rows and columns for a global pool.
+    Mean(Mean),
     /// Add, subtract, multiply, minimum or maximum of two tensors of one shape.
     Binary(Binary),
     /// Saturate into a narrower range, ReLU for one.
@@ -161,6 +157,16 @@ pub enum Op<'a> {
     UpsampleNearest(UpsampleNearest),
     /// Twice the rows and columns, between the pixels' centres.
     UpsampleBilinear(UpsampleBilinear),
+    /// Index of the greatest channel.
+    Argmax(Argmax),
+    /// Add, subtract or multiply in the affine scheme.
+    AffineBinary(AffineBinary),
+    /// What the run before stored.
+    State(State),
+    /// Keeps a tensor for the next run.
+    Store(Store),
+    /// The newest rows of a signal behind those before.
+    Stream(Stream),
 }
 
 impl Op<'_> {
@@ -174,7 +180,7 @@ impl Op<'_> {
             Self::FullyConnected(_) => OperatorKind::FullyConnected,
             Self::MaxPool2d(_) => OperatorKind::MaxPool2d,
             Self::AveragePool2d(_) => OperatorKind::AveragePool2d,
-            Self::GlobalAveragePool(_) => OperatorKind::GlobalAveragePool,
+            Self::Mean(_) => OperatorKind::Mean,
             Self::Binary(_) => OperatorKind::Binary,
             Self::Clip(_) => OperatorKind::Clip,
             Self::Rescale(_) => OperatorKind::Rescale,
@@ -188,6 +194,33 @@ impl Op<'_> {
             Self::Transpose(_) => OperatorKind::Transpose,
             Self::UpsampleNearest(_) => OperatorKind::UpsampleNearest,
             Self::UpsampleBilinear(_) => OperatorKind::UpsampleBilinear,
+            Self::Argmax(_) => OperatorKind::Argmax,
+            Self::AffineBinary(_) => OperatorKind::AffineBinary,
+            Self::State(_) => OperatorKind::State,
+            Self::Store(_) => OperatorKind::Store,
+            Self::Stream(_) => OperatorKind::Stream,
         }
+    }
+
+    /// The constants of a layer that accumulates products.
+    #[must_use]
+    pub const fn weights(&self) -> Option<&Weights<'_>> {
+        match self {
+            Self::Conv2d(op) => Some(&op.weights),
+            Self::DepthwiseConv2d(op) => Some(&op.weights),
+            Self::TransposeConv2d(op) => Some(&op.weights),
+            Self::FullyConnected(op) => Some(&op.weights),
+            _ => None,
+        }
+    }
+
+    /// What a program must link for this node, its tensors' elements apart.
+    #[must_use]
+    pub fn links(&self) -> u64 {
+        let weights = self.weights();
+        let width = weights.map_or(0, |weights| weights.bits.bit());
+        let divides = matches!(self, Self::AveragePool2d(op) if op.multipliers.is_empty());
+        let affine = divides || weights.is_some_and(|weights| matches!(weights.epilogue, Epilogue::Multiply(_)));
+        self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }
     }
 }

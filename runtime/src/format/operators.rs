@@ -2,22 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Weights, Window};
+use super::{Element, Shape, Weights, Window};
 
 /// Bounds of the saturate that ends a node: ReLU and every other clip. Spec 3.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activation {
     /// Least code of the output.
-    pub min: i8,
+    pub min: i16,
     /// Greatest code of the output.
-    pub max: i8,
+    pub max: i16,
 }
 
 impl Activation {
-    /// The whole range of an `i8`: saturation alone.
-    pub const FULL: Self = Self { min: i8::MIN, max: i8::MAX };
+    /// The whole range of an element: saturation alone.
+    #[must_use]
+    pub const fn full(element: Element) -> Self {
+        Self { min: element.min(), max: element.max() }
+    }
+
     /// ReLU.
-    pub const RELU: Self = Self { min: 0, max: i8::MAX };
+    #[must_use]
+    pub const fn relu(element: Element) -> Self {
+        Self { min: 0, max: element.max() }
+    }
 }
 
 /// [`Op::Conv2d`](super::Op::Conv2d). Spec 4.1.
@@ -94,7 +101,8 @@ pub struct AveragePool2d<'a> {
     pub input: u16,
     /// Kernel, stride and padding.
     pub window: Window,
-    /// `[K_H * K_W]` i32 in little-endian bytes: the reciprocal of 1, of 2, and so on.
+    /// `[K_H * K_W]` i32 in little-endian bytes: the reciprocal of 1, of 2, and so on. None in the affine scheme, which
+    /// divides and rounds half away from zero.
     pub multipliers: &'a [u8],
     /// 0 to 30.
     pub right_shift: i8,
@@ -111,17 +119,34 @@ impl AveragePool2d<'_> {
     }
 }
 
-/// [`Op::GlobalAveragePool`](super::Op::GlobalAveragePool): `(sum * multiplier + half) >> right_shift`. Spec 4.5.
+/// [`Op::Mean`](super::Op::Mean): `(sum * multiplier + half) >> right_shift`. Spec 4.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct GlobalAveragePool {
+pub struct Mean {
     /// Tensor read.
     pub input: u16,
+    /// What the mean is over: bit 0 for rows, 1 for columns, 2 for channels.
+    pub axes: u8,
     /// At least 1.
     pub multiplier: i32,
     /// 0 to 30.
     pub right_shift: i8,
     /// Bounds of the output codes.
     pub activation: Activation,
+}
+
+impl Mean {
+    /// Rows and columns: the global average pool.
+    pub const GLOBAL: u8 = 0b011;
+
+    /// Extent of what one mean is over, in an input of a shape.
+    #[must_use]
+    pub const fn averaged(&self, input: Shape) -> Shape {
+        Shape {
+            h: if self.axes & 1 != 0 { input.h } else { 1 },
+            w: if self.axes & 2 != 0 { input.w } else { 1 },
+            c: if self.axes & 4 != 0 { input.c } else { 1 },
+        }
+    }
 }
 
 /// What [`Binary`] does with two aligned codes.
@@ -146,7 +171,7 @@ pub struct Binary {
     pub kind: BinaryKind,
     /// First operand; the output may lie in its place.
     pub a: u16,
-    /// Second operand, not in the place of the first.
+    /// Second operand.
     pub b: u16,
     /// Aligns the first operand, 0 to 22.
     pub a_shift: u8,
@@ -194,29 +219,50 @@ pub struct LeakyRelu<'a> {
     pub activation: Activation,
 }
 
-/// Entries of [`Table::codes`], one for each `i8`.
-pub const TABLE_ENTRIES: usize = 256;
-
 /// [`Op::Table`](super::Op::Table). The output may lie in the input's place. Spec 4.11.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table<'a> {
     /// Tensor read.
     pub input: u16,
-    /// `[256]` i8: what -128 gives, what -127 gives, and so on.
+    /// Codes of the output's element: what the input's least code gives, what the next gives, and so on. Of an input of
+    /// 16 bits every 128th code, and one more at the end.
     pub codes: &'a [u8],
+}
+
+impl Table<'_> {
+    /// Number of entries for an input of an element.
+    #[must_use]
+    pub const fn entries(input: Element) -> usize {
+        match input {
+            Element::I8 | Element::U8 => 256,
+            Element::I16 => 513,
+        }
+    }
 }
 
 /// Entries of [`Softmax::exponentials`], one for each distance of two `i8`.
 pub const SOFTMAX_ENTRIES: usize = 256;
 
-/// [`Op::Softmax`](super::Op::Softmax) over the channels of each pixel. The output may lie in the input's place and has
-/// exponent -7. Spec 4.12.
+/// [`Op::Softmax`](super::Op::Softmax) over the channels of each pixel, of an input of 8 bits. The output may lie in the
+/// input's place. Spec 4.12.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Softmax<'a> {
     /// Tensor read.
     pub input: u16,
     /// `[256]` u16 in little-endian bytes, at most `2^15`: for each distance from the greatest code.
     pub exponentials: &'a [u8],
+}
+
+impl Softmax<'_> {
+    /// Fraction bits of an output of an element; its exponent is their negative.
+    #[must_use]
+    pub const fn output_bits(output: Element) -> u32 {
+        match output {
+            Element::I8 => 7,
+            Element::U8 => 8,
+            Element::I16 => 15,
+        }
+    }
 }
 
 /// [`Op::Concat`](super::Op::Concat). Spec 4.13.
@@ -258,7 +304,7 @@ pub struct Pad {
     /// Rows, columns and channels before the input.
     pub before: [u16; 3],
     /// Code of the frame.
-    pub value: i8,
+    pub value: i16,
 }
 
 /// [`Op::Reshape`](super::Op::Reshape). The output may lie in the input's place. Spec 4.16.
@@ -293,4 +339,74 @@ pub struct UpsampleBilinear {
     pub right_shift: i8,
     /// Bounds of the output codes.
     pub activation: Activation,
+}
+
+/// [`Op::Argmax`](super::Op::Argmax) over the channels of each pixel. Spec 4.19.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Argmax {
+    /// Tensor read.
+    pub input: u16,
+}
+
+/// What [`AffineBinary`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AffineBinaryKind {
+    /// `a + b`.
+    Add,
+    /// `a - b`.
+    Sub,
+    /// `a * b`.
+    Mul,
+}
+
+/// A tensor's part in an [`AffineBinary`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AffineOperand {
+    /// Code of 0.
+    pub zero: i16,
+    /// Q31, not negative; unused for the operands of a product.
+    pub multiplier: i32,
+    /// Positive values shift left before, negative ones right after the multiplication.
+    pub shift: i8,
+}
+
+/// [`Op::AffineBinary`](super::Op::AffineBinary). The output may lie in the first operand's place. Spec 4.20.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AffineBinary {
+    /// What is computed.
+    pub kind: AffineBinaryKind,
+    /// First operand's tensor.
+    pub input_a: u16,
+    /// Second operand's tensor.
+    pub input_b: u16,
+    /// First operand.
+    pub a: AffineOperand,
+    /// Second operand.
+    pub b: AffineOperand,
+    /// The result.
+    pub output: AffineOperand,
+    /// Bounds of the output codes.
+    pub activation: Activation,
+}
+
+/// [`Op::State`](super::Op::State): what [`Store`] left in the run before. Its tensor keeps its contents between runs.
+/// Spec 4.21.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {}
+
+/// [`Op::Store`](super::Op::Store): keeps a tensor for the next run. Its tensor is the state's. Spec 4.22.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Store {
+    /// Tensor read.
+    pub input: u16,
+    /// Tensor that a [`State`] wrote.
+    pub state: u16,
+}
+
+/// [`Op::Stream`](super::Op::Stream): the newest rows behind those of the runs before. Its tensor keeps its contents
+/// between runs. Spec 4.23.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Tensor read.
+    pub input: u16,
 }

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Element;
+
 /// Length in bytes of an encoded [`TensorRecord`]: every field is of fixed width, so that a
 /// tensor is found by its index alone.
-pub const TENSOR_RECORD_BYTES: usize = 14;
+pub const TENSOR_RECORD_BYTES: usize = 20;
 
 /// Extent of an activation tensor, stored row by row with channels innermost (NHWC, N = 1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,7 +37,7 @@ impl Shape {
     }
 }
 
-/// An activation tensor of `i8` codes: real value = code * 2^exponent. Format 3.
+/// An activation tensor: real value = (code - zero) * mantissa * 2^exponent. Format 3.
 ///
 /// Tensor 0 is the model's input; node `i` writes tensor `i + 1`; the last one is the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +47,16 @@ pub struct TensorRecord {
     pub offset: u32,
     /// Extent.
     pub shape: Shape,
-    /// log2 of the step.
+    /// Width and sign of the codes.
+    pub element: Element,
+    /// log2 of the step, but for the mantissa.
     pub exponent: i8,
-    /// Reserved, zero.
-    pub reserved: u8,
+    /// 1 where the step is a power of two; of an affine scale its whole significand.
+    #[serde(with = "postcard::fixint::le")]
+    pub mantissa: u32,
+    /// Code of 0; not 0 in the affine scheme alone.
+    #[serde(with = "postcard::fixint::le")]
+    pub zero: i16,
     /// Index of the last node that reads this tensor; the number of nodes for the model's output.
     #[serde(with = "postcard::fixint::le")]
     pub last_use: u16,
@@ -56,13 +64,32 @@ pub struct TensorRecord {
 
 impl TensorRecord {
     /// A tensor without codes.
-    pub const EMPTY: Self =
-        Self { offset: 0, shape: Shape { h: 0, w: 0, c: 0 }, exponent: 0, reserved: 0, last_use: 0 };
+    pub const EMPTY: Self = Self {
+        offset: 0,
+        shape: Shape { h: 0, w: 0, c: 0 },
+        element: Element::I8,
+        exponent: 0,
+        mantissa: 1,
+        zero: 0,
+        last_use: 0,
+    };
+
+    /// Bytes of the codes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.shape.len().saturating_mul(self.element.bytes())
+    }
+
+    /// True where the step is a power of two and code 0 means 0.
+    #[must_use]
+    pub const fn is_power_of_two(&self) -> bool {
+        self.mantissa == 1 && self.zero == 0
+    }
 
     /// The bytes of the arena that hold the codes.
     #[must_use]
     pub const fn region(&self) -> core::ops::Range<usize> {
         let start = self.offset as usize;
-        start..start.saturating_add(self.shape.len())
+        start..start.saturating_add(self.bytes())
     }
 }

@@ -2,41 +2,156 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arithmetic::Requantizer;
+
 /// The constants of a layer that accumulates products. Spec 2 and 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weights<'a> {
-    /// `i8` codes; their layout is the operator's.
+    /// Width of one code.
+    pub bits: WeightBits,
+    /// Codes, `bits` each, the first in the lowest bits; their order is the operator's.
     pub codes: &'a [u8],
-    /// `[C_OUT]` i32 in little-endian bytes, at the accumulator's exponent; holds the rounding
-    /// constant `2^(right_shift - 1)` as well.
+    /// `[C_OUT]` i32 in little-endian bytes, at the accumulator's step.
     pub bias: &'a [u8],
-    /// `[C_OUT]` i8: a positive value shifts the accumulator right, a negative one left.
-    pub right_shift: &'a [u8],
+    /// What the accumulator ends in.
+    #[serde(borrow)]
+    pub epilogue: Epilogue<'a>,
+}
+
+/// Width of a weight's code. Spec 1.3.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum WeightBits {
+    /// Four codes a byte.
+    Two,
+    /// Two codes a byte.
+    Four,
+    /// One code a byte.
+    #[default]
+    Eight,
+    /// Two bytes a code, the low one first.
+    Sixteen,
+}
+
+impl WeightBits {
+    /// Every width, in the order of its number.
+    pub const ALL: [Self; 4] = [Self::Two, Self::Four, Self::Eight, Self::Sixteen];
+
+    /// Bits of one code.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        2 << self as u32
+    }
+
+    /// Greatest code: the range is narrow, `-max` to `max`. Spec 1.3.
+    #[must_use]
+    pub const fn max(self) -> i16 {
+        i16::MAX >> (16 - self.bits())
+    }
+
+    /// Bytes of a number of codes.
+    #[must_use]
+    pub const fn bytes(self, count: usize) -> Option<usize> {
+        match count.checked_mul(self.bits() as usize) {
+            Some(bits) => Some(bits.div_ceil(8)),
+            None => None,
+        }
+    }
+}
+
+/// What the accumulators of a layer end in: one entry for each output channel, or one for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Epilogue<'a> {
+    /// `[C_OUT]` or `[1]` i8: a positive value shifts right, a negative one left. The bias holds the rounding constant
+    /// `2^(right_shift - 1)` as well. Spec 3.1.
+    Shift(&'a [u8]),
+    /// A multiplier and a zero point. Spec 3.4.
+    #[serde(borrow)]
+    Multiply(Multiply<'a>),
+}
+
+/// The affine scheme's end of a layer. Spec 3.4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Multiply<'a> {
+    /// `[C_OUT]` or `[1]` i32 in little-endian bytes: Q31, not negative.
+    pub multipliers: &'a [u8],
+    /// As many i8: a positive value shifts left before, a negative one right after the multiplication.
+    pub shifts: &'a [u8],
+    /// Code of the output that means 0.
+    pub output_zero: i16,
+    /// Code of the input that means 0: what padding reads as.
+    pub input_zero: i16,
+}
+
+impl<'a> Epilogue<'a> {
+    /// Entries: 1 for all channels, or one each.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        match self {
+            Self::Shift(shifts) => shifts.len(),
+            Self::Multiply(multiply) => multiply.shifts.len(),
+        }
+    }
+
+    /// True where there is no entry, which no loaded model has.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Code that padding reads as.
+    #[must_use]
+    pub const fn input_zero(&self) -> i16 {
+        match self {
+            Self::Shift(_) => 0,
+            Self::Multiply(multiply) => multiply.input_zero,
+        }
+    }
+
+    /// What the accumulator of an output channel ends in.
+    #[inline]
+    #[must_use]
+    pub fn channel(&self, channel: usize) -> Requantizer {
+        let index = if self.len() == 1 { 0 } else { channel };
+        match self {
+            Self::Shift(shifts) => Requantizer::Shift(signed(shifts, index)),
+            Self::Multiply(multiply) => {
+                let (multipliers, _) = multiply.multipliers.as_chunks::<4>();
+                Requantizer::Multiply {
+                    multiplier: multipliers.get(index).map_or(0, |bytes| i32::from_le_bytes(*bytes)),
+                    shift: signed(multiply.shifts, index),
+                    zero: multiply.output_zero,
+                }
+            }
+        }
+    }
+}
+
+#[inline]
+fn signed(bytes: &[u8], index: usize) -> i8 {
+    bytes.get(index).map_or(0, |byte| byte.cast_signed())
 }
 
 impl<'a> Weights<'a> {
-    /// The codes as integers.
-    #[must_use]
-    pub fn codes(&self) -> &'a [i8] {
-        bytemuck::must_cast_slice(self.codes)
-    }
-
-    /// Bias and shift of each output channel.
+    /// Bias and end of each output channel.
+    #[inline]
     pub fn channels(&self) -> impl Iterator<Item = Channel> + Clone + use<'a> {
         let (biases, _) = self.bias.as_chunks::<4>();
-        let right_shifts: &[i8] = bytemuck::must_cast_slice(self.right_shift);
-        biases
-            .iter()
-            .zip(right_shifts)
-            .map(|(bias, right_shift)| Channel { bias: i32::from_le_bytes(*bias), right_shift: *right_shift })
+        let epilogue = self.epilogue;
+        let channel = move |(index, bias): (usize, &[u8; 4])| Channel {
+            bias: i32::from_le_bytes(*bias),
+            requantizer: epilogue.channel(index),
+        };
+        biases.iter().enumerate().map(channel)
     }
 }
 
 /// What one output channel starts from and ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Channel {
-    /// First value of the accumulator, rounding constant included.
+    /// First value of the accumulator.
     pub bias: i32,
-    /// Shift of the accumulator.
-    pub right_shift: i8,
+    /// From the accumulator to a code.
+    pub requantizer: Requantizer,
 }

@@ -1,11 +1,24 @@
 //! Layers that accumulate products.
 
 use super::node::{NodeCheck, shift_in_range};
-use crate::arithmetic::MAX_ABS_CODE;
+use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{Activation, Conv2d, DepthwiseConv2d, FullyConnected, TransposeConv2d, Weights};
+use crate::format::{
+    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, TensorRecord, TransposeConv2d, WeightBits,
+    Weights,
+};
+use crate::kernels::{Bytes, Packed, WeightCodes, Words};
 
-impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
+/// Where the weights of an output channel lie.
+#[derive(Clone, Copy)]
+enum Layout {
+    /// One channel behind the other, of so many weights each.
+    Filters(usize),
+    /// So many rows of all channels.
+    Interleaved(usize),
+}
+
+impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn conv2d(&self, op: &Conv2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.windowed(&op.window, input.shape)?;
@@ -14,59 +27,106 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
         self.require(divides, NodeFault::Groups)?;
         let in_ch = input.shape.c.checked_div(op.groups).unwrap_or(0);
         let filter_len = op.window.taps().checked_mul(in_ch.into());
-        self.weighted(&op.weights, op.activation, filter_len, false)
+        self.weighted(&input, &op.weights, op.activation, filter_len.map(Layout::Filters))
     }
 
     pub(super) fn depthwise_conv2d(&self, op: &DepthwiseConv2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.windowed(&op.window, input.shape)?;
         self.require(self.output.shape.c.is_multiple_of(input.shape.c), NodeFault::Shape)?;
-        self.weighted(&op.weights, op.activation, Some(op.window.taps()), true)
+        self.weighted(&input, &op.weights, op.activation, Some(Layout::Interleaved(op.window.taps())))
     }
 
     pub(super) fn transpose_conv2d(&self, op: &TransposeConv2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.sized(op.window.transposed_size(input.shape.h, input.shape.w))?;
         let filter_len = op.window.taps().checked_mul(input.shape.c.into());
-        self.weighted(&op.weights, op.activation, filter_len, false)
+        self.weighted(&input, &op.weights, op.activation, filter_len.map(Layout::Filters))
     }
 
     pub(super) fn fully_connected(&self, op: &FullyConnected<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.require((self.output.shape.h, self.output.shape.w) == (1, 1), NodeFault::Shape)?;
-        self.weighted(&op.weights, op.activation, Some(input.shape.len()), false)
+        self.weighted(&input, &op.weights, op.activation, Some(Layout::Filters(input.shape.len())))
     }
 
     /// Lengths, shifts and accumulator bounds of a layer with weights. Spec 2.2.
     fn weighted(
         &self,
+        input: &TensorRecord,
         weights: &Weights<'_>,
         activation: Activation,
-        filter_len: Option<usize>,
-        interleaved: bool,
+        layout: Option<Layout>,
     ) -> Result<(), LoadError> {
         self.activation(activation)?;
+        self.epilogue(input, &weights.epilogue)?;
+        let Some(layout) = layout else { return self.require(false, NodeFault::BlobLength) };
         let out_ch = usize::from(self.output.shape.c);
-        let expected = filter_len.and_then(|len| len.checked_mul(out_ch));
+        let (Layout::Filters(filter_len) | Layout::Interleaved(filter_len)) = layout;
+        let expected = filter_len.checked_mul(out_ch).and_then(|count| weights.bits.bytes(count));
         let lengths = expected == Some(weights.codes.len())
             && weights.bias.len() == 4 * out_ch
-            && weights.right_shift.len() == out_ch;
+            && (weights.epilogue.len() == 1 || weights.epilogue.len() == out_ch);
         self.require(lengths, NodeFault::BlobLength)?;
-        let filter_len = filter_len.unwrap_or(1);
+        match weights.bits {
+            WeightBits::Two if WeightBits::Two.is_in(LINKS) => {
+                self.bounded(input, weights, Packed::<2>(weights.codes), layout)
+            }
+            WeightBits::Four if WeightBits::Four.is_in(LINKS) => {
+                self.bounded(input, weights, Packed::<4>(weights.codes), layout)
+            }
+            WeightBits::Eight if WeightBits::Eight.is_in(LINKS) => {
+                self.bounded(input, weights, Bytes(bytemuck::must_cast_slice(weights.codes)), layout)
+            }
+            WeightBits::Sixteen if WeightBits::Sixteen.is_in(LINKS) => {
+                self.bounded(input, weights, Words(weights.codes), layout)
+            }
+            _ => self.require(false, NodeFault::Operator),
+        }
+    }
+
+    /// The scheme of a layer's end is that of its tensors.
+    fn epilogue(&self, input: &TensorRecord, epilogue: &Epilogue<'_>) -> Result<(), LoadError> {
+        match epilogue {
+            Epilogue::Shift(_) => self.powers_of_two(input),
+            Epilogue::Multiply(Multiply { multipliers, shifts, output_zero, input_zero }) => {
+                self.require(multipliers.len() == shifts.len().saturating_mul(4), NodeFault::BlobLength)?;
+                self.require((*input_zero, *output_zero) == (input.zero, self.output.zero), NodeFault::Scheme)
+            }
+        }
+    }
+
+    /// No accumulator can leave 32 bits, nor what is shifted left of it.
+    fn bounded(
+        &self,
+        input: &TensorRecord,
+        weights: &Weights<'_>,
+        codes: impl WeightCodes,
+        layout: Layout,
+    ) -> Result<(), LoadError> {
+        let out_ch = usize::from(self.output.shape.c);
         for (oc, channel) in weights.channels().enumerate() {
-            self.require(shift_in_range(channel.right_shift), NodeFault::Shift)?;
-            let magnitude = if interleaved {
-                sum_of_magnitudes(weights.codes().iter().skip(oc).step_by(out_ch.max(1)))
-            } else {
-                let filter = weights.codes().get(oc * filter_len..).unwrap_or_default();
-                sum_of_magnitudes(filter.iter().take(filter_len))
+            let left = match channel.requantizer {
+                Requantizer::Shift(right_shift) => {
+                    self.require(shift_in_range(right_shift), NodeFault::Shift)?;
+                    0
+                }
+                Requantizer::Multiply { multiplier, shift, .. } => {
+                    self.require(multiplier >= 0 && (-31..=30).contains(&shift), NodeFault::Shift)?;
+                    shift.max(0)
+                }
             };
-            self.fits(oc, magnitude * MAX_ABS_CODE + i64::from(channel.bias).abs())?;
+            let magnitude = match layout {
+                Layout::Filters(len) => sum_of_magnitudes(codes.run(oc * len).take(len)),
+                Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
+            };
+            let bound = magnitude.saturating_mul(input.element.max_abs()) + i64::from(channel.bias).abs();
+            self.fits(oc, bound.saturating_mul(1 << left))?;
         }
         Ok(())
     }
 }
 
-fn sum_of_magnitudes<'a>(codes: impl Iterator<Item = &'a i8>) -> i64 {
+fn sum_of_magnitudes(codes: impl Iterator<Item = i32>) -> i64 {
     codes.map(|code| i64::from(code.unsigned_abs())).sum()
 }

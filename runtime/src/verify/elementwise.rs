@@ -1,9 +1,11 @@
 //! Operators on each code by itself.
 
 use super::node::NodeCheck;
+use crate::arithmetic::rounding;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Binary, BinaryKind, Clip, LeakyRelu, Rescale, SOFTMAX_ENTRIES, Softmax, TABLE_ENTRIES, Table, TensorRecord,
+    AffineBinary, AffineBinaryKind, AffineOperand, Argmax, Binary, BinaryKind, Clip, Element, LeakyRelu, Rescale,
+    SOFTMAX_ENTRIES, Shape, Softmax, Table, TensorRecord,
 };
 
 /// Greatest alignment shift of an operand: two operands and the rounding constant stay in an i32. Spec 4.6.
@@ -15,37 +17,34 @@ const MAX_SLOPE_BITS: u8 = 15;
 /// Greatest entry of a softmax table: that of distance 0. Spec 4.12.
 const SOFTMAX_ONE: u16 = 1 << 15;
 
-/// Exponent of a softmax's output. Spec 4.12.
-const SOFTMAX_EXPONENT: i8 = -7;
-
-impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
+impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn binary(&self, op: &Binary) -> Result<(), LoadError> {
-        let (a, b) = (self.input(op.a)?, self.input(op.b)?);
-        self.shaped(Some(a.shape))?;
-        self.shaped(Some(b.shape))?;
+        let (a, b) = (self.code_by_code(op.a)?, self.code_by_code(op.b)?);
+        self.powers_of_two(&b)?;
         let (e_a, e_b) = (i16::from(a.exponent), i16::from(b.exponent));
-        let accumulator = if op.kind == BinaryKind::Mul {
+        let (accumulator, bound) = if op.kind == BinaryKind::Mul {
             self.require((op.a_shift, op.b_shift) == (0, 0), NodeFault::Shift)?;
-            e_a + e_b
+            (e_a + e_b, a.element.max_abs() * b.element.max_abs())
         } else {
             self.require(op.a_shift <= MAX_ALIGN_SHIFT && op.b_shift <= MAX_ALIGN_SHIFT, NodeFault::Shift)?;
             let common = e_a - i16::from(op.a_shift);
             self.require(common == e_b - i16::from(op.b_shift), NodeFault::Exponent)?;
-            common
+            (common, (a.element.max_abs() << op.a_shift) + (b.element.max_abs() << op.b_shift))
         };
-        self.shifted(accumulator, op.right_shift)?;
+        self.shifted(&a, accumulator, op.right_shift)?;
+        self.fits(0, bound + i64::from(rounding(op.right_shift)))?;
         self.activation(op.activation)
     }
 
     pub(super) fn clip(&self, op: &Clip) -> Result<(), LoadError> {
         let input = self.code_by_code(op.input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
         self.activation(op.activation)
     }
 
     pub(super) fn rescale(&self, op: &Rescale) -> Result<(), LoadError> {
         let input = self.code_by_code(op.input)?;
-        self.shifted(input.exponent.into(), op.right_shift)?;
+        self.shifted(&input, input.exponent.into(), op.right_shift)?;
         self.activation(op.activation)
     }
 
@@ -54,23 +53,52 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
         let (one, each) = (2, 2 * usize::from(input.shape.c));
         self.require(op.slopes.len() == one || op.slopes.len() == each, NodeFault::BlobLength)?;
         self.require(op.slope_bits <= MAX_SLOPE_BITS, NodeFault::Shift)?;
-        self.shifted(i16::from(input.exponent) - i16::from(op.slope_bits), op.right_shift)?;
+        self.shifted(&input, i16::from(input.exponent) - i16::from(op.slope_bits), op.right_shift)?;
+        let steepest = i64::from(i16::MAX) + 1;
+        self.fits(0, input.element.max_abs() * steepest + i64::from(rounding(op.right_shift)))?;
         self.activation(op.activation)
     }
 
     pub(super) fn table(&self, op: &Table<'_>) -> Result<(), LoadError> {
-        self.code_by_code(op.input)?;
-        self.require(op.codes.len() == TABLE_ENTRIES, NodeFault::BlobLength)
+        let input = self.code_by_code(op.input)?;
+        let len = Table::entries(input.element) * self.output.element.bytes();
+        self.require(op.codes.len() == len, NodeFault::BlobLength)
     }
 
     pub(super) fn softmax(&self, op: &Softmax<'_>) -> Result<(), LoadError> {
-        self.code_by_code(op.input)?;
+        let input = self.code_by_code(op.input)?;
+        self.require(input.element != Element::I16, NodeFault::Element)?;
+        self.powers_of_two(&input)?;
         self.require(op.exponentials.len() == 2 * SOFTMAX_ENTRIES, NodeFault::BlobLength)?;
         let (entries, _) = op.exponentials.as_chunks::<2>();
         let legal = entries.iter().all(|bytes| u16::from_le_bytes(*bytes) <= SOFTMAX_ONE)
             && entries.first().is_some_and(|bytes| u16::from_le_bytes(*bytes) == SOFTMAX_ONE);
         self.require(legal, NodeFault::Table)?;
-        self.require(self.output.exponent == SOFTMAX_EXPONENT, NodeFault::Exponent)
+        let exponent = -i64::from(Softmax::output_bits(self.output.element));
+        self.require(i64::from(self.output.exponent) == exponent, NodeFault::Exponent)
+    }
+
+    pub(super) fn argmax(&self, op: &Argmax) -> Result<(), LoadError> {
+        let Shape { h, w, c } = self.input(op.input)?.shape;
+        self.shaped(Some(Shape { h, w, c: 1 }))?;
+        self.require(i32::from(c) - 1 <= self.output.element.max().into(), NodeFault::Element)?;
+        self.require(self.output.is_power_of_two(), NodeFault::Scheme)?;
+        self.require(self.output.exponent == 0, NodeFault::Exponent)
+    }
+
+    pub(super) fn affine_binary(&self, op: &AffineBinary) -> Result<(), LoadError> {
+        let (a, b) = (self.code_by_code(op.input_a)?, self.code_by_code(op.input_b)?);
+        let words = [&a, &b, &self.output].iter().any(|tensor| tensor.element == Element::I16);
+        self.require(!words, NodeFault::Element)?;
+        let zeros = (op.a.zero, op.b.zero, op.output.zero) == (a.zero, b.zero, self.output.zero);
+        self.require(zeros, NodeFault::Scheme)?;
+        // With eight bits, operands shifted left by 20 and their sum stay in 32 bits; a product has 16 and room for 14.
+        let greatest = if op.kind == AffineBinaryKind::Mul { 14 } else { 0 };
+        let legal =
+            |operand: &AffineOperand, greatest| operand.multiplier >= 0 && (-31..=greatest).contains(&operand.shift);
+        let in_range = legal(&op.a, 0) && legal(&op.b, 0) && legal(&op.output, greatest);
+        self.require(in_range, NodeFault::Shift)?;
+        self.activation(op.activation)
     }
 
     /// The record of an input of the output's shape.

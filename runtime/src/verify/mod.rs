@@ -14,9 +14,7 @@ use crate::model::Model;
 pub const MAX_LIVE_TENSORS: usize = 32;
 
 /// Checks the whole model; its certificate, which lies behind the nodes.
-pub(crate) fn verify<'a, const OPERATORS: u32>(
-    model: &Model<'a, OPERATORS>,
-) -> Result<Option<Certificate<'a>>, LoadError> {
+pub(crate) fn verify<'a, const LINKS: u64>(model: &Model<'a, LINKS>) -> Result<Option<Certificate<'a>>, LoadError> {
     if model.tensor_count() != model.node_count() + 1 {
         return Err(tensor_fault(0, TensorFault::Count));
     }
@@ -29,12 +27,13 @@ pub(crate) fn verify<'a, const OPERATORS: u32>(
         return Err(LoadError::Malformed);
     }
     live_tensors_are_disjoint(model)?;
+    kept_tensors_are_alone(model)?;
     certificate(model, nodes.rest())
 }
 
 /// The last part of the file.
-fn certificate<'a, const OPERATORS: u32>(
-    model: &Model<'a, OPERATORS>,
+fn certificate<'a, const LINKS: u64>(
+    model: &Model<'a, LINKS>,
     bytes: &'a [u8],
 ) -> Result<Option<Certificate<'a>>, LoadError> {
     let (certificate, rest): (Option<Certificate<'a>>, _) =
@@ -42,20 +41,23 @@ fn certificate<'a, const OPERATORS: u32>(
     if !rest.is_empty() {
         return Err(LoadError::TrailingBytes(u32::try_from(rest.len()).unwrap_or(u32::MAX)));
     }
-    let (input_len, digests_len) = (model.input().shape.len(), model.node_count().saturating_mul(4));
+    let (input_len, digests_len) = (model.input().bytes(), model.node_count().saturating_mul(4));
     let fits = |found: &Certificate<'_>| found.input.len() == input_len && found.digests.len() == digests_len;
     if certificate.as_ref().is_none_or(fits) { Ok(certificate) } else { Err(LoadError::Certificate) }
 }
 
 /// Every tensor has codes, and all of them lie in the arena.
-fn tensors_fit<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(), LoadError> {
+fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     for index in 0..model.tensor_count() {
         let record = model.tensor(index).ok_or(LoadError::Malformed)?;
-        let end = (record.offset as usize).checked_add(record.shape.len());
+        let end = (record.offset as usize).checked_add(record.bytes());
+        let codes = record.element.min()..=record.element.max();
         let fault = if record.shape.is_empty() {
             TensorFault::Empty
-        } else if record.reserved != 0 {
-            TensorFault::Reserved
+        } else if !record.element.is_in(model.links()) {
+            TensorFault::Element
+        } else if record.mantissa == 0 || !codes.contains(&record.zero) {
+            TensorFault::Scale
         } else if end.is_none_or(|end| end > model.arena_bytes()) {
             TensorFault::OutsideArena
         } else {
@@ -69,7 +71,7 @@ fn tensors_fit<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(),
 /// No byte belongs to two tensors while both are live, but for the operators that work in place.
 ///
 /// A tensor is live from the node that writes it to its last use, both included.
-fn live_tensors_are_disjoint<const OPERATORS: u32>(model: &Model<'_, OPERATORS>) -> Result<(), LoadError> {
+fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     if usize::from(model.output().last_use) != model.node_count() {
         return Err(tensor_fault(model.node_count(), TensorFault::OutputNotKept));
     }
@@ -85,6 +87,29 @@ fn live_tensors_are_disjoint<const OPERATORS: u32>(model: &Model<'_, OPERATORS>)
         }
         live.retain(|(_, tensor)| usize::from(tensor.last_use) > writer);
         enter(&mut live, writer + 1, output)?;
+    }
+    Ok(())
+}
+
+/// No byte of a tensor that keeps its contents between runs belongs to another, but for what is stored into it.
+fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
+    for (writer, node) in model.nodes().enumerate() {
+        if !matches!(node.op, Op::State(_) | Op::Stream(_)) {
+            continue;
+        }
+        let kept = model.tensor(writer + 1).ok_or(LoadError::Malformed)?;
+        let stores = |node: Option<Node<'_>>| match node.map(|node| node.op) {
+            Some(Op::Store(op)) => usize::from(op.state) == writer + 1,
+            _ => false,
+        };
+        let mut writers = core::iter::once(None).chain(model.nodes().map(Some));
+        for index in 0..model.tensor_count() {
+            let stored = stores(writers.next().flatten());
+            let other = model.tensor(index).ok_or(LoadError::Malformed)?;
+            if index != writer + 1 && !stored && overlap(&kept, &other) {
+                return Err(tensor_fault(index, TensorFault::Overlaps(narrow(writer + 1))));
+            }
+        }
     }
     Ok(())
 }
@@ -114,6 +139,8 @@ fn in_place(node: &Node<'_>, writer: usize, index: usize, input: &TensorRecord, 
         Op::Softmax(op) => op.input,
         Op::Reshape(op) => op.input,
         Op::Binary(op) if op.a != op.b => op.a,
+        Op::AffineBinary(op) if op.input_a != op.input_b => op.input_a,
+        Op::Store(op) => op.state,
         _ => return false,
     };
     usize::from(operand) == index && usize::from(input.last_use) == writer && input.region() == output.region()

@@ -2,7 +2,9 @@
 
 use super::node::NodeCheck;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{Concat, Pad, Reshape, Shape, Slice, Transpose, UpsampleBilinear, UpsampleNearest};
+use crate::format::{
+    Concat, Op, Pad, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose, UpsampleBilinear, UpsampleNearest,
+};
 
 /// Greatest number of tensors that one node reads.
 const MAX_INPUTS: usize = 16;
@@ -10,7 +12,7 @@ const MAX_INPUTS: usize = 16;
 /// Fraction bits of a bilinear mean: weights of 9, 3, 3 and 1 sixteenth. Spec 4.18.
 const BILINEAR_BITS: i16 = 4;
 
-impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
+impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn concat(&self, op: &Concat<'_>) -> Result<(), LoadError> {
         let count = op.right_shifts.len();
         self.require((1..=MAX_INPUTS).contains(&count) && op.inputs.len() == 2 * count, NodeFault::BlobLength)?;
@@ -20,7 +22,7 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
         let mut along = 0;
         for (tensor, right_shift) in op.operands() {
             let input = self.input(tensor)?;
-            self.shifted(input.exponent.into(), right_shift)?;
+            self.joins(&input, right_shift)?;
             let mut own = extents(input.shape);
             if let (Some(len), Some(all)) = (own.get_mut(axis), whole.get(axis)) {
                 along += *len;
@@ -34,25 +36,27 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
 
     pub(super) fn slice(&self, op: &Slice) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
         self.require(box_fits(op.start, self.output.shape, input.shape), NodeFault::Shape)
     }
 
     pub(super) fn pad(&self, op: &Pad) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
+        let code = self.output.element.min() <= op.value && op.value <= self.output.element.max();
+        self.require(code, NodeFault::Activation)?;
         self.require(box_fits(op.before, input.shape, self.output.shape), NodeFault::Shape)
     }
 
     pub(super) fn reshape(&self, op: &Reshape) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
         self.require(input.shape.len() == self.output.shape.len(), NodeFault::Shape)
     }
 
     pub(super) fn transpose(&self, op: &Transpose) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
         let mut seen = [false; 3];
         for axis in op.order {
             match seen.get_mut(usize::from(axis)) {
@@ -67,15 +71,44 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
 
     pub(super) fn upsample_nearest(&self, op: &UpsampleNearest) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
         self.shaped(doubled(input.shape))
     }
 
     pub(super) fn upsample_bilinear(&self, op: &UpsampleBilinear) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.shaped(doubled(input.shape))?;
-        self.shifted(i16::from(input.exponent) - BILINEAR_BITS, op.right_shift)?;
+        self.shifted(&input, i16::from(input.exponent) - BILINEAR_BITS, op.right_shift)?;
         self.activation(op.activation)
+    }
+
+    /// A tensor and its state are of one kind, and so is what the store writes.
+    pub(super) fn store(&self, op: &Store) -> Result<(), LoadError> {
+        let (input, state) = (self.input(op.input)?, self.input(op.state)?);
+        let writer = usize::from(op.state).checked_sub(1).and_then(|writer| self.model.nodes().nth(writer));
+        self.require(matches!(writer.map(|node| node.op), Some(Op::State(_))), NodeFault::State)?;
+        self.require(state.region() == self.output.region(), NodeFault::State)?;
+        for tensor in [input, state] {
+            self.shaped(Some(tensor.shape))?;
+            self.same_codes(&tensor)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn stream(&self, op: &Stream) -> Result<(), LoadError> {
+        let input = self.input(op.input)?;
+        self.same_codes(&input)?;
+        let Shape { h, w, c } = self.output.shape;
+        self.require(input.shape.h <= h && (input.shape.w, input.shape.c) == (w, c), NodeFault::Shape)
+    }
+
+    /// Codes of an input of a concatenation: moved as they are, or brought from exponent to exponent.
+    fn joins(&self, input: &TensorRecord, right_shift: i8) -> Result<(), LoadError> {
+        if !input.is_power_of_two() {
+            self.require(right_shift == 0, NodeFault::Shift)?;
+            return self.same_codes(input);
+        }
+        self.shifted(input, input.exponent.into(), right_shift)
     }
 }
 

@@ -7,47 +7,52 @@ use crate::format::{Activation, Node, Op, OperatorKind, Shape, TensorRecord, Win
 use crate::model::Model;
 
 /// Checks one node.
-pub(super) fn verify<const OPERATORS: u32>(
-    model: &Model<'_, OPERATORS>,
+pub(super) fn verify<const LINKS: u64>(
+    model: &Model<'_, LINKS>,
     index: usize,
     node: &Node<'_>,
 ) -> Result<(), LoadError> {
     let output = model.tensor(index + 1).ok_or(LoadError::Malformed)?;
     let check = NodeCheck { model, index, output };
-    check.require(node.op.kind().is_in(model.operators()), NodeFault::Operator)?;
+    check.require(node.op.links() & !model.links() == 0, NodeFault::Operator)?;
     match &node.op {
-        Op::Conv2d(op) if OperatorKind::Conv2d.is_in(OPERATORS) => check.conv2d(op),
-        Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(OPERATORS) => check.depthwise_conv2d(op),
-        Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(OPERATORS) => check.transpose_conv2d(op),
-        Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(OPERATORS) => check.fully_connected(op),
-        Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(OPERATORS) => check.max_pool2d(op),
-        Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(OPERATORS) => check.average_pool2d(op),
-        Op::GlobalAveragePool(op) if OperatorKind::GlobalAveragePool.is_in(OPERATORS) => check.global_average_pool(op),
-        Op::Binary(op) if OperatorKind::Binary.is_in(OPERATORS) => check.binary(op),
-        Op::Clip(op) if OperatorKind::Clip.is_in(OPERATORS) => check.clip(op),
-        Op::Rescale(op) if OperatorKind::Rescale.is_in(OPERATORS) => check.rescale(op),
-        Op::LeakyRelu(op) if OperatorKind::LeakyRelu.is_in(OPERATORS) => check.leaky_relu(op),
-        Op::Table(op) if OperatorKind::Table.is_in(OPERATORS) => check.table(op),
-        Op::Softmax(op) if OperatorKind::Softmax.is_in(OPERATORS) => check.softmax(op),
-        Op::Concat(op) if OperatorKind::Concat.is_in(OPERATORS) => check.concat(op),
-        Op::Slice(op) if OperatorKind::Slice.is_in(OPERATORS) => check.slice(op),
-        Op::Pad(op) if OperatorKind::Pad.is_in(OPERATORS) => check.pad(op),
-        Op::Reshape(op) if OperatorKind::Reshape.is_in(OPERATORS) => check.reshape(op),
-        Op::Transpose(op) if OperatorKind::Transpose.is_in(OPERATORS) => check.transpose(op),
-        Op::UpsampleNearest(op) if OperatorKind::UpsampleNearest.is_in(OPERATORS) => check.upsample_nearest(op),
-        Op::UpsampleBilinear(op) if OperatorKind::UpsampleBilinear.is_in(OPERATORS) => check.upsample_bilinear(op),
+        Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => check.conv2d(op),
+        Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => check.depthwise_conv2d(op),
+        Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => check.transpose_conv2d(op),
+        Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(LINKS) => check.fully_connected(op),
+        Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => check.max_pool2d(op),
+        Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => check.average_pool2d(op),
+        Op::Mean(op) if OperatorKind::Mean.is_in(LINKS) => check.mean(op),
+        Op::Binary(op) if OperatorKind::Binary.is_in(LINKS) => check.binary(op),
+        Op::Clip(op) if OperatorKind::Clip.is_in(LINKS) => check.clip(op),
+        Op::Rescale(op) if OperatorKind::Rescale.is_in(LINKS) => check.rescale(op),
+        Op::LeakyRelu(op) if OperatorKind::LeakyRelu.is_in(LINKS) => check.leaky_relu(op),
+        Op::Table(op) if OperatorKind::Table.is_in(LINKS) => check.table(op),
+        Op::Softmax(op) if OperatorKind::Softmax.is_in(LINKS) => check.softmax(op),
+        Op::Concat(op) if OperatorKind::Concat.is_in(LINKS) => check.concat(op),
+        Op::Slice(op) if OperatorKind::Slice.is_in(LINKS) => check.slice(op),
+        Op::Pad(op) if OperatorKind::Pad.is_in(LINKS) => check.pad(op),
+        Op::Reshape(op) if OperatorKind::Reshape.is_in(LINKS) => check.reshape(op),
+        Op::Transpose(op) if OperatorKind::Transpose.is_in(LINKS) => check.transpose(op),
+        Op::UpsampleNearest(op) if OperatorKind::UpsampleNearest.is_in(LINKS) => check.upsample_nearest(op),
+        Op::UpsampleBilinear(op) if OperatorKind::UpsampleBilinear.is_in(LINKS) => check.upsample_bilinear(op),
+        Op::Argmax(op) if OperatorKind::Argmax.is_in(LINKS) => check.argmax(op),
+        Op::AffineBinary(op) if OperatorKind::AffineBinary.is_in(LINKS) => check.affine_binary(op),
+        Op::State(_) if OperatorKind::State.is_in(LINKS) => Ok(()),
+        Op::Store(op) if OperatorKind::Store.is_in(LINKS) => check.store(op),
+        Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => check.stream(op),
         _ => Err(node_fault(index, NodeFault::Operator)),
     }
 }
 
 /// One node under test.
-pub(super) struct NodeCheck<'m, const OPERATORS: u32> {
-    pub(super) model: &'m Model<'m, OPERATORS>,
+pub(super) struct NodeCheck<'m, const LINKS: u64> {
+    pub(super) model: &'m Model<'m, LINKS>,
     pub(super) index: usize,
     pub(super) output: TensorRecord,
 }
 
-impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
+impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     /// The record of a tensor that this node reads.
     pub(super) fn input(&self, tensor: u16) -> Result<TensorRecord, LoadError> {
         self.require(usize::from(tensor) <= self.index, NodeFault::Input)?;
@@ -72,13 +77,21 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
         self.require(size == Some((self.output.shape.h, self.output.shape.w)), NodeFault::Shape)
     }
 
-    /// Input and output share one exponent.
-    pub(super) fn same_exponent(&self, input: &TensorRecord) -> Result<(), LoadError> {
-        self.require(input.exponent == self.output.exponent, NodeFault::Exponent)
+    /// Input and output share one element and one step.
+    pub(super) fn same_codes(&self, input: &TensorRecord) -> Result<(), LoadError> {
+        self.require(input.element == self.output.element, NodeFault::Element)?;
+        let step = |tensor: &TensorRecord| (tensor.exponent, tensor.mantissa, tensor.zero);
+        self.require(step(input) == step(&self.output), NodeFault::Exponent)
     }
 
-    /// `right_shift` takes accumulators at exponent `accumulator` to the output's exponent. Spec 3.1.
-    pub(super) fn shifted(&self, accumulator: i16, right_shift: i8) -> Result<(), LoadError> {
+    /// Input and output have steps that are powers of two.
+    pub(super) fn powers_of_two(&self, input: &TensorRecord) -> Result<(), LoadError> {
+        self.require(input.is_power_of_two() && self.output.is_power_of_two(), NodeFault::Scheme)
+    }
+
+    /// `right_shift` takes accumulators of an input, at exponent `accumulator`, to the output's exponent. Spec 3.1.
+    pub(super) fn shifted(&self, input: &TensorRecord, accumulator: i16, right_shift: i8) -> Result<(), LoadError> {
+        self.powers_of_two(input)?;
         self.require(shift_in_range(right_shift), NodeFault::Shift)?;
         let distance = i16::from(self.output.exponent) - accumulator;
         self.require(distance == i16::from(right_shift), NodeFault::Exponent)
@@ -93,7 +106,9 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
     }
 
     pub(super) fn activation(&self, activation: Activation) -> Result<(), LoadError> {
-        self.require(activation.min <= activation.max, NodeFault::Activation)
+        let Activation { min, max } = activation;
+        let element = self.output.element;
+        self.require(element.min() <= min && min <= max && max <= element.max(), NodeFault::Activation)
     }
 
     pub(super) fn require(&self, condition: bool, reason: NodeFault) -> Result<(), LoadError> {

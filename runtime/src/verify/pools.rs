@@ -1,32 +1,42 @@
 //! Maxima and means.
 
 use super::node::NodeCheck;
-use crate::arithmetic::{MAX_ABS_CODE, MAX_SHIFT, rounding};
+use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{AveragePool2d, GlobalAveragePool, MaxPool2d, Shape, TensorRecord, Window};
+use crate::format::{AveragePool2d, MaxPool2d, Mean, Shape, TensorRecord, Window};
 
-impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
+impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn max_pool2d(&self, op: &MaxPool2d) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.pooled(&op.window, &input)?;
-        self.same_exponent(&input)?;
+        self.same_codes(&input)?;
         self.activation(op.activation)
     }
 
     pub(super) fn average_pool2d(&self, op: &AveragePool2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.pooled(&op.window, &input)?;
+        self.activation(op.activation)?;
+        if op.multipliers.is_empty() {
+            self.same_codes(&input)?;
+            return self.fits(0, input.element.max_abs() * op.window.taps() as i64);
+        }
         self.require(op.multipliers.len() == 4 * op.window.taps(), NodeFault::BlobLength)?;
         for count in 1..=op.window.taps() {
-            self.reciprocal(count as u64, op.multiplier(count).unwrap_or(0), op.right_shift)?;
+            self.reciprocal(&input, count as u64, op.multiplier(count).unwrap_or(0), op.right_shift)?;
         }
-        self.activation(op.activation)
+        Ok(())
     }
 
-    pub(super) fn global_average_pool(&self, op: &GlobalAveragePool) -> Result<(), LoadError> {
-        let Shape { h, w, c } = self.input(op.input)?.shape;
-        self.shaped(Some(Shape { h: 1, w: 1, c }))?;
-        self.reciprocal(u64::from(h) * u64::from(w), op.multiplier, op.right_shift)?;
+    pub(super) fn mean(&self, op: &Mean) -> Result<(), LoadError> {
+        let input = self.input(op.input)?;
+        self.require((1..=7).contains(&op.axes), NodeFault::Axis)?;
+        let Shape { h, w, c } = op.averaged(input.shape);
+        let quotient = |len: u16, averaged: u16| len.checked_div(averaged).unwrap_or(0);
+        let Shape { h: in_h, w: in_w, c: in_ch } = input.shape;
+        self.shaped(Some(Shape { h: quotient(in_h, h), w: quotient(in_w, w), c: quotient(in_ch, c) }))?;
+        let count = u64::from(h) * u64::from(w) * u64::from(c);
+        self.reciprocal(&input, count, op.multiplier, op.right_shift)?;
         self.activation(op.activation)
     }
 
@@ -37,11 +47,11 @@ impl<const OPERATORS: u32> NodeCheck<'_, OPERATORS> {
         self.require(self.output.shape.c == input.shape.c, NodeFault::Shape)
     }
 
-    /// A mean over `count` codes stays in 32 bits. Spec 4.5.
-    fn reciprocal(&self, count: u64, multiplier: i32, right_shift: i8) -> Result<(), LoadError> {
+    /// A sum of `count` codes stays in 32 bits. Spec 4.5.
+    fn reciprocal(&self, input: &TensorRecord, count: u64, multiplier: i32, right_shift: i8) -> Result<(), LoadError> {
+        self.powers_of_two(input)?;
         self.require(multiplier >= 1 && (0..=MAX_SHIFT).contains(&right_shift), NodeFault::Shift)?;
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let bound = MAX_ABS_CODE.saturating_mul(count).saturating_mul(multiplier.into());
-        self.fits(0, bound.saturating_add(rounding(right_shift).into()))
+        self.fits(0, input.element.max_abs().saturating_mul(count))
     }
 }

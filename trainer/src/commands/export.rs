@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use stepshift_runtime::Model;
+use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::channel_bounds;
 use stepshift_trainer::export::{FixedPointNetwork, Sample, encode_with};
@@ -57,7 +58,10 @@ fn print(network: &FixedPointNetwork) -> Result<()> {
     let mut table = Table::new(["layer", "output", "exponent", "right shift", "worst accumulator", "weights", "MACs"]);
     for layer in &network.layers {
         let bounds = channel_bounds(network, layer)?;
-        let shifts = bounds.iter().map(|channel| channel.right_shift);
+        let shifts = bounds.iter().map(|channel| match channel.requantizer {
+            Requantizer::Shift(right_shift) => right_shift,
+            Requantizer::Multiply { shift, .. } => -shift,
+        });
         let (least, greatest) = (shifts.clone().min(), shifts.max());
         let shifts = least.zip(greatest).map(|(least, greatest)| format!("{least} to {greatest}"));
         let worst = bounds.iter().map(|channel| channel.bound).max();

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use stepshift_runtime::Model;
-use stepshift_runtime::format::{FORMAT_VERSION, Op};
+use stepshift_runtime::format::{Epilogue, FORMAT_VERSION, Mean, Op};
 
 use super::layer_table::Table;
 
@@ -27,7 +27,10 @@ impl Inspect {
             bytes.len(),
             model.arena_bytes()
         );
-        println!("input {}x{}x{}, exponent {}", input.shape.h, input.shape.w, input.shape.c, input.exponent);
+        println!(
+            "input {}x{}x{} {:?}, exponent {}",
+            input.shape.h, input.shape.w, input.shape.c, input.element, input.exponent
+        );
         println!("self-test: {}\n", if model.certificate().is_some() { "yes" } else { "no" });
         let mut table = Table::new(["node", "operator", "reads", "output", "exponent", "offset", "weights"]);
         for (index, node) in model.nodes().enumerate() {
@@ -41,7 +44,7 @@ impl Inspect {
                 node.name.to_owned(),
                 operator,
                 reads.iter().map(|tensor| name(*tensor)).collect::<Vec<_>>().join(", "),
-                format!("{}x{}x{}", output.shape.h, output.shape.w, output.shape.c),
+                format!("{}x{}x{} {:?}", output.shape.h, output.shape.w, output.shape.c, output.element),
                 output.exponent.to_string(),
                 output.offset.to_string(),
                 weights.to_string(),
@@ -55,7 +58,11 @@ impl Inspect {
 /// Operator, tensors read, bytes of weights, biases and shifts.
 fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
     let bytes = |weights: &stepshift_runtime::format::Weights<'_>| {
-        weights.codes.len() + weights.bias.len() + weights.right_shift.len()
+        let epilogue = match weights.epilogue {
+            Epilogue::Shift(shifts) => shifts.len(),
+            Epilogue::Multiply(multiply) => multiply.multipliers.len() + multiply.shifts.len(),
+        };
+        weights.codes.len() + weights.bias.len() + epilogue
     };
     let kernel = |window: &stepshift_runtime::format::Window| format!("{}x{}", window.kernel_h, window.kernel_w);
     let one = |name: &str, input: u16| (name.to_owned(), vec![input], 0);
@@ -72,7 +79,8 @@ fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
         Op::AveragePool2d(op) => {
             (format!("average_pool2d {}", kernel(&op.window)), vec![op.input], op.multipliers.len())
         }
-        Op::GlobalAveragePool(op) => one("global_average_pool", op.input),
+        Op::Mean(op) if op.axes == Mean::GLOBAL => one("global_average_pool", op.input),
+        Op::Mean(op) => one("mean", op.input),
         Op::Binary(op) => (format!("{:?}", op.kind).to_lowercase(), vec![op.a, op.b], 0),
         Op::Clip(op) => one("clip", op.input),
         Op::Rescale(op) => one("requantize", op.input),
@@ -86,5 +94,10 @@ fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
         Op::Transpose(op) => one("transpose", op.input),
         Op::UpsampleNearest(op) => one("upsample_nearest", op.input),
         Op::UpsampleBilinear(op) => one("upsample_bilinear", op.input),
+        Op::Argmax(op) => one("argmax", op.input),
+        Op::AffineBinary(op) => (format!("affine {:?}", op.kind).to_lowercase(), vec![op.input_a, op.input_b], 0),
+        Op::State(_) => ("state".to_owned(), Vec::new(), 0),
+        Op::Store(op) => ("store".to_owned(), vec![op.input, op.state], 0),
+        Op::Stream(op) => one("stream", op.input),
     }
 }

@@ -1,64 +1,95 @@
 //! Accumulator bounds: the proof that 32 bits suffice. Spec 2.2.
 
-use stepshift_runtime::arithmetic::{MAX_ABS_CODE, MAX_SHIFT};
+use stepshift_runtime::arithmetic::{self, MAX_SHIFT, Requantizer};
 
-use super::fixed_point::{FixedPointNetwork, FixedPointOp, FixedPointWeights};
+use super::affine::{quantized_multiplier, scale_error};
+use super::fixed_point::{FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 use super::{ExportError, FixedPointLayer};
 
-/// The greatest value that one channel's accumulator can reach, rounding constant included.
+/// What one channel's accumulator starts from, can reach, and ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChannelBound {
     /// Output channel.
     pub channel: usize,
-    /// `sum|w| * max|x| + |bias|`.
+    /// First value, with the rounding constant or the input's zero point folded in.
+    pub bias: i32,
+    /// `sum|w| * max|x| + |bias|`, and what the requantizer shifts left of it.
     pub bound: i128,
-    /// Shift from the accumulator to the output's codes.
-    pub right_shift: i8,
+    /// From the accumulator to a code.
+    pub requantizer: Requantizer,
 }
 
 /// Bounds of every channel of a layer with weights; empty for the other operators.
 ///
 /// # Errors
-/// [`ExportError::AccumulatorOverflow`] or [`ExportError::Shift`], with layer and channel.
+/// [`ExportError::AccumulatorOverflow`], [`ExportError::Shift`] or [`ExportError::Scale`], with layer and channel.
 pub fn channel_bounds(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Vec<ChannelBound>, ExportError> {
     let Some(weights) = layer.op.weights() else { return Ok(Vec::new()) };
     let input = network.tensor(layer.inputs[0]);
-    let out_ch = weights.bias.len();
-    let depthwise = matches!(layer.op, FixedPointOp::DepthwiseConv2d { .. });
-    (0..out_ch)
-        .map(|channel| {
-            let shift =
-                i32::from(layer.output.exponent) - (i32::from(input.exponent) + i32::from(weights.exponents[channel]));
-            let right_shift = i8::try_from(shift).ok().filter(|shift| (-MAX_SHIFT..=MAX_SHIFT).contains(shift));
-            let right_shift = right_shift.ok_or_else(|| ExportError::Shift {
-                layer: layer.name.clone(),
-                channel,
-                right_shift: shift,
-            })?;
-            let bias = i128::from(weights.bias[channel]) + i128::from(rounding(right_shift));
-            let bound = magnitude(weights, channel, depthwise) * i128::from(MAX_ABS_CODE) + bias.abs();
-            if bound > i128::from(i32::MAX) {
-                return Err(ExportError::AccumulatorOverflow { layer: layer.name.clone(), channel, bound });
-            }
-            Ok(ChannelBound { channel, bound, right_shift })
-        })
-        .collect()
+    (0..weights.bias.len()).map(|channel| channel_bound(layer, weights, input, channel)).collect()
 }
 
-/// The rounding constant `2^(right_shift - 1)`. Spec 3.2.
-#[must_use]
-pub fn rounding(right_shift: i8) -> i64 {
-    stepshift_runtime::arithmetic::rounding(right_shift).into()
-}
-
-/// `sum|w|` of one output channel.
-fn magnitude(weights: &FixedPointWeights, channel: usize, depthwise: bool) -> i128 {
-    let out_ch = weights.bias.len();
-    let sum: i64 = if depthwise {
-        weights.codes.iter().skip(channel).step_by(out_ch).map(|code| i64::from(code.unsigned_abs())).sum()
+fn channel_bound(
+    layer: &FixedPointLayer,
+    weights: &FixedPointWeights,
+    input: FixedPointTensor,
+    channel: usize,
+) -> Result<ChannelBound, ExportError> {
+    let powers = weights.mantissas.is_empty() && input.is_power_of_two() && layer.output.is_power_of_two();
+    let (requantizer, folded, left) = if powers {
+        let right_shift = right_shift(layer, weights, input, channel)?;
+        (Requantizer::Shift(right_shift), i64::from(arithmetic::rounding(right_shift)), 0)
     } else {
-        let len = weights.codes.len() / out_ch;
-        weights.codes[channel * len..][..len].iter().map(|code| i64::from(code.unsigned_abs())).sum()
+        let (multiplier, shift) = multiplier(layer, weights, input, channel)?;
+        let sum: i64 = codes(layer, weights, channel).map(i64::from).sum();
+        let zero = layer.output.zero;
+        (Requantizer::Multiply { multiplier, shift, zero }, -i64::from(input.zero) * sum, shift.max(0))
     };
-    sum.into()
+    let magnitude: i64 = codes(layer, weights, channel).map(|code| i64::from(code.unsigned_abs())).sum();
+    let bias = i128::from(weights.bias[channel]) + i128::from(folded);
+    let bound = (i128::from(magnitude) * i128::from(input.element.max_abs()) + bias.abs()) << left;
+    match i32::try_from(bias) {
+        Ok(bias) if bound <= i128::from(i32::MAX) => Ok(ChannelBound { channel, bias, bound, requantizer }),
+        _ => Err(ExportError::AccumulatorOverflow { layer: layer.name.clone(), channel, bound }),
+    }
+}
+
+/// The right shift of a channel. Spec 3.1.
+fn right_shift(
+    layer: &FixedPointLayer,
+    weights: &FixedPointWeights,
+    input: FixedPointTensor,
+    channel: usize,
+) -> Result<i8, ExportError> {
+    let accumulator = i32::from(input.exponent) + i32::from(weights.exponents[channel]);
+    let right_shift = i32::from(layer.output.exponent) - accumulator;
+    let legal = i8::try_from(right_shift).ok().filter(|shift| (-MAX_SHIFT..=MAX_SHIFT).contains(shift));
+    legal.ok_or_else(|| ExportError::Shift { layer: layer.name.clone(), channel, right_shift })
+}
+
+/// The multiplier of a channel. Spec 3.4.
+fn multiplier(
+    layer: &FixedPointLayer,
+    weights: &FixedPointWeights,
+    input: FixedPointTensor,
+    channel: usize,
+) -> Result<(i32, i8), ExportError> {
+    let mantissa = weights.mantissas.get(channel).copied().unwrap_or(1);
+    let weight_step = f64::from(mantissa) * 2_f64.powi(weights.exponents[channel].into());
+    let factor = input.step() * weight_step / layer.output.step();
+    quantized_multiplier(factor).ok_or_else(|| scale_error(layer, factor))
+}
+
+/// The weights of one output channel.
+fn codes<'a>(
+    layer: &FixedPointLayer,
+    weights: &'a FixedPointWeights,
+    channel: usize,
+) -> Box<dyn Iterator<Item = i16> + 'a> {
+    let out_ch = weights.bias.len();
+    if let FixedPointOp::DepthwiseConv2d { .. } = layer.op {
+        return Box::new(weights.codes.iter().skip(channel).step_by(out_ch).copied());
+    }
+    let len = weights.codes.len() / out_ch;
+    Box::new(weights.codes[channel * len..][..len].iter().copied())
 }

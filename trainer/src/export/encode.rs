@@ -1,18 +1,18 @@
 //! Folds the rounding constants, assembles the nodes and writes the message.
 
-use stepshift_runtime::arithmetic::MAX_SHIFT;
+use stepshift_runtime::arithmetic::{MAX_SHIFT, Requantizer};
 use stepshift_runtime::format::{
-    Activation, AveragePool2d, Binary, BinaryKind, Certificate, Clip, Concat, Conv2d, DepthwiseConv2d, FORMAT_VERSION,
-    FullyConnected, GlobalAveragePool, HEADER_BYTES, Header, LeakyRelu, MAGIC, MaxPool2d, ModelFile, Needs, Node, Op,
-    Pad, Rescale, Reshape, Slice, Softmax, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear,
-    UpsampleNearest, Weights,
+    AffineBinary, AffineBinaryKind, Argmax, AveragePool2d, Binary, BinaryKind, Certificate, Clip, Concat, Conv2d,
+    DepthwiseConv2d, Epilogue, FORMAT_VERSION, FullyConnected, HEADER_BYTES, Header, LeakyRelu, MAGIC, MaxPool2d, Mean,
+    ModelFile, Multiply, Needs, Node, Op, Pad, Rescale, Reshape, Slice, Softmax, State, Store, Stream, Table,
+    TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, WeightBits, Weights,
 };
 use stepshift_runtime::{Model, crc32};
 
-use super::bounds::{channel_bounds, rounding};
+use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
 use super::plan::{Plan, overwritten, plan};
-use super::{ExportError, reciprocal, tables};
+use super::{ExportError, affine, reciprocal, tables};
 
 /// Greatest distance between the exponents of an addition's operands. Spec 4.6.
 const MAX_ALIGN_SHIFT: i32 = 22;
@@ -23,7 +23,9 @@ struct Blobs {
     /// Weights, or the inputs of a concatenation.
     codes: Vec<u8>,
     bias: Vec<u8>,
-    right_shift: Vec<u8>,
+    multipliers: Vec<u8>,
+    /// Right shifts, or those of multipliers.
+    shifts: Vec<u8>,
     /// Reciprocals, slopes, a curve or exponentials.
     table: Vec<u8>,
 }
@@ -31,8 +33,8 @@ struct Blobs {
 /// An input, and what training says of it: the certificate of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// Codes of the input, `[H, W, C]`.
-    pub input: Vec<i8>,
+    /// Codes of the input as they lie in the arena, `[H, W, C]`.
+    pub input: Vec<u8>,
     /// [`stepshift_runtime::digest`] of every layer's output.
     pub digests: Vec<u32>,
 }
@@ -62,13 +64,12 @@ pub fn encode_with(network: &FixedPointNetwork, sample: Option<&Sample>) -> Resu
         .map(|(index, (layer, blobs))| Ok(Node { name: &layer.name, op: op(network, &plan, index, layer, blobs)? }))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
-    let operators = nodes.iter().fold(0, |set, node: &Node<'_>| set | node.op.kind().bit());
+    let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());
+    let links = nodes.iter().fold(elements, |set, node: &Node<'_>| set | node.op.links());
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes, operators };
+    let needs = Needs { arena_bytes, links };
     let digests: Vec<u8> = sample.iter().flat_map(|sample| &sample.digests).flat_map(|d| d.to_le_bytes()).collect();
-    let input = |sample: &Sample| sample.input.iter().map(|code| code.cast_unsigned()).collect::<Vec<u8>>();
-    let input = sample.map(input).unwrap_or_default();
-    let certificate = sample.map(|_| Certificate { input: &input, digests: &digests });
+    let certificate = sample.map(|sample| Certificate { input: &sample.input, digests: &digests });
     let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
     Model::parse(&bytes)?;
     Ok(bytes)
@@ -94,32 +95,71 @@ fn tensor_records(network: &FixedPointNetwork, plan: &Plan) -> Result<Vec<Tensor
         Ok(TensorRecord {
             offset: limited("bytes of arena", placement.offset)?,
             shape: tensor.shape,
+            element: tensor.element,
             exponent: tensor.exponent,
-            reserved: 0,
+            mantissa: tensor.mantissa,
+            zero: tensor.zero,
             last_use: limited("layers", placement.last_use)?,
         })
     };
     plan.tensors.iter().enumerate().map(record).collect()
 }
 
-/// Codes, biases with the rounding constant folded in (spec 3.2), shifts, and tables.
+/// Codes, biases with what is folded into them (spec 3.2, 3.4), shifts, and tables.
 fn blobs(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Blobs, ExportError> {
     let mut blobs = Blobs { table: tables::table(network, layer), ..Blobs::default() };
     if let FixedPointOp::Concat { .. } = layer.op {
         for input in &layer.inputs {
             blobs.codes.extend(limited::<u16>("layers", *input)?.to_le_bytes());
-            blobs.right_shift.push(shift(layer, network.tensor(*input).exponent.into())?.cast_unsigned());
+            blobs.shifts.push(shift(layer, network.tensor(*input).exponent.into())?.cast_unsigned());
         }
     }
-    let Some(FixedPointWeights { codes, bias, .. }) = layer.op.weights() else { return Ok(blobs) };
-    blobs.codes = codes.iter().map(|code| code.cast_unsigned()).collect();
-    for (channel, bias) in channel_bounds(network, layer)?.iter().zip(bias) {
-        let folded = bias + rounding(channel.right_shift);
-        let folded: i32 = folded.try_into().expect("the bound holds it in 32 bits");
-        blobs.bias.extend(folded.to_le_bytes());
-        blobs.right_shift.push(channel.right_shift.cast_unsigned());
+    let Some(FixedPointWeights { codes, bits, .. }) = layer.op.weights() else { return Ok(blobs) };
+    blobs.codes = packed(codes, *bits);
+    let channels = channel_bounds(network, layer)?;
+    blobs.bias = channels.iter().flat_map(|channel| channel.bias.to_le_bytes()).collect();
+    // One entry serves all channels where they agree.
+    let alike = channels.windows(2).all(|pair| pair[0].requantizer == pair[1].requantizer);
+    for channel in channels.iter().take(if alike { 1 } else { channels.len() }) {
+        match channel.requantizer {
+            Requantizer::Shift(right_shift) => blobs.shifts.push(right_shift.cast_unsigned()),
+            Requantizer::Multiply { multiplier, shift, .. } => {
+                blobs.multipliers.extend(multiplier.to_le_bytes());
+                blobs.shifts.push(shift.cast_unsigned());
+            }
+        }
     }
     Ok(blobs)
+}
+
+/// Codes in their width, the first in the lowest bits.
+fn packed(codes: &[i16], bits: WeightBits) -> Vec<u8> {
+    let width = bits.bits() as usize;
+    if width >= 8 {
+        return codes.iter().flat_map(|code| code.to_le_bytes().into_iter().take(width / 8)).collect();
+    }
+    let mask = (1_u8 << width) - 1;
+    let byte = |codes: &[i16]| {
+        let parts = codes.iter().enumerate();
+        parts.fold(0, |byte, (index, code)| byte | (code.to_le_bytes()[0] & mask) << (index * width))
+    };
+    codes.chunks(8 / width).map(byte).collect()
+}
+
+/// A layer's constants as the file has them.
+fn weights<'a>(network: &FixedPointNetwork, layer: &FixedPointLayer, blobs: &'a Blobs) -> Weights<'a> {
+    let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
+    let epilogue = if blobs.multipliers.is_empty() {
+        Epilogue::Shift(&blobs.shifts)
+    } else {
+        Epilogue::Multiply(Multiply {
+            multipliers: &blobs.multipliers,
+            shifts: &blobs.shifts,
+            output_zero: layer.output.zero,
+            input_zero: network.tensor(layer.inputs[0]).zero,
+        })
+    };
+    Weights { bits, codes: &blobs.codes, bias: &blobs.bias, epilogue }
 }
 
 fn op<'a>(
@@ -129,10 +169,11 @@ fn op<'a>(
     layer: &'a FixedPointLayer,
     blobs: &'a Blobs,
 ) -> Result<Op<'a>, ExportError> {
-    let input = limited("layers", layer.inputs[0])?;
+    let Some(first) = layer.inputs.first().copied() else { return Ok(Op::State(State {})) };
+    let input = limited("layers", first)?;
     let activation = layer.activation;
-    let weights = Weights { codes: &blobs.codes, bias: &blobs.bias, right_shift: &blobs.right_shift };
-    let input_exponent = i32::from(network.tensor(layer.inputs[0]).exponent);
+    let weights = weights(network, layer, blobs);
+    let input_exponent = i32::from(network.tensor(first).exponent);
     Ok(match &layer.op {
         FixedPointOp::Conv2d { window, groups, .. } => {
             Op::Conv2d(Conv2d { input, window: *window, groups: *groups, weights, activation })
@@ -150,8 +191,12 @@ fn op<'a>(
             let multipliers = &blobs.table;
             Op::AveragePool2d(AveragePool2d { input, window: *window, multipliers, right_shift, activation })
         }
-        FixedPointOp::GlobalAveragePool => average(network, layer, input, activation)?,
+        FixedPointOp::AffineAveragePool2d { window } => {
+            Op::AveragePool2d(AveragePool2d { input, window: *window, multipliers: &[], right_shift: 0, activation })
+        }
+        FixedPointOp::Mean { axes } => Op::Mean(mean(network, layer, input, *axes)?),
         FixedPointOp::Binary(kind) => Op::Binary(binary(network, plan, index, layer, *kind)?),
+        FixedPointOp::AffineBinary(kind) => Op::AffineBinary(affine_binary(network, plan, index, layer, *kind)?),
         FixedPointOp::Clip => Op::Clip(Clip { input, activation }),
         FixedPointOp::Rescale => Op::Rescale(Rescale { input, right_shift: shift(layer, input_exponent)?, activation }),
         FixedPointOp::LeakyRelu { slope_bits, .. } => {
@@ -161,7 +206,7 @@ fn op<'a>(
         FixedPointOp::Table { .. } => Op::Table(Table { input, codes: &blobs.table }),
         FixedPointOp::Softmax => Op::Softmax(Softmax { input, exponentials: &blobs.table }),
         FixedPointOp::Concat { axis } => {
-            Op::Concat(Concat { inputs: &blobs.codes, right_shifts: &blobs.right_shift, axis: *axis, activation })
+            Op::Concat(Concat { inputs: &blobs.codes, right_shifts: &blobs.shifts, axis: *axis, activation })
         }
         FixedPointOp::Slice { start } => Op::Slice(Slice { input, start: *start }),
         FixedPointOp::Pad { before, value } => Op::Pad(Pad { input, before: *before, value: *value }),
@@ -172,6 +217,10 @@ fn op<'a>(
             let right_shift = shift(layer, input_exponent - 4)?;
             Op::UpsampleBilinear(UpsampleBilinear { input, right_shift, activation })
         }
+        FixedPointOp::Argmax => Op::Argmax(Argmax { input }),
+        FixedPointOp::State => Op::State(State {}),
+        FixedPointOp::Store => Op::Store(Store { input, state: limited("layers", layer.inputs[1])? }),
+        FixedPointOp::Stream => Op::Stream(Stream { input }),
     })
 }
 
@@ -182,25 +231,48 @@ fn shift(layer: &FixedPointLayer, accumulator_exponent: i32) -> Result<i8, Expor
     legal.ok_or_else(|| ExportError::Shift { layer: layer.name.clone(), channel: 0, right_shift })
 }
 
-fn average<'a>(
-    network: &FixedPointNetwork,
-    layer: &FixedPointLayer,
-    input: u16,
-    activation: Activation,
-) -> Result<Op<'a>, ExportError> {
+fn mean(network: &FixedPointNetwork, layer: &FixedPointLayer, input: u16, axes: u8) -> Result<Mean, ExportError> {
     let operand = network.tensor(layer.inputs[0]);
-    let area = usize::from(operand.shape.h) * usize::from(operand.shape.w);
+    let whole = Mean { input, axes, multiplier: 1, right_shift: 0, activation: layer.activation };
+    let area = whole.averaged(operand.shape).len();
     let found = reciprocal(area, operand.exponent, layer.output.exponent).ok_or_else(|| ExportError::Reciprocal {
         layer: layer.name.clone(),
         area,
         input: operand.exponent,
         output: layer.output.exponent,
     })?;
-    let (multiplier, right_shift) = (found.multiplier, found.right_shift);
-    Ok(Op::GlobalAveragePool(GlobalAveragePool { input, multiplier, right_shift, activation }))
+    Ok(Mean { multiplier: found.multiplier, right_shift: found.right_shift, ..whole })
 }
 
-/// The operand that the plan lets the result overwrite comes first.
+/// Both operands; the one that the plan lets the result overwrite comes first.
+fn operands(network: &FixedPointNetwork, plan: &Plan, index: usize, layer: &FixedPointLayer) -> (usize, usize) {
+    let last_use: Vec<_> = plan.tensors.iter().map(|tensor| tensor.last_use).collect();
+    let swap = overwritten(network, index, &last_use) == Some(layer.inputs[1]);
+    if swap { (layer.inputs[1], layer.inputs[0]) } else { (layer.inputs[0], layer.inputs[1]) }
+}
+
+fn affine_binary(
+    network: &FixedPointNetwork,
+    plan: &Plan,
+    index: usize,
+    layer: &FixedPointLayer,
+    kind: AffineBinaryKind,
+) -> Result<AffineBinary, ExportError> {
+    let product = kind == AffineBinaryKind::Mul;
+    let [first, second, output] = if product { affine::product(network, layer)? } else { affine::sum(network, layer)? };
+    let (a, b) = operands(network, plan, index, layer);
+    let (first, second) = if a == layer.inputs[0] { (first, second) } else { (second, first) };
+    Ok(AffineBinary {
+        kind,
+        input_a: limited("layers", a)?,
+        input_b: limited("layers", b)?,
+        a: first,
+        b: second,
+        output,
+        activation: layer.activation,
+    })
+}
+
 fn binary(
     network: &FixedPointNetwork,
     plan: &Plan,
@@ -208,9 +280,7 @@ fn binary(
     layer: &FixedPointLayer,
     kind: BinaryKind,
 ) -> Result<Binary, ExportError> {
-    let last_use: Vec<_> = plan.tensors.iter().map(|tensor| tensor.last_use).collect();
-    let swap = overwritten(network, index, &last_use) == Some(layer.inputs[1]);
-    let (a, b) = if swap { (layer.inputs[1], layer.inputs[0]) } else { (layer.inputs[0], layer.inputs[1]) };
+    let (a, b) = operands(network, plan, index, layer);
     let (e_a, e_b) = (network.tensor(a).exponent, network.tensor(b).exponent);
     let product = kind == BinaryKind::Mul;
     let common = if product { i32::from(e_a) + i32::from(e_b) } else { i32::from(e_a.min(e_b)) };

@@ -30,6 +30,17 @@ pub enum ExportError {
         /// `e_out - (e_in + e_weight)`.
         right_shift: i32,
     },
+    /// A factor of the affine scheme has no multiplier. Spec 3.4.
+    #[error(
+        "layer {layer}: the factor {factor} from the accumulator's scale to the output's has no multiplier; \
+         choose a greater output scale"
+    )]
+    Scale {
+        /// Name of the layer.
+        layer: String,
+        /// Scale of the accumulator by that of the output.
+        factor: String,
+    },
     /// Operands of an addition are too far apart. Spec 4.6.
     #[error("layer {layer}: operands with exponents {a} and {b} are more than 22 apart")]
     Alignment {

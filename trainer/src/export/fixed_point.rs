@@ -1,6 +1,6 @@
 //! A network in integers, as training left it: codes, exponents, and no layout decisions yet.
 
-use stepshift_runtime::format::{Activation, BinaryKind, Shape, Window};
+use stepshift_runtime::format::{Activation, AffineBinaryKind, BinaryKind, Element, Shape, WeightBits, Window};
 
 use super::ExportError;
 
@@ -13,13 +13,51 @@ pub struct FixedPointNetwork {
     pub layers: Vec<FixedPointLayer>,
 }
 
-/// An activation tensor of i8 codes: real value = code * 2^exponent.
+/// An activation tensor: real value = (code - zero) * mantissa * 2^exponent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FixedPointTensor {
     /// Extent, NHWC.
     pub shape: Shape,
-    /// log2 of the step.
+    /// Width and sign of the codes.
+    pub element: Element,
+    /// log2 of the step, but for the mantissa.
     pub exponent: i8,
+    /// 1 where the step is a power of two; of an affine scale its whole significand.
+    pub mantissa: u32,
+    /// Code of 0; not 0 in the affine scheme alone.
+    pub zero: i16,
+}
+
+impl FixedPointTensor {
+    /// A tensor of i8 codes whose step is a power of two.
+    #[must_use]
+    pub const fn i8(shape: Shape, exponent: i8) -> Self {
+        Self { shape, element: Element::I8, exponent, mantissa: 1, zero: 0 }
+    }
+
+    /// Bytes of the codes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.shape.len() * self.element.bytes()
+    }
+
+    /// What a difference of 1 between codes means.
+    #[must_use]
+    pub fn step(&self) -> f64 {
+        f64::from(self.mantissa) * 2_f64.powi(self.exponent.into())
+    }
+
+    /// True where the step is a power of two and code 0 means 0.
+    #[must_use]
+    pub const fn is_power_of_two(&self) -> bool {
+        self.mantissa == 1 && self.zero == 0
+    }
+
+    /// The value that a code means.
+    #[must_use]
+    pub fn value(&self, code: i32) -> f64 {
+        f64::from(code - i32::from(self.zero)) * self.step()
+    }
 }
 
 /// One layer in integers.
@@ -78,10 +116,20 @@ pub enum FixedPointOp {
         /// Kernel, stride, padding.
         window: Window,
     },
-    /// Mean over rows and columns, by the reciprocal of [`crate::export::reciprocal()`].
-    GlobalAveragePool,
+    /// The same in the affine scheme: a division that rounds half away from zero. Input and output share one scale.
+    AffineAveragePool2d {
+        /// Kernel, stride, padding.
+        window: Window,
+    },
+    /// Mean over whole axes, by the reciprocal of [`crate::export::reciprocal()`].
+    Mean {
+        /// Bit 0 for rows, 1 for columns, 2 for channels.
+        axes: u8,
+    },
     /// Two tensors of one shape, code by code.
     Binary(BinaryKind),
+    /// Two tensors of one shape in the affine scheme, code by code.
+    AffineBinary(AffineBinaryKind),
     /// The activation alone. Exponent of the output equals that of the input.
     Clip,
     /// To the output's exponent.
@@ -93,12 +141,13 @@ pub enum FixedPointOp {
         /// 0 to 15.
         slope_bits: u8,
     },
-    /// A curve: 256 codes, from that of -128 on.
+    /// A curve: what the input's least code gives, what the next one gives, and so on; of an input of 16 bits what every
+    /// 128th gives, 513 in all.
     Table {
-        /// What each code gives.
-        codes: Vec<i8>,
+        /// Codes of the output.
+        codes: Vec<i16>,
     },
-    /// Softmax over the channels of each pixel; exponent of the output is -7.
+    /// Softmax over the channels of each pixel; exponent of the output is -7 for i8, -8 for u8, -15 for i16.
     Softmax,
     /// Inputs side by side.
     Concat {
@@ -115,7 +164,7 @@ pub enum FixedPointOp {
         /// Rows, columns and channels before the input.
         before: [u16; 3],
         /// Code of the frame.
-        value: i8,
+        value: i16,
     },
     /// The same codes in another shape.
     Reshape,
@@ -128,17 +177,29 @@ pub enum FixedPointOp {
     UpsampleNearest,
     /// Twice the rows and columns, between the pixels' centres.
     UpsampleBilinear,
+    /// Index of the greatest channel of each pixel; exponent of the output is 0.
+    Argmax,
+    /// What the store of this state left in the run before; 0 in the first one.
+    State,
+    /// Keeps its first input for the next run, in its second, which a [`Self::State`] wrote.
+    Store,
+    /// The input's rows behind those of the runs before, as many as the output has.
+    Stream,
 }
 
 /// Weights and biases of one layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FixedPointWeights {
-    /// Narrow i8 codes, -127 to 127, in the operator's layout.
-    pub codes: Vec<i8>,
+    /// Width of a code.
+    pub bits: WeightBits,
+    /// Narrow codes, `-(2^(bits - 1) - 1)` to `2^(bits - 1) - 1`, in the operator's layout.
+    pub codes: Vec<i16>,
     /// One exponent for each output channel.
     pub exponents: Vec<i8>,
-    /// One bias for each output channel, at the accumulator's exponent (input + weight); i64 so
-    /// that an overflow is reported rather than wrapped. The rounding constant is not in it.
+    /// Significands of affine scales, one for each output channel; empty where steps are powers of two.
+    pub mantissas: Vec<u32>,
+    /// One bias for each output channel, at the accumulator's step (input times weight); i64 so
+    /// that an overflow is reported rather than wrapped. Neither the rounding constant nor a zero point is in it.
     pub bias: Vec<i64>,
 }
 
@@ -158,10 +219,17 @@ impl FixedPointOp {
         }
     }
 
+    /// True where what it writes keeps its contents between runs.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        matches!(self, Self::State | Self::Stream)
+    }
+
     /// How many tensors the operator reads.
     fn arity(&self) -> std::ops::RangeInclusive<usize> {
         match self {
-            Self::Binary(_) => 2..=2,
+            Self::State => 0..=0,
+            Self::Binary(_) | Self::AffineBinary(_) | Self::Store => 2..=2,
             Self::Concat { .. } => 1..=MAX_INPUTS,
             _ => 1..=1,
         }
@@ -207,6 +275,18 @@ impl FixedPointNetwork {
                     arity.end()
                 ));
             }
+            if let FixedPointOp::Store = layer.op {
+                let state = layer.inputs[1].checked_sub(1).filter(|state| *state < index);
+                if !state.is_some_and(|state| self.layers[state].op == FixedPointOp::State) {
+                    return refuse("its second input is not what a state wrote".to_owned());
+                }
+                let stored = layer.inputs[1];
+                let later = self.layers[index + 1..].iter().find(|layer| layer.inputs.contains(&stored));
+                if let Some(later) = later {
+                    return refuse(format!("layer {} reads the state after this layer stored into it", later.name));
+                }
+                used[index + 1] = true;
+            }
             for input in &layer.inputs {
                 if *input > index {
                     return refuse(format!("it reads tensor {input}, which no earlier layer writes"));
@@ -217,6 +297,13 @@ impl FixedPointNetwork {
                 let out_ch = usize::from(layer.output.shape.c);
                 if weights.bias.len() != out_ch || weights.exponents.len() != out_ch {
                     return refuse(format!("biases and exponents are not one for each of its {out_ch} channels"));
+                }
+                let greatest = weights.bits.max();
+                if let Some(code) = weights.codes.iter().find(|code| code.unsigned_abs() > greatest.unsigned_abs()) {
+                    let bits = weights.bits.bits();
+                    return refuse(format!(
+                        "weight {code} is not in -{greatest} to {greatest}, the range of {bits} bits"
+                    ));
                 }
             }
         }

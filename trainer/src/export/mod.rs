@@ -3,6 +3,7 @@
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
 //! overflow; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds, assembles and writes.
 
+mod affine;
 pub mod bounds;
 pub mod encode;
 mod error;
@@ -11,6 +12,7 @@ pub mod plan;
 pub mod reciprocal;
 pub mod tables;
 
+pub use affine::{quantized_multiplier, scale_parts};
 pub use encode::{Sample, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};

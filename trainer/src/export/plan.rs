@@ -4,7 +4,7 @@
 //! live at one time share no byte, but for an operator that may write over its operand. The largest
 //! tensor is placed first, each at the lowest offset that is free for the whole of its life.
 
-use stepshift_runtime::format::BinaryKind;
+use stepshift_runtime::format::{AffineBinaryKind, BinaryKind};
 
 use super::fixed_point::{FixedPointNetwork, FixedPointOp};
 
@@ -56,7 +56,7 @@ pub fn plan(network: &FixedPointNetwork) -> Plan {
 
 /// Last layer that reads each tensor.
 fn last_uses(network: &FixedPointNetwork) -> Vec<usize> {
-    let mut last_use = vec![0; network.layers.len() + 1];
+    let mut last_use: Vec<usize> = (0..=network.layers.len()).map(|tensor| tensor.saturating_sub(1)).collect();
     for (index, layer) in network.layers.iter().enumerate() {
         for input in &layer.inputs {
             last_use[*input] = index;
@@ -70,12 +70,17 @@ fn last_uses(network: &FixedPointNetwork) -> Vec<usize> {
 fn groups(network: &FixedPointNetwork, last_use: &[usize]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for tensor in 0..last_use.len() {
-        let bytes = network.tensor(tensor).shape.len();
+        let bytes = network.tensor(tensor).bytes();
         let operand = tensor.checked_sub(1).and_then(|layer| overwritten(network, layer, last_use));
+        let kept = tensor.checked_sub(1).is_some_and(|layer| network.layers[layer].op.is_kept());
+        if kept {
+            groups.push(Group { tensors: vec![tensor], bytes, first: 0, last: network.layers.len() });
+            continue;
+        }
         match operand.and_then(|operand| groups.iter_mut().find(|group| group.tensors.contains(&operand))) {
             Some(group) => {
                 group.tensors.push(tensor);
-                group.last = last_use[tensor];
+                group.last = group.last.max(last_use[tensor]);
             }
             None => groups.push(Group { tensors: vec![tensor], bytes, first: tensor, last: last_use[tensor] }),
         }
@@ -87,7 +92,10 @@ fn groups(network: &FixedPointNetwork, last_use: &[usize]) -> Vec<Group> {
 #[must_use]
 pub fn overwritten(network: &FixedPointNetwork, layer: usize, last_use: &[usize]) -> Option<usize> {
     let inputs = &network.layers[layer].inputs;
-    let dies_here = |tensor: &&usize| last_use[**tensor] == layer;
+    let bytes = network.layers[layer].output.bytes();
+    let dies_here = |tensor: &&usize| {
+        last_use[**tensor] == layer && network.tensor(**tensor).bytes() == bytes && !outlives_the_run(network, **tensor)
+    };
     match &network.layers[layer].op {
         FixedPointOp::Clip
         | FixedPointOp::Rescale
@@ -96,12 +104,24 @@ pub fn overwritten(network: &FixedPointNetwork, layer: usize, last_use: &[usize]
         | FixedPointOp::Softmax
         | FixedPointOp::Reshape => inputs.iter().find(dies_here).copied(),
         // The first operand of a difference is the one that is written over.
-        FixedPointOp::Binary(BinaryKind::Sub) if inputs[0] != inputs[1] => {
+        FixedPointOp::Binary(BinaryKind::Sub) | FixedPointOp::AffineBinary(AffineBinaryKind::Sub)
+            if inputs[0] != inputs[1] =>
+        {
             inputs.iter().take(1).find(dies_here).copied()
         }
-        FixedPointOp::Binary(_) if inputs[0] != inputs[1] => inputs.iter().find(dies_here).copied(),
+        FixedPointOp::Binary(_) | FixedPointOp::AffineBinary(_) if inputs[0] != inputs[1] => {
+            inputs.iter().find(dies_here).copied()
+        }
+        // What is stored lies where its state lies.
+        FixedPointOp::Store => inputs.get(1).copied(),
         _ => None,
     }
+}
+
+/// True for a state, what is stored into it, and a stream.
+fn outlives_the_run(network: &FixedPointNetwork, tensor: usize) -> bool {
+    let writer = tensor.checked_sub(1).map(|layer| &network.layers[layer].op);
+    writer.is_some_and(|op| op.is_kept() || *op == FixedPointOp::Store)
 }
 
 /// Lowest offset at which `group` meets no group that is live with it.

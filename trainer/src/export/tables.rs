@@ -1,9 +1,9 @@
 //! Tables that the exporter builds: reciprocals, slopes, curves, exponentials.
 
-use stepshift_runtime::format::{SOFTMAX_ENTRIES, TABLE_ENTRIES};
+use stepshift_runtime::format::{Element, SOFTMAX_ENTRIES};
 
 use super::ExportError;
-use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
+use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor};
 use super::reciprocal::{FRACTION_BITS, whole_multiplier};
 
 /// A curve that the runtime has as a table. Spec 4.11.
@@ -37,21 +37,23 @@ impl Curve {
         }
     }
 
-    /// What each code from -128 to 127 gives: `code(curve(q * 2^input), output)`. Spec 1.2, 4.11.
+    /// What each code of an 8-bit input gives, or every 128th of a 16-bit one: `code(curve(x))`. Spec 1.2, 4.11.
     #[must_use]
-    pub fn codes(self, input_exponent: i8, output_exponent: i8) -> Vec<i8> {
-        let value = |code: i16| self.at(f64::from(code) * 2_f64.powi(input_exponent.into()));
-        (-128..=127).map(|code| code_of(value(code), output_exponent)).collect()
+    pub fn codes(self, input: FixedPointTensor, output: FixedPointTensor) -> Vec<i16> {
+        let (every, count) = if input.element == Element::I16 { (128, 513) } else { (1, 256) };
+        let place = |entry| i32::from(input.element.min()) + every * entry;
+        (0..count).map(|entry| code_of(self.at(input.value(place(entry))), output)).collect()
     }
 }
 
-/// The code of a real. Spec 1.2.
+/// The code of a real in a tensor. Spec 1.2.
 #[must_use]
-pub fn code_of(value: f64, exponent: i8) -> i8 {
-    let scaled = value * 2_f64.powi(-i32::from(exponent));
+pub fn code_of(value: f64, tensor: FixedPointTensor) -> i16 {
+    let scaled = value / tensor.step();
     let floor = scaled.floor();
     let rounded = if scaled - floor >= 0.5 { floor + 1.0 } else { floor };
-    rounded.clamp(i8::MIN.into(), i8::MAX.into()) as i8
+    let code = rounded + f64::from(tensor.zero);
+    code.clamp(tensor.element.min().into(), tensor.element.max().into()) as i16
 }
 
 /// The bytes of a layer's table; empty for operators without.
@@ -62,8 +64,8 @@ pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Vec
         }
         FixedPointOp::LeakyRelu { slopes, .. } => slopes.iter().flat_map(|slope| slope.to_le_bytes()).collect(),
         FixedPointOp::Table { codes } => {
-            debug_assert_eq!(codes.len(), TABLE_ENTRIES);
-            codes.iter().map(|code| code.cast_unsigned()).collect()
+            let bytes = layer.output.element.bytes();
+            codes.iter().flat_map(|code| code.to_le_bytes().into_iter().take(bytes)).collect()
         }
         FixedPointOp::Softmax => {
             let exponent = network.tensor(layer.inputs[0]).exponent;
@@ -95,22 +97,40 @@ pub(super) fn fraction_bits(network: &FixedPointNetwork, layer: &FixedPointLayer
 
 #[cfg(test)]
 mod tests {
+    use stepshift_runtime::format::Shape;
+
     use super::*;
+
+    fn tensor(element: Element, exponent: i8) -> FixedPointTensor {
+        FixedPointTensor { element, ..FixedPointTensor::i8(Shape { h: 1, w: 1, c: 1 }, exponent) }
+    }
 
     #[test]
     fn tables_are_the_curves_at_their_codes() {
+        let i8 = |exponent| tensor(Element::I8, exponent);
         // (code at exponent -4, result at exponent -7): half of 128, values by hand from the definitions.
-        assert_eq!(Curve::Sigmoid.codes(-4, -7)[128], 64);
-        assert_eq!(Curve::Tanh.codes(-4, -7)[128 + 16], 97); // tanh(1) = 0.76159
-        assert_eq!(Curve::HardSigmoid.codes(-4, -7)[128 - 48], 0); // at -3
-        assert_eq!(Curve::HardSwish.codes(-4, -4)[128 + 48], 48); // at 3
-        assert_eq!(Curve::Gelu.codes(-4, -4)[128 - 16], -3); // GELU(-1) = -0.1588
-        assert_eq!(Curve::Gelu.codes(-4, -4)[255], 127);
+        assert_eq!(Curve::Sigmoid.codes(i8(-4), i8(-7))[128], 64);
+        assert_eq!(Curve::Tanh.codes(i8(-4), i8(-7))[128 + 16], 97); // tanh(1) = 0.76159
+        assert_eq!(Curve::HardSigmoid.codes(i8(-4), i8(-7))[128 - 48], 0); // at -3
+        assert_eq!(Curve::HardSwish.codes(i8(-4), i8(-4))[128 + 48], 48); // at 3
+        assert_eq!(Curve::Gelu.codes(i8(-4), i8(-4))[128 - 16], -3); // GELU(-1) = -0.1588
+        assert_eq!(Curve::Gelu.codes(i8(-4), i8(-4))[255], 127);
+    }
+
+    #[test]
+    fn tables_have_an_entry_for_every_code_or_every_128th() {
+        let (i8, u8, i16) = (tensor(Element::I8, -4), tensor(Element::U8, -4), tensor(Element::I16, -12));
+        assert_eq!(Curve::Tanh.codes(i8, i8).len(), 256);
+        assert_eq!(Curve::Tanh.codes(u8, u8).len(), 256);
+        assert_eq!(Curve::HardSwish.codes(u8, u8)[16], 11); // 1 * (1/6 + 1/2) = 0.667
+        let long = Curve::Tanh.codes(i16, tensor(Element::I16, -15));
+        assert_eq!((long.len(), long[256], long[256 + 32]), (513, 0, 24956)); // tanh(1) * 2^15
     }
 
     #[test]
     fn a_code_of_a_tie_is_the_upper_one() {
-        assert_eq!((code_of(2.5, 0), code_of(-2.5, 0), code_of(1e9, 0), code_of(-1e9, 0)), (3, -2, 127, -128));
+        let code = |value| code_of(value, tensor(Element::I8, 0));
+        assert_eq!((code(2.5), code(-2.5), code(1e9), code(-1e9)), (3, -2, 127, -128));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use ndarray::{Array4, ArrayView4, Axis, s};
-use stepshift_runtime::{Model, Session, Vectors, argmax, digest};
+use stepshift_runtime::format::Element;
+use stepshift_runtime::{Codes, Model, Session, Vectors, argmax, crc32};
 
 use super::quantized_network::QuantizedNetwork;
 use crate::data::Images;
@@ -36,9 +37,9 @@ pub struct Difference {
     /// Index of the code in the layer's output, `[H, W, C]`.
     pub index: usize,
     /// The integer model's code.
-    pub model: i8,
+    pub model: i16,
     /// The exact forward's code.
-    pub exact: i8,
+    pub exact: i16,
 }
 
 /// Runs every image through the integer model and the exact forward and compares every tensor.
@@ -83,7 +84,7 @@ struct Found {
 }
 
 /// Compares a batch on all cores.
-fn compare(model: Model<'_>, codes: ArrayView4<'_, i8>, exact: &[Array4<i8>]) -> Result<Vec<Found>> {
+fn compare(model: Model<'_>, codes: ArrayView4<'_, i8>, exact: &[Array4<i16>]) -> Result<Vec<Found>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let share = codes.len_of(Axis(0)).div_ceil(cores);
     thread::scope(|scope| {
@@ -109,24 +110,22 @@ fn compare(model: Model<'_>, codes: ArrayView4<'_, i8>, exact: &[Array4<i8>]) ->
 fn compare_image(
     model: Model<'_>,
     codes: ndarray::ArrayView3<'_, i8>,
-    exact: &[Array4<i8>],
+    exact: &[Array4<i16>],
     image: usize,
 ) -> Result<Found> {
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena)?;
-    for (target, code) in session.input_mut().iter_mut().zip(codes) {
-        *target = *code;
-    }
+    session.input_mut().copy_from(codes.iter().copied());
     let mut difference = None;
     session.run_observed(|output| {
         let expected = exact[output.index].index_axis(Axis(0), image);
-        let differs = output.codes.iter().zip(expected).position(|(model, exact)| model != exact);
+        let differs = output.codes.iter().zip(expected).position(|(model, exact)| model != *exact);
         if let (None, Some(index)) = (&difference, differs) {
             difference = Some(Difference {
                 image,
                 layer: output.node.name.to_owned(),
                 index,
-                model: output.codes[index],
+                model: output.codes.get(index).unwrap_or_default(),
                 exact: expected.iter().nth(index).copied().unwrap_or_default(),
             });
         }
@@ -140,9 +139,9 @@ fn compare_image(
 /// Those of libtorch.
 pub fn sample(network: &QuantizedNetwork, images: &Images) -> Result<Sample> {
     let image = images.codes.slice(s![..1, .., .., ..]);
-    let digest_of = |layer: Array4<i8>| digest(&layer.into_iter().collect::<Vec<_>>());
-    let digests = network.exact_codes(image)?.into_iter().map(digest_of).collect();
-    Ok(Sample { input: image.iter().copied().collect(), digests })
+    let layers = network.exact_codes(image)?;
+    let digests = layers.iter().map(|layer| crc32(&bytes(layer.iter().copied()))).collect();
+    Ok(Sample { input: bytes(image.iter().map(|code| i16::from(*code))), digests })
 }
 
 /// A vectors file for the first images: inputs, and digests and classes of the *exact forward*.
@@ -153,17 +152,23 @@ pub fn golden_vectors(network: &QuantizedNetwork, model: Model<'_>, images: &Ima
     let count = limit.min(images.len());
     let codes = images.codes.slice(s![..count, .., .., ..]);
     let exact = network.exact_codes(codes)?;
-    let contiguous = |codes: ndarray::ArrayView3<'_, i8>| codes.iter().copied().collect::<Vec<i8>>();
+    let contiguous = |codes: ndarray::ArrayView3<'_, i16>| bytes(codes.iter().copied());
     let (mut digests, mut classes) = (Vec::new(), Vec::new());
     for image in 0..count {
         for layer in &exact {
-            digests.extend(digest(&contiguous(layer.index_axis(Axis(0), image))).to_le_bytes());
+            digests.extend(crc32(&contiguous(layer.index_axis(Axis(0), image))).to_le_bytes());
         }
         let output = exact.last().context("there are no layers")?;
-        let class = argmax(&contiguous(output.index_axis(Axis(0), image)));
+        let output = contiguous(output.index_axis(Axis(0), image));
+        let class = argmax(Codes::new(Element::I8, &output));
         classes.extend(u16::try_from(class)?.to_le_bytes());
     }
-    let inputs: Vec<i8> = codes.iter().copied().collect();
+    let inputs = bytes(codes.iter().map(|code| i16::from(*code)));
     let vectors = Vectors::new(model.crc(), model.node_count(), &inputs, &digests, &classes)?;
     Ok(postcard::to_stdvec(&vectors)?)
+}
+
+/// Codes of 8 bits as they lie in an arena.
+fn bytes(codes: impl Iterator<Item = i16>) -> Vec<u8> {
+    codes.map(|code| code.to_le_bytes()[0]).collect()
 }

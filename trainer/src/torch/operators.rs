@@ -3,7 +3,7 @@
 use stepshift_runtime::format::{BinaryKind, Shape, Window};
 use tch::{Kind, Tensor};
 
-use crate::export::Curve;
+use crate::export::{Curve, FixedPointTensor};
 use crate::network::{Layer, LayerActivation, LayerOp, SLOPE_BITS};
 
 /// Extents of a layer's weights, `[C_OUT, C_IN / groups, K_H, K_W]`; `None` for layers without.
@@ -135,17 +135,12 @@ fn smooth(curve: Curve, x: &Tensor) -> Tensor {
 
 /// A curve by the table that the runtime reads. Spec 4.11.
 ///
-/// x       codes times `2^input_exponent`
-/// output  codes times `2^output_exponent`, f64
-pub fn curve_by_table(curve: Curve, x: &Tensor, input_exponent: i8, output_exponent: i8) -> Tensor {
-    let step = |exponent: i8| 2_f64.powi(exponent.into());
-    let table: Vec<f64> = curve
-        .codes(input_exponent, output_exponent)
-        .into_iter()
-        .map(|code| f64::from(code) * step(output_exponent))
-        .collect();
-    let table = Tensor::from_slice(&table).to_device(x.device());
-    let index = (x.to_kind(Kind::Double) / step(input_exponent) + 128.0).to_kind(Kind::Int64);
+/// x       8-bit codes times the step of `input`
+/// output  codes times the step of `output`, f64
+pub fn curve_by_table(curve: Curve, x: &Tensor, input: FixedPointTensor, output: FixedPointTensor) -> Tensor {
+    let values = curve.codes(input, output).into_iter().map(|code| output.value(code.into()));
+    let table = Tensor::from_slice(&values.collect::<Vec<f64>>()).to_device(x.device());
+    let index = (x.to_kind(Kind::Double) / input.step() - f64::from(input.element.min())).to_kind(Kind::Int64);
     table.index_select(0, &index.flatten(0, -1)).view_as(&index)
 }
 

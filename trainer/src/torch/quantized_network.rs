@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array4, ArrayView4};
+use stepshift_runtime::format::{Mean, WeightBits};
 use tch::{Kind, Tensor};
 
 use super::batches::to_tensor;
@@ -207,7 +208,7 @@ impl QuantizedNetwork {
     ///
     /// # Errors
     /// Those of libtorch.
-    pub fn exact_codes(&self, images: ArrayView4<'_, i8>) -> Result<Vec<Array4<i8>>> {
+    pub fn exact_codes(&self, images: ArrayView4<'_, i8>) -> Result<Vec<Array4<i16>>> {
         let x = to_tensor(images).to_kind(Kind::Double) * self.input_step.to_kind(Kind::Double);
         let tensors = self.exact_forward(&x)?;
         (0..self.layers.len()).map(|layer| to_codes(&tensors[layer + 1], &self.output_step(layer + 1))).collect()
@@ -268,7 +269,7 @@ impl QuantizedNetwork {
             (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
             // The training forward rounds the curve itself, which has a gradient.
             (LayerOp::Curve(curve), _) if kind == Kind::Double => {
-                curve_by_table(*curve, x, self.exponent(layer.inputs[0])?, self.exponent(index + 1)?)
+                curve_by_table(*curve, x, self.tensor(layer.inputs[0])?, self.tensor(index + 1)?)
             }
             (_, None) => weightless(layer, tensors),
             (op, Some(constants)) => {
@@ -279,10 +280,11 @@ impl QuantizedNetwork {
         })
     }
 
-    /// log2 of the step of tensor `index`.
-    fn exponent(&self, index: usize) -> Result<i8> {
+    /// Shape and exponent of tensor `index`.
+    fn tensor(&self, index: usize) -> Result<FixedPointTensor> {
         let exponent = steps::exponents(&self.output_step(index))[0];
-        i8::try_from(exponent).with_context(|| format!("tensor {index}: exponent {exponent}"))
+        let exponent = i8::try_from(exponent).with_context(|| format!("tensor {index}: exponent {exponent}"))?;
+        Ok(FixedPointTensor::i8(self.network.shape(index), exponent))
     }
 
     /// The requantize that ends a layer. Spec 3.
@@ -327,24 +329,21 @@ impl QuantizedNetwork {
     /// # Errors
     /// Names the layer with an exponent that is no `i8`.
     pub fn to_fixed_point(&self) -> Result<FixedPointNetwork> {
-        let tensor = |index: usize| -> Result<FixedPointTensor> {
-            Ok(FixedPointTensor { shape: self.network.shape(index), exponent: self.exponent(index)? })
-        };
         let mut layers = Vec::new();
         for (index, (layer, state)) in self.network.layers.iter().zip(&self.layers).enumerate() {
             let input_step = self.output_step(layer.inputs[0]);
             let constants = state.constants.as_ref().map(|constants| constants.to_fixed_point(layer, &input_step));
             let weights = constants.transpose().with_context(|| format!("layer {}", layer.name))?;
-            let (input, output) = (tensor(layer.inputs[0])?, tensor(index + 1)?);
+            let (input, output) = (self.tensor(layer.inputs[0])?, self.tensor(index + 1)?);
             layers.push(FixedPointLayer {
                 name: layer.name.clone(),
                 inputs: layer.inputs.clone(),
                 output,
-                activation: layer.activation.bounds(output.exponent),
-                op: fixed_point_op(&layer.op, weights, input.exponent, output.exponent)?,
+                activation: layer.activation.bounds(output),
+                op: fixed_point_op(&layer.op, weights, input, output)?,
             });
         }
-        Ok(FixedPointNetwork { input: tensor(0)?, layers })
+        Ok(FixedPointNetwork { input: self.tensor(0)?, layers })
     }
 }
 
@@ -368,12 +367,14 @@ impl Constants {
                 LayerOp::FullyConnected { .. } => [0, 1, 2, 3],
                 _ => [0, 2, 3, 1],
             };
-            let codes = codes.permute(order).contiguous().flatten(0, -1).to_kind(Kind::Int8);
+            let codes = codes.permute(order).contiguous().flatten(0, -1).to_kind(Kind::Int16);
             let unit = &step * input_step.to_kind(Kind::Double);
             let bias = self.quantized_bias(input_step, Kind::Double)? / unit;
             let narrow = |exponent| i8::try_from(exponent).with_context(|| format!("weight exponent {exponent}"));
             Ok(FixedPointWeights {
+                bits: WeightBits::Eight,
                 codes: Vec::try_from(codes)?,
+                mantissas: Vec::new(),
                 exponents: steps::exponents(&step).into_iter().map(narrow).collect::<Result<_>>()?,
                 bias: Vec::try_from(bias.to_kind(Kind::Int64))?,
             })
@@ -384,8 +385,8 @@ impl Constants {
 fn fixed_point_op(
     op: &LayerOp,
     weights: Option<FixedPointWeights>,
-    input_exponent: i8,
-    output_exponent: i8,
+    input: FixedPointTensor,
+    output: FixedPointTensor,
 ) -> Result<FixedPointOp> {
     Ok(match (op.clone(), weights) {
         (LayerOp::Conv2d { window, groups, .. }, Some(weights)) => FixedPointOp::Conv2d { window, groups, weights },
@@ -394,12 +395,12 @@ fn fixed_point_op(
         (LayerOp::FullyConnected { .. }, Some(weights)) => FixedPointOp::FullyConnected { weights },
         (LayerOp::MaxPool2d { window }, _) => FixedPointOp::MaxPool2d { window },
         (LayerOp::AveragePool2d { window }, _) => FixedPointOp::AveragePool2d { window },
-        (LayerOp::GlobalAveragePool, _) => FixedPointOp::GlobalAveragePool,
+        (LayerOp::GlobalAveragePool, _) => FixedPointOp::Mean { axes: Mean::GLOBAL },
         (LayerOp::Binary(kind), _) => FixedPointOp::Binary(kind),
         (LayerOp::Clip, _) => FixedPointOp::Clip,
         (LayerOp::Rescale, _) => FixedPointOp::Rescale,
         (LayerOp::LeakyRelu { slope }, _) => FixedPointOp::LeakyRelu { slopes: vec![slope], slope_bits: SLOPE_BITS },
-        (LayerOp::Curve(curve), _) => FixedPointOp::Table { codes: curve.codes(input_exponent, output_exponent) },
+        (LayerOp::Curve(curve), _) => FixedPointOp::Table { codes: curve.codes(input, output) },
         (LayerOp::Concat { axis }, _) => FixedPointOp::Concat { axis },
         (LayerOp::Slice { start }, _) => FixedPointOp::Slice { start },
         (LayerOp::Pad { before }, _) => FixedPointOp::Pad { before, value: 0 },
@@ -412,10 +413,10 @@ fn fixed_point_op(
 }
 
 /// `[N, C, H, W]` values to `[N, H, W, C]` codes.
-fn to_codes(values: &Tensor, step: &Tensor) -> Result<Array4<i8>> {
+fn to_codes(values: &Tensor, step: &Tensor) -> Result<Array4<i16>> {
     let codes = (values / step.to_kind(values.kind())).permute([0, 2, 3, 1]).contiguous();
     let size = codes.size();
     let extent = |dimension: usize| size[dimension] as usize;
-    let flat = Vec::<i8>::try_from(codes.flatten(0, -1).to_kind(Kind::Int8))?;
+    let flat = Vec::<i16>::try_from(codes.flatten(0, -1).to_kind(Kind::Int16))?;
     Ok(Array4::from_shape_vec((extent(0), extent(1), extent(2), extent(3)), flat)?)
 }

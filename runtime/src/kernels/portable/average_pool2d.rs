@@ -1,27 +1,47 @@
+use super::dispatch::by_element;
 use super::window::{Span, positions};
-use crate::arithmetic::{requantize, rounding};
-use crate::format::AveragePool2d;
-use crate::kernels::{View, ViewMut};
+use crate::arithmetic::{mean, saturate};
+use crate::format::{AFFINE_LINK, AveragePool2d, Element};
+use crate::kernels::{Code, Typed, View, ViewMut};
 
 /// Mean over the part of a window that is inside the input: `(sum * m + half) >> n`. Spec 4.5.
 ///
-/// input        `[H, W, C]`          i8
-/// multipliers  `[K_H * K_W]`        i32, by the number of codes in the mean
-/// output       `[H_OUT, W_OUT, C]`  i8
-pub fn average_pool2d(op: &AveragePool2d<'_>, input: View<'_>, output: ViewMut<'_>) {
+/// input        `[H, W, C]`          codes
+/// multipliers  `[K_H * K_W]`        i32, by the number of codes in the mean; none in the affine scheme
+/// output       `[H_OUT, W_OUT, C]`  codes
+pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+    let output = &mut output;
+    by_element!(LINKS, input, |x| typed::<LINKS, _>(op, x, output));
+}
+
+fn typed<const LINKS: u64, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let channels = usize::from(output.shape.c).max(1);
-    for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(channels).zip(positions(output.shape)) {
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
-        let multiplier = op.multiplier(rows.len * columns.len).unwrap_or(0);
-        for (c, code) in pixel.iter_mut().enumerate() {
+        let count = rows.len * columns.len;
+        let multiplier = op.multiplier(count).unwrap_or(0);
+        for c in 0..channels {
             let mut sum = 0;
             for row in 0..rows.len {
                 let run = input.run(rows.input + row, columns.input, columns.len).get(c..).unwrap_or_default();
-                sum += run.iter().step_by(channels).map(|x| i32::from(*x)).sum::<i32>();
+                sum += run.iter().step_by(channels).map(|x| x.get()).sum::<i32>();
             }
-            let acc = sum * multiplier + rounding(op.right_shift);
-            *code = requantize(acc, op.right_shift, op.activation.min, op.activation.max);
+            let code = if LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty() {
+                saturate(divide(sum, count), op.activation)
+            } else {
+                mean(sum, multiplier, op.right_shift, op.activation)
+            };
+            output.put(index, code);
+            index += 1;
         }
     }
+}
+
+/// `sum / count`, half away from zero, as the affine scheme's reference kernel has it.
+fn divide(sum: i32, count: usize) -> i32 {
+    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    let half = if sum > 0 { count / 2 } else { -(count / 2) };
+    sum.saturating_add(half).checked_div(count).unwrap_or(0)
 }

@@ -1,26 +1,27 @@
 use crate::arithmetic::{requantize, rounding};
 use crate::format::{Binary, BinaryKind};
-use crate::kernels::{View, ViewMut};
+use crate::kernels::{InOut, View};
 
 /// Two tensors of one shape, code by code: aligned by left shifts, combined, rounded once. Spec 4.6.
 ///
-/// b       `[H, W, C]`  i8
-/// output  `[H, W, C]`  i8; holds the first operand and is overwritten by the result
-pub fn binary(op: &Binary, b: View<'_>, output: ViewMut<'_>) {
+/// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
+/// b         `[H, W, C]`  codes; `None` where it is the first operand
+pub fn binary(op: &Binary, a_output: InOut<'_>, b: Option<View<'_>>) {
     match op.kind {
-        BinaryKind::Add => combine(op, b, output, |a, b| a + b),
-        BinaryKind::Sub => combine(op, b, output, |a, b| a - b),
-        BinaryKind::Mul => combine(op, b, output, |a, b| a.wrapping_mul(b)),
-        BinaryKind::Minimum => combine(op, b, output, i32::min),
-        BinaryKind::Maximum => combine(op, b, output, i32::max),
+        BinaryKind::Add => combine(op, a_output, b, |a, b| a + b),
+        BinaryKind::Sub => combine(op, a_output, b, |a, b| a - b),
+        BinaryKind::Mul => combine(op, a_output, b, |a, b| a.wrapping_mul(b)),
+        BinaryKind::Minimum => combine(op, a_output, b, i32::min),
+        BinaryKind::Maximum => combine(op, a_output, b, i32::max),
     }
 }
 
 #[inline]
-fn combine(op: &Binary, b: View<'_>, output: ViewMut<'_>, kind: impl Fn(i32, i32) -> i32) {
+fn combine(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>, kind: impl Fn(i32, i32) -> i32) {
     let (a_shift, b_shift) = (op.a_shift & 31, op.b_shift & 31);
-    for (code, b) in output.codes.iter_mut().zip(b.codes) {
-        let acc = kind(i32::from(*code) << a_shift, i32::from(*b) << b_shift);
-        *code = requantize(acc + rounding(op.right_shift), op.right_shift, op.activation.min, op.activation.max);
-    }
+    a_output.map(|index, a| {
+        let b = b.map_or(a, |b| b.code(index));
+        let acc = kind(a << a_shift, b << b_shift);
+        requantize(acc + rounding(op.right_shift), op.right_shift, op.activation)
+    });
 }

@@ -1,36 +1,51 @@
+use super::dispatch::{by_element, by_width};
+use super::padding::{Filter, padding};
 use super::window::{Span, positions};
-use crate::arithmetic::requantize;
-use crate::format::DepthwiseConv2d;
-use crate::kernels::{View, ViewMut};
+use crate::format::{DepthwiseConv2d, Element, WeightBits};
+use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Words};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where
 /// `multiplier = C_OUT / C_IN`. Spec 4.2.
 ///
-/// input    `[H, W, C_IN]`           i8
-/// weights  `[1, K_H, K_W, C_OUT]`   i8
+/// input    `[H, W, C_IN]`           codes at the input's step
+/// weights  `[1, K_H, K_W, C_OUT]`   2, 4, 8 or 16 bits
 /// bias     `[C_OUT]`                i32, rounding constant included
-/// output   `[H_OUT, W_OUT, C_OUT]`  i8
-pub fn depthwise_conv2d(op: &DepthwiseConv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
+/// output   `[H_OUT, W_OUT, C_OUT]`  codes at the output's step
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+    let output = &mut output;
+    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output)));
+}
+
+fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
+    op: &DepthwiseConv2d<'_>,
+    input: Typed<'_, X>,
+    w: W,
+    output: &mut ViewMut<'_>,
+) {
     let in_ch = usize::from(input.shape.c).max(1);
     let out_ch = usize::from(output.shape.c).max(1);
     let multiplier = (out_ch / in_ch).max(1);
     let kernel_w = usize::from(op.window.kernel_w);
     let step = (in_ch * usize::from(op.window.dilation_w)).max(1);
-    for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(out_ch).zip(positions(output.shape)) {
+    let zero = op.weights.epilogue.input_zero();
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
-        for ((oc, code), channel) in pixel.iter_mut().enumerate().zip(op.weights.channels()) {
+        for (oc, channel) in op.weights.channels().enumerate() {
             let mut acc = channel.bias;
             for row in 0..rows.len {
                 let tap = (rows.kernel + row) * kernel_w + columns.kernel;
-                let filter = op.weights.codes().get(tap * out_ch + oc..).unwrap_or_default();
                 let run = input.run(rows.input + row * rows.step, columns.input, columns.spanned());
                 let x = run.get(oc / multiplier..).unwrap_or_default();
-                for (x, w) in x.iter().step_by(step).zip(filter.iter().step_by(out_ch)) {
-                    acc += i32::from(*x) * i32::from(*w);
+                for (x, w) in x.iter().step_by(step).zip(w.strided(tap * out_ch + oc, out_ch)) {
+                    acc += x.get() * w;
                 }
             }
-            *code = requantize(acc, channel.right_shift, op.activation.min, op.activation.max);
+            let filter = Filter { start: oc, tap_len: out_ch, channels: 1 };
+            acc += padding::<LINKS, _>(zero, &op.window, w, filter, |ky, kx| rows.covers(ky) && columns.covers(kx));
+            output.put(index, channel.requantizer.apply::<LINKS>(acc, op.activation));
+            index += 1;
         }
     }
 }

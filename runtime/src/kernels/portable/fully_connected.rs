@@ -1,18 +1,27 @@
+use super::dispatch::{by_element, by_width};
 use super::dot;
-use crate::arithmetic::requantize;
-use crate::format::FullyConnected;
-use crate::kernels::{View, ViewMut};
+use crate::format::{Element, FullyConnected, WeightBits};
+use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Words};
 
 /// Fully connected layer. Spec 4.3.
 ///
-/// input    `[H * W * C_IN]`         i8, NHWC order
-/// weights  `[C_OUT, H * W * C_IN]`  i8
+/// input    `[H * W * C_IN]`         codes at the input's step, NHWC order
+/// weights  `[C_OUT, H * W * C_IN]`  2, 4, 8 or 16 bits
 /// bias     `[C_OUT]`                i32, rounding constant included
-/// output   `[C_OUT]`                i8
-pub fn fully_connected(op: &FullyConnected<'_>, input: View<'_>, output: ViewMut<'_>) {
-    let rows = op.weights.codes().chunks_exact(input.codes.len().max(1));
-    for ((code, row), channel) in output.codes.iter_mut().zip(rows).zip(op.weights.channels()) {
-        let acc = channel.bias + dot(input.codes, row);
-        *code = requantize(acc, channel.right_shift, op.activation.min, op.activation.max);
+/// output   `[C_OUT]`                codes at the output's step
+pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+    let output = &mut output;
+    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output)));
+}
+
+fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
+    op: &FullyConnected<'_>,
+    input: Typed<'_, X>,
+    w: W,
+    output: &mut ViewMut<'_>,
+) {
+    for (oc, channel) in op.weights.channels().enumerate() {
+        let acc = channel.bias + dot(input.codes, w, oc * input.codes.len());
+        output.put(oc, channel.requantizer.apply::<LINKS>(acc, op.activation));
     }
 }

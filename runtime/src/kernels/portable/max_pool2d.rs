@@ -1,28 +1,34 @@
+use super::dispatch::by_element;
 use super::window::{Span, positions};
 use crate::arithmetic::saturate;
-use crate::format::MaxPool2d;
-use crate::kernels::{View, ViewMut};
+use crate::format::{Element, MaxPool2d};
+use crate::kernels::{Code, Typed, View, ViewMut};
 
 /// Maximum over a window; padding never wins. Spec 4.4.
 ///
-/// input    `[H, W, C]`          i8
-/// output   `[H_OUT, W_OUT, C]`  i8, the input's exponent
-pub fn max_pool2d(op: &MaxPool2d, input: View<'_>, output: ViewMut<'_>) {
+/// input    `[H, W, C]`          codes
+/// output   `[H_OUT, W_OUT, C]`  codes of the input's element and step
+pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
+    let output = &mut output;
+    by_element!(LINKS, input, |x| typed(op, x, output));
+}
+
+fn typed<X: Code>(op: &MaxPool2d, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let channels = usize::from(output.shape.c).max(1);
-    for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(channels).zip(positions(output.shape)) {
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
-        pixel.fill(i8::MIN);
-        for row in 0..rows.len {
-            let run = input.run(rows.input + row, columns.input, columns.len);
-            for x in run.chunks_exact(channels) {
-                for (code, x) in pixel.iter_mut().zip(x) {
-                    *code = (*code).max(*x);
+        for c in 0..channels {
+            let mut greatest = i32::MIN;
+            for row in 0..rows.len {
+                let run = input.run(rows.input + row, columns.input, columns.len).get(c..).unwrap_or_default();
+                for x in run.iter().step_by(channels) {
+                    greatest = greatest.max(x.get());
                 }
             }
-        }
-        for code in pixel {
-            *code = saturate((*code).into(), op.activation.min, op.activation.max);
+            output.put(index, saturate(greatest, op.activation));
+            index += 1;
         }
     }
 }

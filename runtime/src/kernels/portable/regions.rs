@@ -21,17 +21,19 @@ pub(super) const fn axis_len(shape: Shape, axis: u8) -> u16 {
     }
 }
 
-/// Copies a box of `size` rows and columns, `len` channels each.
+/// Copies a box of `size` rows and columns, `len` channels each, of codes of `element_bytes`.
 #[inline]
 pub(super) fn copy(
-    (source, source_shape, source_start): (&[i8], Shape, [u16; 3]),
-    (target, target_shape, target_start): (&mut [i8], Shape, [u16; 3]),
+    (source, source_shape, source_start): (&[u8], Shape, [u16; 3]),
+    (target, target_shape, target_start): (&mut [u8], Shape, [u16; 3]),
     size: [u16; 2],
     len: usize,
+    element_bytes: usize,
 ) {
+    let len = len * element_bytes;
     for (from, to) in rows(source_shape, source_start, size).zip(rows(target_shape, target_start, size)) {
-        let source = source.get(from..).and_then(|codes| codes.get(..len));
-        let target = target.get_mut(to..).and_then(|codes| codes.get_mut(..len));
+        let source = source.get(from * element_bytes..).and_then(|bytes| bytes.get(..len));
+        let target = target.get_mut(to * element_bytes..).and_then(|bytes| bytes.get_mut(..len));
         if let (Some(source), Some(target)) = (source, target) {
             target.copy_from_slice(source);
         }

@@ -4,10 +4,10 @@ use crate::kernels::{View, ViewMut};
 
 /// A part of a tensor: as many rows, columns and channels as the output has. Spec 4.14.
 ///
-/// input   `[H, W, C]`              i8
-/// output  `[H_OUT, W_OUT, C_OUT]`  i8
+/// input   `[H, W, C]`              codes
+/// output  `[H_OUT, W_OUT, C_OUT]`  codes of the input's element and step
 pub fn slice(op: &Slice, input: View<'_>, output: ViewMut<'_>) {
-    let shape = output.shape;
-    let source = (input.codes, input.shape, op.start);
-    copy(source, (output.codes, shape, [0; 3]), [shape.h, shape.w], shape.c.into());
+    let (shape, size) = (output.shape, output.element.bytes());
+    let source = (input.codes.bytes(), input.shape, op.start);
+    copy(source, (output.bytes, shape, [0; 3]), [shape.h, shape.w], shape.c.into(), size);
 }

@@ -3,9 +3,9 @@ use crate::kernels::{View, ViewMut};
 
 /// Axes in another order: `output[i0][i1][i2]` is the input at the index whose axis `order[k]` is `ik`. Spec 4.17.
 ///
-/// input   `[H, W, C]`              i8
-/// output  `[H_OUT, W_OUT, C_OUT]`  i8
-pub fn transpose(op: &Transpose, input: View<'_>, output: ViewMut<'_>) {
+/// input   `[H, W, C]`              codes
+/// output  `[H_OUT, W_OUT, C_OUT]`  codes of the input's element and step
+pub fn transpose(op: &Transpose, input: View<'_>, mut output: ViewMut<'_>) {
     let (w, c) = (usize::from(input.shape.w), usize::from(input.shape.c));
     let stride = |axis: u8| match axis {
         0 => w * c,
@@ -17,7 +17,7 @@ pub fn transpose(op: &Transpose, input: View<'_>, output: ViewMut<'_>) {
     let places = (0..usize::from(h_out))
         .flat_map(|y| (0..usize::from(w_out)).map(move |x| y * s0 + x * s1))
         .flat_map(|start| (0..usize::from(c_out)).map(move |c| start + c * s2));
-    for (code, place) in output.codes.iter_mut().zip(places) {
-        *code = input.codes.get(place).copied().unwrap_or(0);
+    for (index, place) in places.enumerate() {
+        output.put(index, input.code(place));
     }
 }

@@ -1,32 +1,50 @@
+use super::dispatch::{by_element, by_width};
 use super::dot;
+use super::padding::{Filter, padding};
 use super::window::positions;
-use crate::arithmetic::requantize;
-use crate::format::TransposeConv2d;
-use crate::kernels::{View, ViewMut};
+use crate::format::{Element, TransposeConv2d, WeightBits};
+use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Words};
 
 /// Transposed 2-D convolution, gathered: an output sees the inputs whose kernels reach it. Spec 4.8.
 ///
-/// input    `[H, W, C_IN]`             i8
-/// weights  `[C_OUT, K_H, K_W, C_IN]`  i8
+/// input    `[H, W, C_IN]`             codes at the input's step
+/// weights  `[C_OUT, K_H, K_W, C_IN]`  2, 4, 8 or 16 bits
 /// bias     `[C_OUT]`                  i32, rounding constant included
-/// output   `[H_OUT, W_OUT, C_OUT]`    i8
-pub fn transpose_conv2d(op: &TransposeConv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
+/// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
+pub fn transpose_conv2d<const LINKS: u64>(op: &TransposeConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+    let output = &mut output;
+    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output)));
+}
+
+fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
+    op: &TransposeConv2d<'_>,
+    input: Typed<'_, X>,
+    w: W,
+    output: &mut ViewMut<'_>,
+) {
     let window = &op.window;
     let in_ch = usize::from(input.shape.c);
-    let filters = op.weights.codes().chunks_exact((window.taps() * in_ch).max(1));
-    let out_ch = usize::from(output.shape.c).max(1);
-    for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(out_ch).zip(positions(output.shape)) {
-        for ((code, filter), channel) in pixel.iter_mut().zip(filters.clone()).zip(op.weights.channels()) {
+    let filter_len = window.taps() * in_ch;
+    let zero = op.weights.epilogue.input_zero();
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
+        let row = |ky: usize| source(oy, window.pad_top, ky, window.stride_h, input.shape.h);
+        let column = |kx: usize| source(ox, window.pad_left, kx, window.stride_w, input.shape.w);
+        for (oc, channel) in op.weights.channels().enumerate() {
             let mut acc = channel.bias;
             for ky in 0..usize::from(window.kernel_h) {
-                let Some(iy) = source(oy, window.pad_top, ky, window.stride_h, input.shape.h) else { continue };
+                let Some(iy) = row(ky) else { continue };
                 for kx in 0..usize::from(window.kernel_w) {
-                    let Some(ix) = source(ox, window.pad_left, kx, window.stride_w, input.shape.w) else { continue };
+                    let Some(ix) = column(kx) else { continue };
                     let tap = (ky * usize::from(window.kernel_w) + kx) * in_ch;
-                    acc += dot(input.run(iy, ix, 1), filter.get(tap..).unwrap_or_default());
+                    acc += dot(input.run(iy, ix, 1), w, oc * filter_len + tap);
                 }
             }
-            *code = requantize(acc, channel.right_shift, op.activation.min, op.activation.max);
+            let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
+            let meets_input = |ky, kx| row(ky).is_some() && column(kx).is_some();
+            acc += padding::<LINKS, _>(zero, window, w, filter, meets_input);
+            output.put(index, channel.requantizer.apply::<LINKS>(acc, op.activation));
+            index += 1;
         }
     }
 }

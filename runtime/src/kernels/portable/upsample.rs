@@ -5,37 +5,36 @@ use crate::kernels::{View, ViewMut};
 
 /// Twice the rows and columns, each code four times. Spec 4.18.
 ///
-/// input   `[H, W, C]`          i8
-/// output  `[2 * H, 2 * W, C]`  i8
-pub fn upsample_nearest(input: View<'_>, output: ViewMut<'_>) {
-    let channels = usize::from(output.shape.c).max(1);
-    for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(channels).zip(positions(output.shape)) {
-        for (code, x) in pixel.iter_mut().zip(input.run(oy / 2, ox / 2, 1)) {
-            *code = *x;
+/// input   `[H, W, C]`          codes
+/// output  `[2 * H, 2 * W, C]`  codes of the input's element and step
+pub fn upsample_nearest(input: View<'_>, mut output: ViewMut<'_>) {
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
+        for c in 0..usize::from(output.shape.c) {
+            output.put(index, input.at(oy / 2, ox / 2, c));
+            index += 1;
         }
     }
 }
 
 /// Twice the rows and columns, between the pixels' centres: 3/4 of the nearer, 1/4 of the farther. Spec 4.18.
 ///
-/// input   `[H, W, C]`          i8
-/// output  `[2 * H, 2 * W, C]`  i8
-pub fn upsample_bilinear(op: &UpsampleBilinear, input: View<'_>, output: ViewMut<'_>) {
+/// input   `[H, W, C]`          codes
+/// output  `[2 * H, 2 * W, C]`  codes
+pub fn upsample_bilinear(op: &UpsampleBilinear, input: View<'_>, mut output: ViewMut<'_>) {
     let Shape { h, w, c } = input.shape;
-    let channels = usize::from(c).max(1);
-    for (pixel, (oy, ox)) in output.codes.chunks_exact_mut(channels).zip(positions(output.shape)) {
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
         let (near_y, far_y) = neighbours(oy, h);
         let (near_x, far_x) = neighbours(ox, w);
-        let corners = [
-            input.run(near_y, near_x, 1),
-            input.run(near_y, far_x, 1),
-            input.run(far_y, near_x, 1),
-            input.run(far_y, far_x, 1),
-        ];
-        for (c, code) in pixel.iter_mut().enumerate() {
-            let [nn, nf, fn_, ff] = corners.map(|corner| corner.get(c).map_or(0, |x| i32::from(*x)));
+        for c in 0..usize::from(c) {
+            let nn = input.at(near_y, near_x, c);
+            let nf = input.at(near_y, far_x, c);
+            let fn_ = input.at(far_y, near_x, c);
+            let ff = input.at(far_y, far_x, c);
             let acc = 9 * nn + 3 * nf + 3 * fn_ + ff + rounding(op.right_shift);
-            *code = requantize(acc, op.right_shift, op.activation.min, op.activation.max);
+            output.put(index, requantize(acc, op.right_shift, op.activation));
+            index += 1;
         }
     }
 }

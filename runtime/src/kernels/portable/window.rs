@@ -38,6 +38,12 @@ impl Span {
         Self { kernel, input, len: end.saturating_sub(kernel), step }
     }
 
+    /// True where a kernel index is inside.
+    #[inline]
+    pub(super) const fn covers(self, kernel: usize) -> bool {
+        kernel >= self.kernel && kernel - self.kernel < self.len
+    }
+
     /// Input entries from the first under the kernel to the last.
     #[inline]
     pub(super) fn spanned(self) -> usize {

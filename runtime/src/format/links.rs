@@ -1,0 +1,97 @@
+//! Sets of what a file needs of the program that runs it: operators, elements, widths of weights, schemes.
+
+use super::{Element, WeightBits};
+
+/// Which operator a node is; the numbers are those of [`Op`](super::Op) in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[expect(missing_docs, reason = "the names are Op's")]
+#[repr(u8)]
+pub enum OperatorKind {
+    Conv2d,
+    DepthwiseConv2d,
+    TransposeConv2d,
+    FullyConnected,
+    MaxPool2d,
+    AveragePool2d,
+    Mean,
+    Binary,
+    Clip,
+    Rescale,
+    LeakyRelu,
+    Table,
+    Softmax,
+    Concat,
+    Slice,
+    Pad,
+    Reshape,
+    Transpose,
+    UpsampleNearest,
+    UpsampleBilinear,
+    Argmax,
+    AffineBinary,
+    State,
+    Store,
+    Stream,
+}
+
+/// Number of operators.
+pub const OPERATOR_COUNT: u32 = OperatorKind::Stream as u32 + 1;
+
+/// First bit behind those of operators.
+const FIRST_ELEMENT_BIT: u32 = 48;
+
+/// First bit behind those of elements.
+const FIRST_WIDTH_BIT: u32 = 52;
+
+/// The bit of the affine scheme: layers that end in a multiplier. Spec 3.4.
+pub const AFFINE_LINK: u64 = 1 << 60;
+
+/// Every operator, element, width and scheme.
+pub const ALL_LINKS: u64 =
+    ((1 << OPERATOR_COUNT) - 1) | (7 << FIRST_ELEMENT_BIT) | (15 << FIRST_WIDTH_BIT) | AFFINE_LINK;
+
+impl OperatorKind {
+    /// The bit of this operator in a set.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (self as u8)
+    }
+
+    /// Whether this operator is in a set.
+    #[inline]
+    #[must_use]
+    pub const fn is_in(self, links: u64) -> bool {
+        links & self.bit() != 0
+    }
+}
+
+impl Element {
+    /// The bit of this element in a set.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (FIRST_ELEMENT_BIT + self as u32)
+    }
+
+    /// Whether this element is in a set.
+    #[inline]
+    #[must_use]
+    pub const fn is_in(self, links: u64) -> bool {
+        links & self.bit() != 0
+    }
+}
+
+impl WeightBits {
+    /// The bit of this width in a set.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (FIRST_WIDTH_BIT + self as u32)
+    }
+
+    /// Whether this width is in a set.
+    #[inline]
+    #[must_use]
+    pub const fn is_in(self, links: u64) -> bool {
+        links & self.bit() != 0
+    }
+}

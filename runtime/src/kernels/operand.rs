@@ -1,0 +1,186 @@
+//! What kernels read and write: tensors of one element, of any element, and operands that may lie in one place.
+
+use crate::codes::Codes;
+use crate::format::{Element, Shape};
+
+/// A code as it lies in the arena.
+pub trait Code: Copy {
+    /// The code's value.
+    fn get(self) -> i32;
+
+    /// A tensor's bytes as codes.
+    fn cast(bytes: &[u8]) -> &[Self];
+}
+
+impl Code for i8 {
+    #[inline]
+    fn get(self) -> i32 {
+        self.into()
+    }
+
+    fn cast(bytes: &[u8]) -> &[Self] {
+        bytemuck::must_cast_slice(bytes)
+    }
+}
+
+impl Code for u8 {
+    #[inline]
+    fn get(self) -> i32 {
+        self.into()
+    }
+
+    fn cast(bytes: &[u8]) -> &[Self] {
+        bytes
+    }
+}
+
+/// An `i16` of any alignment.
+impl Code for [u8; 2] {
+    #[inline]
+    fn get(self) -> i32 {
+        i16::from_le_bytes(self).into()
+    }
+
+    fn cast(bytes: &[u8]) -> &[Self] {
+        bytes.as_chunks().0
+    }
+}
+
+/// A tensor of one element that a kernel reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed<'a, X> {
+    /// Extent.
+    pub shape: Shape,
+    /// `[H, W, C]`.
+    pub codes: &'a [X],
+}
+
+impl<'a, X: Code> Typed<'a, X> {
+    /// `len` columns of row `y` from column `x` on, all channels.
+    #[inline]
+    pub(crate) fn run(&self, y: usize, x: usize, len: usize) -> &'a [X] {
+        let c = usize::from(self.shape.c);
+        let start = (y * usize::from(self.shape.w) + x) * c;
+        self.codes.get(start..).and_then(|codes| codes.get(..len * c)).unwrap_or_default()
+    }
+}
+
+/// A tensor that a kernel reads.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// Extent.
+    pub shape: Shape,
+    /// `[H, W, C]`.
+    pub codes: Codes<'a>,
+}
+
+impl<'a> View<'a> {
+    /// The tensor with its element known while compiling.
+    #[must_use]
+    pub fn typed<X: Code>(&self) -> Typed<'a, X> {
+        Typed { shape: self.shape, codes: X::cast(self.codes.bytes()) }
+    }
+
+    /// The code at an index.
+    #[inline]
+    pub(crate) fn code(&self, index: usize) -> i32 {
+        self.codes.get(index).map_or(0, i32::from)
+    }
+
+    /// The code of a channel of a pixel.
+    #[inline]
+    pub(crate) fn at(&self, y: usize, x: usize, c: usize) -> i32 {
+        self.code((y * usize::from(self.shape.w) + x) * usize::from(self.shape.c) + c)
+    }
+}
+
+/// A tensor that a kernel writes.
+#[derive(Debug)]
+pub struct ViewMut<'a> {
+    /// Extent.
+    pub shape: Shape,
+    /// Width and sign of the codes.
+    pub element: Element,
+    /// `[H, W, C]` codes.
+    pub bytes: &'a mut [u8],
+}
+
+impl ViewMut<'_> {
+    /// Number of codes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.bytes.len() / self.element.bytes()
+    }
+
+    /// True where there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes a code that is in the element's range.
+    #[inline]
+    pub(crate) fn put(&mut self, index: usize, code: i32) {
+        let [low, high, ..] = code.to_le_bytes();
+        if self.element.bytes() == 1 {
+            if let Some(byte) = self.bytes.get_mut(index) {
+                *byte = low;
+            }
+        } else if let Some(bytes) = self.bytes.as_chunks_mut::<2>().0.get_mut(index) {
+            *bytes = [low, high];
+        }
+    }
+}
+
+/// Operand and result of an operator that reads each code before it writes it.
+#[derive(Debug)]
+pub enum InOut<'a> {
+    /// The result is written over the operand, whose element is told.
+    InPlace(ViewMut<'a>, Element),
+    /// Operand and result lie apart.
+    Apart(View<'a>, ViewMut<'a>),
+}
+
+impl InOut<'_> {
+    /// Extent of both.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        match self {
+            Self::InPlace(output, _) | Self::Apart(_, output) => output.shape,
+        }
+    }
+
+    /// Width and sign of the result's codes.
+    #[must_use]
+    pub const fn element(&self) -> Element {
+        match self {
+            Self::InPlace(output, _) | Self::Apart(_, output) => output.element,
+        }
+    }
+
+    /// The operand's code.
+    #[inline]
+    pub(crate) fn code(&self, index: usize) -> i32 {
+        match self {
+            Self::InPlace(output, element) => Codes::new(*element, output.bytes).get(index).map_or(0, i32::from),
+            Self::Apart(input, _) => input.code(index),
+        }
+    }
+
+    /// Writes the result's code.
+    #[inline]
+    pub(crate) fn put(&mut self, index: usize, code: i32) {
+        match self {
+            Self::InPlace(output, _) | Self::Apart(_, output) => output.put(index, code),
+        }
+    }
+
+    /// Every code by itself; `f` takes its index too.
+    #[inline]
+    pub(crate) fn map(&mut self, f: impl Fn(usize, i32) -> i32) {
+        for index in 0..self.shape().len() {
+            let code = f(index, self.code(index));
+            self.put(index, code);
+        }
+    }
+}

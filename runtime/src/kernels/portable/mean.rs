@@ -1,0 +1,36 @@
+use super::dispatch::by_element;
+use super::window::positions;
+use crate::arithmetic;
+use crate::format::{Element, Mean, Shape};
+use crate::kernels::{Code, Typed, View, ViewMut};
+
+/// Mean over rows, columns, channels or several of them, by a reciprocal: `(sum * m + half) >> n`. Spec 4.5.
+///
+/// input    `[H, W, C]`              codes
+/// output   `[H_OUT, W_OUT, C_OUT]`  codes; 1 along the axes of the mean
+pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
+    let output = &mut output;
+    by_element!(LINKS, input, |x| typed(op, x, output));
+}
+
+fn typed<X: Code>(op: &Mean, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
+    let Shape { h, w, c } = op.averaged(input.shape);
+    let (h, w, c) = (usize::from(h), usize::from(w), usize::from(c));
+    let (in_w, in_ch) = (usize::from(input.shape.w), usize::from(input.shape.c));
+    let out_ch = usize::from(output.shape.c);
+    let mut index = 0;
+    for (oy, ox) in positions(output.shape) {
+        for oc in 0..out_ch {
+            let mut sum = 0;
+            for y in oy..oy + h {
+                for x in ox..ox + w {
+                    let start = (y * in_w + x) * in_ch + oc;
+                    let codes = input.codes.get(start..).and_then(|codes| codes.get(..c)).unwrap_or_default();
+                    sum += codes.iter().map(|x| x.get()).sum::<i32>();
+                }
+            }
+            output.put(index, arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation));
+            index += 1;
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Weights of every width, read one by one.
+
+/// The codes of a layer's weights.
+pub trait WeightCodes: Copy {
+    /// The codes from index `start` on.
+    fn run(self, start: usize) -> impl Iterator<Item = i32>;
+
+    /// Every `step`-th code from index `start` on.
+    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32>;
+}
+
+/// Codes of one byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Bytes<'a>(pub &'a [i8]);
+
+/// Codes of `BITS` bits, less than 8: the first in the lowest bits of the first byte.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed<'a, const BITS: usize>(pub &'a [u8]);
+
+/// Codes of two bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Words<'a>(pub &'a [u8]);
+
+impl WeightCodes for Bytes<'_> {
+    #[inline]
+    fn run(self, start: usize) -> impl Iterator<Item = i32> {
+        self.0.get(start..).unwrap_or_default().iter().map(|code| i32::from(*code))
+    }
+
+    #[inline]
+    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
+        self.0.get(start..).unwrap_or_default().iter().step_by(step.max(1)).map(|code| i32::from(*code))
+    }
+}
+
+impl<const BITS: usize> Packed<'_, BITS> {
+    const IN_BYTE: usize = 8 / BITS;
+
+    #[inline]
+    fn at(self, index: usize) -> i32 {
+        let byte = self.0.get(index / Self::IN_BYTE).copied().unwrap_or(0);
+        let above = 8 - BITS * (index % Self::IN_BYTE + 1);
+        // The code at the top of the byte, then down again with its sign.
+        let code = (byte << (above & 7)).cast_signed() >> (8 - BITS);
+        code.into()
+    }
+}
+
+impl<const BITS: usize> WeightCodes for Packed<'_, BITS> {
+    #[inline]
+    fn run(self, start: usize) -> impl Iterator<Item = i32> {
+        self.strided(start, 1)
+    }
+
+    #[inline]
+    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
+        let len = self.0.len().saturating_mul(Self::IN_BYTE);
+        let mut next = start;
+        core::iter::from_fn(move || {
+            let index = next;
+            next = next.saturating_add(step);
+            (index < len).then(|| self.at(index))
+        })
+    }
+}
+
+impl WeightCodes for Words<'_> {
+    #[inline]
+    fn run(self, start: usize) -> impl Iterator<Item = i32> {
+        self.strided(start, 1)
+    }
+
+    #[inline]
+    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
+        let codes = self.0.as_chunks::<2>().0.get(start..).unwrap_or_default();
+        codes.iter().step_by(step.max(1)).map(|bytes| i16::from_le_bytes(*bytes).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+
+    #[test]
+    fn packed_codes_come_from_the_lowest_bits_first() {
+        let four = Packed::<4>(&[0x2f, 0x87]);
+        assert_eq!(four.run(0).collect::<Vec<_>>(), [-1, 2, 7, -8]);
+        assert_eq!(four.run(3).collect::<Vec<_>>(), [-8]);
+        assert_eq!(four.strided(1, 2).collect::<Vec<_>>(), [2, -8]);
+        let two = Packed::<2>(&[0b11_01_00_10]);
+        assert_eq!(two.run(0).collect::<Vec<_>>(), [-2, 0, 1, -1]);
+        assert_eq!(Words(&[1, 0, 0xff, 0xff]).run(0).collect::<Vec<_>>(), [1, -1]);
+        assert_eq!(Bytes(&[1, -2, 3]).strided(0, 2).collect::<Vec<_>>(), [1, 3]);
+    }
+}
