@@ -112,10 +112,10 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
 
     /// Tensor `index`: 0 is the input, `i + 1` the output of node `i`.
     #[must_use]
+    #[inline(never)]
     pub fn tensor(&self, index: usize) -> Option<TensorRecord> {
         let start = index.checked_mul(TENSOR_RECORD_BYTES)?;
-        let record = self.tensors.get(start..)?.get(..TENSOR_RECORD_BYTES)?;
-        postcard::from_bytes(record).ok()
+        TensorRecord::from_bytes(self.tensors.get(start..)?.first_chunk()?)
     }
 
     /// The model's input.

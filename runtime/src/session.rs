@@ -3,7 +3,7 @@
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
-use crate::format::{ALL_LINKS, Concat, Node, Op, OperatorKind, TensorRecord};
+use crate::format::{ALL_LINKS, Concat, Node, Op, OperatorKind, TensorRecord, Window};
 use crate::kernels::{self, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
 
@@ -152,10 +152,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     fn execute(&mut self, op: &Op<'_>, output: TensorRecord) {
         match op {
             Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => {
-                self.unary(op.input, output, |x, y| kernels::conv2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, |x, y| kernels::conv2d::<LINKS>(op, x, y))
             }
             Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
-                self.unary(op.input, output, |x, y| kernels::depthwise_conv2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, |x, y| kernels::depthwise_conv2d::<LINKS>(op, x, y))
             }
             Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
@@ -164,10 +164,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.unary(op.input, output, |x, y| kernels::fully_connected::<LINKS>(op, x, y))
             }
             Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
-                self.unary(op.input, output, |x, y| kernels::max_pool2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, |x, y| kernels::max_pool2d::<LINKS>(op, x, y))
             }
             Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => {
-                self.unary(op.input, output, |x, y| kernels::average_pool2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, |x, y| kernels::average_pool2d::<LINKS>(op, x, y))
             }
             Op::Mean(op) if OperatorKind::Mean.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::mean::<LINKS>(op, x, y))
@@ -231,20 +231,60 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
 
     /// Runs a kernel that reads one tensor and writes another.
     fn unary(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
-        let Some(input) = self.model.tensor(input.into()) else { return };
-        let Ok([x, y]) = self.arena.get_disjoint_mut([input.region(), output.region()]) else { return };
-        kernel(view(&input, x), view_mut(&output, y));
+        if let Some(InOut::Apart(x, y)) = self.in_out(input, output) {
+            kernel(x, y);
+        }
+    }
+
+    /// Runs a kernel that slides a window down its input; row by row, where the output lies over rows that were passed.
+    fn sliding(&mut self, input: u16, output: TensorRecord, window: &Window, kernel: impl Fn(View<'_>, ViewMut<'_>)) {
+        let Some(tensor) = self.model.tensor(input.into()) else { return };
+        let (source, target) = (tensor.region(), output.region());
+        let apart = source.end <= target.start || target.end <= source.start;
+        let step = if apart { output.shape.h } else { 1 };
+        for oy in (0..output.shape.h).step_by(step.max(1).into()) {
+            if let Some((x, y)) = self.rows(&tensor, &output, window, oy, step) {
+                kernel(x, y);
+            }
+        }
+    }
+
+    /// `count` rows of the output from `oy` on, and the input from the first row on that they read.
+    #[inline(never)]
+    fn rows(
+        &mut self,
+        input: &TensorRecord,
+        output: &TensorRecord,
+        window: &Window,
+        oy: u16,
+        count: u16,
+    ) -> Option<(View<'_>, ViewMut<'_>)> {
+        let first_row = u16::try_from(window.first_row(oy)).ok()?.min(input.shape.h);
+        let source = input.region();
+        let passed = input.row_bytes() * usize::from(first_row);
+        let target = output.region().start + output.row_bytes() * usize::from(oy);
+        let written = output.row_bytes() * usize::from(count);
+        let regions = [source.start + passed..source.end, target..target + written];
+        let [x, y] = self.arena.get_disjoint_mut(regions).ok()?;
+        Some((View { first_row, ..view(input, x) }, ViewMut { first_row: oy, ..view_mut(output, y) }))
     }
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.
     fn in_place(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>)) {
-        let Some(input) = self.model.tensor(input.into()) else { return };
-        if input.region() == output.region() {
-            let Some(y) = self.arena.get_mut(output.region()) else { return };
-            kernel(InOut::InPlace(view_mut(&output, y), input.element));
-        } else if let Ok([x, y]) = self.arena.get_disjoint_mut([input.region(), output.region()]) {
-            kernel(InOut::Apart(view(&input, x), view_mut(&output, y)));
+        if let Some(codes) = self.in_out(input, output) {
+            kernel(codes);
         }
+    }
+
+    /// An operand and the result.
+    #[inline(never)]
+    fn in_out(&mut self, input: u16, output: TensorRecord) -> Option<InOut<'_>> {
+        let input = self.model.tensor(input.into())?;
+        if input.region() == output.region() {
+            return Some(InOut::InPlace(view_mut(&output, self.arena.get_mut(output.region())?), input.element));
+        }
+        let [x, y] = self.arena.get_disjoint_mut([input.region(), output.region()]).ok()?;
+        Some(InOut::Apart(view(&input, x), view_mut(&output, y)))
     }
 
     /// As [`Self::in_place`] on tensor `a`, with a second tensor, which may be the first.
@@ -252,30 +292,37 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         if a == b {
             return self.in_place(a, output, |a| kernel(a, None));
         }
-        let (Some(a), Some(b)) = (self.model.tensor(a.into()), self.model.tensor(b.into())) else { return };
-        if a.region() == output.region() {
-            let Ok([z, y]) = self.arena.get_disjoint_mut([b.region(), output.region()]) else { return };
-            kernel(InOut::InPlace(view_mut(&output, y), a.element), Some(view(&b, z)));
-        } else if let Ok([x, z, y]) = self.arena.get_disjoint_mut([a.region(), b.region(), output.region()]) {
-            kernel(InOut::Apart(view(&a, x), view_mut(&output, y)), Some(view(&b, z)));
+        if let Some((a, b)) = self.operands(a, b, output) {
+            kernel(a, Some(b));
         }
+    }
+
+    /// Two operands and the result, which may lie in the first one's place.
+    #[inline(never)]
+    fn operands(&mut self, a: u16, b: u16, output: TensorRecord) -> Option<(InOut<'_>, View<'_>)> {
+        let (a, b) = (self.model.tensor(a.into())?, self.model.tensor(b.into())?);
+        if a.region() == output.region() {
+            let [z, y] = self.arena.get_disjoint_mut([b.region(), output.region()]).ok()?;
+            return Some((InOut::InPlace(view_mut(&output, y), a.element), view(&b, z)));
+        }
+        let [x, z, y] = self.arena.get_disjoint_mut([a.region(), b.region(), output.region()]).ok()?;
+        Some((InOut::Apart(view(&a, x), view_mut(&output, y)), view(&b, z)))
     }
 
     /// Copies a tensor's codes into the output, unless the planner put both in one place.
     fn move_to_output(&mut self, input: u16, output: TensorRecord) {
-        let Some(input) = self.model.tensor(input.into()) else { return };
-        if let Ok([x, y]) = self.arena.get_disjoint_mut([input.region(), output.region()])
-            && x.len() == y.len()
-        {
-            y.copy_from_slice(x);
-        }
+        self.unary(input, output, |x, y| {
+            if x.codes.bytes().len() == y.bytes.len() {
+                y.bytes.copy_from_slice(x.codes.bytes());
+            }
+        });
     }
 }
 
 fn view<'a>(tensor: &TensorRecord, bytes: &'a [u8]) -> View<'a> {
-    View { shape: tensor.shape, codes: Codes::new(tensor.element, bytes) }
+    View { shape: tensor.shape, first_row: 0, codes: Codes::new(tensor.element, bytes) }
 }
 
 fn view_mut<'a>(tensor: &TensorRecord, bytes: &'a mut [u8]) -> ViewMut<'a> {
-    ViewMut { shape: tensor.shape, element: tensor.element, bytes }
+    ViewMut { shape: tensor.shape, element: tensor.element, first_row: 0, bytes }
 }

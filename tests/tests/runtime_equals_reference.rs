@@ -74,7 +74,8 @@ const OPERATORS: usize = OPERATOR_COUNT as usize;
 fn random_networks_reach_every_operator_and_extreme() {
     let mut runner = TestRunner::deterministic();
     let (mut elements, mut widths) = (BTreeMap::new(), BTreeMap::new());
-    let (mut operators, mut saturated, mut left_shifts, mut in_place) = (BTreeMap::new(), 0, 0, 0);
+    let (mut operators, mut saturated, mut left_shifts) = (BTreeMap::new(), 0, 0);
+    let (mut in_place, mut sliding) = (0, 0);
     for seed in 0..1000 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
         let fixed = match seed % 4 {
@@ -102,12 +103,18 @@ fn random_networks_reach_every_operator_and_extreme() {
             let place = |tensor: usize| model.tensor(tensor).unwrap().region();
             let first = fixed.layers[index].inputs.first();
             in_place += usize::from(first.is_some_and(|input| place(*input) == place(index + 1)));
+            let over_rows = |input: usize| {
+                let (source, target) = (place(input), place(index + 1));
+                source != target && source.start < target.end && target.start < source.end
+            };
+            sliding += usize::from(first.is_some_and(|input| over_rows(*input)));
         }
     }
     assert_eq!(operators.len(), OPERATORS, "{operators:?}");
     assert!(operators.values().all(|count| *count > 20), "{operators:?}");
     assert_eq!((elements.len(), widths.len()), (Element::ALL.len(), WeightBits::ALL.len()), "{elements:?} {widths:?}");
     assert!(saturated > 1000 && left_shifts > 100 && in_place > 20, "{saturated} {left_shifts} {in_place}");
+    assert!(sliding > 20, "{sliding}");
 }
 
 /// Node by node, and under a clock, a run gives the bits of a run in one go; two models may take turns in one arena.

@@ -14,7 +14,9 @@ const VECTOR_TABLE: &str = ".vector_table";
 /// Bytes of a firmware.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sizes {
-    /// Instructions, with the vector table.
+    /// The vector table, as long as the core has interrupts.
+    pub(crate) vector_table: u64,
+    /// Instructions.
     pub(crate) code: u64,
     /// Constants of the code.
     pub(crate) constants: u64,
@@ -25,12 +27,12 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// Everything that flash holds.
     pub(crate) const fn flash(self) -> u64 {
-        self.code + self.constants + self.model
+        self.code_and_constants() + self.model
     }
 
     /// Everything that flash holds but the model.
     pub(crate) const fn code_and_constants(self) -> u64 {
-        self.code + self.constants
+        self.vector_table + self.code + self.constants
     }
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn sizes(path: &Path) -> Result<Sizes> {
         let name = section.name()?;
         let part = match section.kind() {
             _ if name == MODEL_SECTION => &mut sizes.model,
-            _ if name == VECTOR_TABLE => &mut sizes.code,
+            _ if name == VECTOR_TABLE => &mut sizes.vector_table,
             SectionKind::Text => &mut sizes.code,
             // Initial values of variables lie in flash too.
             SectionKind::ReadOnlyData | SectionKind::ReadOnlyString | SectionKind::Data => &mut sizes.constants,

@@ -28,6 +28,7 @@ impl Size {
         table::print(&[
             row("code", sizes.code),
             row("constants", sizes.constants),
+            row("vector table", sizes.vector_table),
             row("model", sizes.model),
             row("flash, in all", sizes.flash()),
             row("arena", model.arena_bytes() as u64),

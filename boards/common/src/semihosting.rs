@@ -38,7 +38,7 @@ pub fn arguments(buffer: &mut [u8]) -> impl Iterator<Item = &str> {
     let failed = unsafe { semihosting(nr::GET_CMDLINE, &block) } != 0;
     let text = buffer.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = if failed { "" } else { core::str::from_utf8(text).unwrap_or_default() };
-    text.split_whitespace().skip(1)
+    text.split_ascii_whitespace().skip(1)
 }
 
 /// Reads a whole file into the front of `buffer`.

@@ -8,8 +8,10 @@ use super::{Element, Shape, Weights, Window};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activation {
     /// Least code of the output.
+    #[serde(with = "postcard::fixint::le")]
     pub min: i16,
     /// Greatest code of the output.
+    #[serde(with = "postcard::fixint::le")]
     pub max: i16,
 }
 

@@ -74,10 +74,39 @@ impl TensorRecord {
         last_use: 0,
     };
 
+    /// A record from its place in a file. Postcard decodes the same; this takes a third of the flash.
+    pub(crate) fn from_bytes(bytes: &[u8; TENSOR_RECORD_BYTES]) -> Option<Self> {
+        let [o0, o1, o2, o3, h0, h1, w0, w1, c0, c1, element, exponent, m0, m1, m2, m3, z0, z1, l0, l1] = *bytes;
+        Some(Self {
+            offset: u32::from_le_bytes([o0, o1, o2, o3]),
+            shape: Shape {
+                h: u16::from_le_bytes([h0, h1]),
+                w: u16::from_le_bytes([w0, w1]),
+                c: u16::from_le_bytes([c0, c1]),
+            },
+            element: match element {
+                0 => Element::I8,
+                1 => Element::U8,
+                2 => Element::I16,
+                _ => return None,
+            },
+            exponent: exponent.cast_signed(),
+            mantissa: u32::from_le_bytes([m0, m1, m2, m3]),
+            zero: i16::from_le_bytes([z0, z1]),
+            last_use: u16::from_le_bytes([l0, l1]),
+        })
+    }
+
     /// Bytes of the codes.
     #[must_use]
     pub const fn bytes(&self) -> usize {
         self.shape.len().saturating_mul(self.element.bytes())
+    }
+
+    /// Bytes of one row.
+    #[must_use]
+    pub const fn row_bytes(&self) -> usize {
+        (self.shape.w as usize).saturating_mul(self.shape.c as usize).saturating_mul(self.element.bytes())
     }
 
     /// True where the step is a power of two and code 0 means 0.
@@ -91,5 +120,19 @@ impl TensorRecord {
     pub const fn region(&self) -> core::ops::Range<usize> {
         let start = self.offset as usize;
         start..start.saturating_add(self.bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_as_postcard_reads_it() {
+        let mut bytes: [u8; TENSOR_RECORD_BYTES] = core::array::from_fn(|index| 200_u8.wrapping_add(index as u8));
+        for element in 0..4 {
+            bytes[10] = element;
+            assert_eq!(TensorRecord::from_bytes(&bytes), postcard::from_bytes(&bytes).ok());
+        }
     }
 }

@@ -51,7 +51,9 @@ impl Code for [u8; 2] {
 pub struct Typed<'a, X> {
     /// Extent.
     pub shape: Shape,
-    /// `[H, W, C]`.
+    /// Row of the first code.
+    pub first_row: u16,
+    /// `[H, W, C]`, from the first row on.
     pub codes: &'a [X],
 }
 
@@ -59,9 +61,25 @@ impl<'a, X: Code> Typed<'a, X> {
     /// `len` columns of row `y` from column `x` on, all channels.
     #[inline]
     pub(crate) fn run(&self, y: usize, x: usize, len: usize) -> &'a [X] {
-        let c = usize::from(self.shape.c);
-        let start = (y * usize::from(self.shape.w) + x) * c;
-        self.codes.get(start..).and_then(|codes| codes.get(..len * c)).unwrap_or_default()
+        self.from(self.place(y, x), len * usize::from(self.shape.c))
+    }
+
+    /// Index of the first channel of a pixel.
+    #[inline]
+    pub(crate) fn place(&self, y: usize, x: usize) -> usize {
+        (y.wrapping_sub(self.first_row.into()) * usize::from(self.shape.w) + x) * usize::from(self.shape.c)
+    }
+
+    /// Codes from one row to the next.
+    #[inline]
+    pub(crate) fn row_len(&self) -> usize {
+        usize::from(self.shape.w) * usize::from(self.shape.c)
+    }
+
+    /// `len` codes from an index on; none where there are fewer.
+    #[inline]
+    pub(crate) fn from(&self, start: usize, len: usize) -> &'a [X] {
+        self.codes.get(start..).and_then(|codes| codes.get(..len)).unwrap_or_default()
     }
 }
 
@@ -70,7 +88,9 @@ impl<'a, X: Code> Typed<'a, X> {
 pub struct View<'a> {
     /// Extent.
     pub shape: Shape,
-    /// `[H, W, C]`.
+    /// Row of the first code.
+    pub first_row: u16,
+    /// `[H, W, C]`, from the first row on.
     pub codes: Codes<'a>,
 }
 
@@ -78,7 +98,7 @@ impl<'a> View<'a> {
     /// The tensor with its element known while compiling.
     #[must_use]
     pub fn typed<X: Code>(&self) -> Typed<'a, X> {
-        Typed { shape: self.shape, codes: X::cast(self.codes.bytes()) }
+        Typed { shape: self.shape, first_row: self.first_row, codes: X::cast(self.codes.bytes()) }
     }
 
     /// The code at an index.
@@ -101,7 +121,9 @@ pub struct ViewMut<'a> {
     pub shape: Shape,
     /// Width and sign of the codes.
     pub element: Element,
-    /// `[H, W, C]` codes.
+    /// Row of the first code.
+    pub first_row: u16,
+    /// `[H, W, C]` codes, from the first row on.
     pub bytes: &'a mut [u8],
 }
 

@@ -131,6 +131,19 @@ fn overlap(a: &TensorRecord, b: &TensorRecord) -> bool {
 
 /// True when `node` may write its output over tensor `index`, which it reads for the last time.
 fn in_place(node: &Node<'_>, writer: usize, index: usize, input: &TensorRecord, output: &TensorRecord) -> bool {
+    let slides = match &node.op {
+        Op::Conv2d(op) => Some((op.input, &op.window)),
+        Op::DepthwiseConv2d(op) => Some((op.input, &op.window)),
+        Op::MaxPool2d(op) => Some((op.input, &op.window)),
+        Op::AveragePool2d(op) => Some((op.input, &op.window)),
+        _ => None,
+    };
+    if let Some((operand, window)) = slides {
+        let (from, to) = (input.region().start, output.region().start);
+        let distance = window.row_distance(input.shape.h, input.row_bytes(), output.shape.h, output.row_bytes());
+        let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
+        return usize::from(operand) == index && usize::from(input.last_use) == writer && passed;
+    }
     let operand = match node.op {
         Op::Clip(op) => op.input,
         Op::Rescale(op) => op.input,

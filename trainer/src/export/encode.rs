@@ -11,7 +11,7 @@ use stepshift_runtime::{Model, crc32};
 
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
-use super::plan::{Plan, overwritten, plan};
+use super::plan::{Plan, plan};
 use super::{ExportError, affine, reciprocal, tables};
 
 /// Greatest distance between the exponents of an addition's operands. Spec 4.6.
@@ -245,9 +245,8 @@ fn mean(network: &FixedPointNetwork, layer: &FixedPointLayer, input: u16, axes: 
 }
 
 /// Both operands; the one that the plan lets the result overwrite comes first.
-fn operands(network: &FixedPointNetwork, plan: &Plan, index: usize, layer: &FixedPointLayer) -> (usize, usize) {
-    let last_use: Vec<_> = plan.tensors.iter().map(|tensor| tensor.last_use).collect();
-    let swap = overwritten(network, index, &last_use) == Some(layer.inputs[1]);
+fn operands(plan: &Plan, index: usize, layer: &FixedPointLayer) -> (usize, usize) {
+    let swap = plan.in_place[index] == Some(layer.inputs[1]);
     if swap { (layer.inputs[1], layer.inputs[0]) } else { (layer.inputs[0], layer.inputs[1]) }
 }
 
@@ -260,7 +259,7 @@ fn affine_binary(
 ) -> Result<AffineBinary, ExportError> {
     let product = kind == AffineBinaryKind::Mul;
     let [first, second, output] = if product { affine::product(network, layer)? } else { affine::sum(network, layer)? };
-    let (a, b) = operands(network, plan, index, layer);
+    let (a, b) = operands(plan, index, layer);
     let (first, second) = if a == layer.inputs[0] { (first, second) } else { (second, first) };
     Ok(AffineBinary {
         kind,
@@ -280,7 +279,7 @@ fn binary(
     layer: &FixedPointLayer,
     kind: BinaryKind,
 ) -> Result<Binary, ExportError> {
-    let (a, b) = operands(network, plan, index, layer);
+    let (a, b) = operands(plan, index, layer);
     let (e_a, e_b) = (network.tensor(a).exponent, network.tensor(b).exponent);
     let product = kind == BinaryKind::Mul;
     let common = if product { i32::from(e_a) + i32::from(e_b) } else { i32::from(e_a.min(e_b)) };

@@ -5,6 +5,7 @@
 
 mod affine;
 pub mod bounds;
+pub mod cells;
 pub mod encode;
 mod error;
 pub mod fixed_point;

@@ -17,7 +17,7 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>,
 fn typed<const LINKS: u64, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let channels = usize::from(output.shape.c).max(1);
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(output) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
         let count = rows.len * columns.len;

@@ -6,22 +6,18 @@ use crate::kernels::{InOut, View};
 ///
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
 /// b         `[H, W, C]`  codes; `None` where it is the first operand
-pub fn binary(op: &Binary, a_output: InOut<'_>, b: Option<View<'_>>) {
-    match op.kind {
-        BinaryKind::Add => combine(op, a_output, b, |a, b| a + b),
-        BinaryKind::Sub => combine(op, a_output, b, |a, b| a - b),
-        BinaryKind::Mul => combine(op, a_output, b, |a, b| a.wrapping_mul(b)),
-        BinaryKind::Minimum => combine(op, a_output, b, i32::min),
-        BinaryKind::Maximum => combine(op, a_output, b, i32::max),
-    }
-}
-
-#[inline]
-fn combine(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>, kind: impl Fn(i32, i32) -> i32) {
+pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
     let (a_shift, b_shift) = (op.a_shift & 31, op.b_shift & 31);
     a_output.map(|index, a| {
         let b = b.map_or(a, |b| b.code(index));
-        let acc = kind(a << a_shift, b << b_shift);
+        let (a, b) = (a << a_shift, b << b_shift);
+        let acc = match op.kind {
+            BinaryKind::Add => a + b,
+            BinaryKind::Sub => a - b,
+            BinaryKind::Mul => a.wrapping_mul(b),
+            BinaryKind::Minimum => a.min(b),
+            BinaryKind::Maximum => a.max(b),
+        };
         requantize(acc + rounding(op.right_shift), op.right_shift, op.activation)
     });
 }

@@ -1,5 +1,3 @@
-use core::ops::Range;
-
 use super::dispatch::{by_element, by_width};
 use super::dot;
 use super::padding::{Filter, padding};
@@ -24,41 +22,33 @@ fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
     w: W,
     output: &mut ViewMut<'_>,
 ) {
-    // Where neighbours lie side by side, a row of the kernel is one run.
-    if op.groups == 1 && op.window.is_dense() {
-        convolve::<LINKS, _, _>(op, input, w, output, |input, y, columns, w, start, _| {
-            dot(input.run(y, columns.input, columns.len), w, start)
-        });
-    } else {
-        convolve::<LINKS, _, _>(op, input, w, output, strided_row);
-    }
-}
-
-/// `row_sum` sums a row of the kernel: the input, its row, its columns, the weights from an index on, the channels.
-#[inline(always)]
-fn convolve<const LINKS: u64, X: Code, W: WeightCodes>(
-    op: &Conv2d<'_>,
-    input: Typed<'_, X>,
-    w: W,
-    output: &mut ViewMut<'_>,
-    row_sum: impl Fn(&Typed<'_, X>, usize, Span, W, usize, Range<usize>) -> i32,
-) {
     let groups = usize::from(op.groups).max(1);
     let in_ch = usize::from(input.shape.c) / groups;
     let filter_row_len = usize::from(op.window.kernel_w) * in_ch;
     let filter_len = usize::from(op.window.kernel_h) * filter_row_len;
     let group_len = (usize::from(output.shape.c) / groups).max(1);
     let zero = op.weights.epilogue.input_zero();
+    // Where neighbours lie side by side, a row of the kernel is one run.
+    let side_by_side = groups == 1 && op.window.is_dense();
+    let column_step = usize::from(op.window.dilation_w) * usize::from(input.shape.c);
+    let row_step = usize::from(op.window.dilation_h) * input.row_len();
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(output) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
+        let (runs, run_len) = if side_by_side { (1, columns.len * in_ch) } else { (columns.len, in_ch) };
+        let first_pixel = input.place(rows.input, columns.input);
+        let first_tap = rows.kernel * filter_row_len + columns.kernel * in_ch;
         for (oc, channel) in op.weights.channels().enumerate() {
-            let first = oc / group_len * in_ch;
             let mut acc = channel.bias;
-            for row in 0..rows.len {
-                let start = oc * filter_len + (rows.kernel + row) * filter_row_len + columns.kernel * in_ch;
-                acc += row_sum(&input, rows.input + row * rows.step, columns, w, start, first..first + in_ch);
+            let mut x = first_pixel + if groups == 1 { 0 } else { oc / group_len * in_ch };
+            let mut tap = oc * filter_len + first_tap;
+            for _ in 0..rows.len {
+                for run in 0..runs {
+                    acc += dot(input.from(x + run * column_step, run_len), w, tap + run * in_ch);
+                }
+                x += row_step;
+                tap += filter_row_len;
             }
             let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
             acc += padding::<LINKS, _>(zero, &op.window, w, filter, |ky, kx| rows.covers(ky) && columns.covers(kx));
@@ -66,21 +56,4 @@ fn convolve<const LINKS: u64, X: Code, W: WeightCodes>(
             index += 1;
         }
     }
-}
-
-/// A row of the kernel whose columns are apart, or that sees some channels only.
-fn strided_row<X: Code, W: WeightCodes>(
-    input: &Typed<'_, X>,
-    y: usize,
-    columns: Span,
-    w: W,
-    start: usize,
-    channels: Range<usize>,
-) -> i32 {
-    let mut sum = 0;
-    for column in 0..columns.len {
-        let pixel = input.run(y, columns.input + column * columns.step, 1);
-        sum += dot(pixel.get(channels.clone()).unwrap_or_default(), w, start + column * channels.len());
-    }
-    sum
 }

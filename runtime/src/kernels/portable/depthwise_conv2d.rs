@@ -29,7 +29,7 @@ fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
     let step = (in_ch * usize::from(op.window.dilation_w)).max(1);
     let zero = op.weights.epilogue.input_zero();
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(output) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
         for (oc, channel) in op.weights.channels().enumerate() {

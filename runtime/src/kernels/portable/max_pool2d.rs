@@ -16,7 +16,7 @@ pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output:
 fn typed<X: Code>(op: &MaxPool2d, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let channels = usize::from(output.shape.c).max(1);
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(output) {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
         for c in 0..channels {

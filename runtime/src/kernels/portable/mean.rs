@@ -19,7 +19,7 @@ fn typed<X: Code>(op: &Mean, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let (in_w, in_ch) = (usize::from(input.shape.w), usize::from(input.shape.c));
     let out_ch = usize::from(output.shape.c);
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(output) {
         for oc in 0..out_ch {
             let mut sum = 0;
             for y in oy..oy + h {

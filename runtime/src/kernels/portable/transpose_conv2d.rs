@@ -27,7 +27,7 @@ fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
     let filter_len = window.taps() * in_ch;
     let zero = op.weights.epilogue.input_zero();
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(output) {
         let row = |ky: usize| source(oy, window.pad_top, ky, window.stride_h, input.shape.h);
         let column = |kx: usize| source(ox, window.pad_left, kx, window.stride_w, input.shape.w);
         for (oc, channel) in op.weights.channels().enumerate() {

@@ -9,7 +9,7 @@ use crate::kernels::{View, ViewMut};
 /// output  `[2 * H, 2 * W, C]`  codes of the input's element and step
 pub fn upsample_nearest(input: View<'_>, mut output: ViewMut<'_>) {
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(&output) {
         for c in 0..usize::from(output.shape.c) {
             output.put(index, input.at(oy / 2, ox / 2, c));
             index += 1;
@@ -24,7 +24,7 @@ pub fn upsample_nearest(input: View<'_>, mut output: ViewMut<'_>) {
 pub fn upsample_bilinear(op: &UpsampleBilinear, input: View<'_>, mut output: ViewMut<'_>) {
     let Shape { h, w, c } = input.shape;
     let mut index = 0;
-    for (oy, ox) in positions(output.shape) {
+    for (oy, ox) in positions(&output) {
         let (near_y, far_y) = neighbours(oy, h);
         let (near_x, far_x) = neighbours(ox, w);
         for c in 0..usize::from(c) {

@@ -1,6 +1,7 @@
 //! A window's part inside the input.
 
 use crate::format::{Shape, Window};
+use crate::kernels::ViewMut;
 
 /// The part of a kernel that lies inside the input, along one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +66,12 @@ impl Span {
     }
 }
 
-/// Row and column of every output pixel, row by row.
+/// Row and column of every pixel to write, row by row.
 #[inline]
-pub(super) fn positions(output: Shape) -> impl Iterator<Item = (usize, usize)> {
-    let w = usize::from(output.w);
-    (0..usize::from(output.h)).flat_map(move |oy| (0..w).map(move |ox| (oy, ox)))
+pub(super) fn positions(output: &ViewMut<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let (first, w) = (usize::from(output.first_row), usize::from(output.shape.w));
+    let rows = output.len().checked_div(w * usize::from(output.shape.c)).unwrap_or(0);
+    (first..first + rows).flat_map(move |oy| (0..w).map(move |ox| (oy, ox)))
 }
 
 #[cfg(test)]

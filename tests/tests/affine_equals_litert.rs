@@ -1,0 +1,171 @@
+//! The affine scheme against LiteRT's reference kernels: single operators, every code.
+//!
+//! `tests/golden/litert.py` made the vectors and says how. `STEPSHIFT_LITERT_VECTORS=FILE` reads others that it made, of
+//! another seed, say.
+
+use serde::Deserialize;
+use stepshift_runtime::format::{Activation, AffineBinaryKind, Element, Shape, WeightBits, Window};
+use stepshift_runtime::{Model, Session};
+use stepshift_tests::reference;
+use stepshift_trainer::export::{
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, encode, scale_parts,
+};
+
+/// One line of the file.
+#[derive(Deserialize)]
+struct Case {
+    op: String,
+    fused: String,
+    #[serde(default)]
+    kernel: [u8; 2],
+    #[serde(default)]
+    stride: [u8; 2],
+    #[serde(default)]
+    padding: String,
+    #[serde(default)]
+    scales: Vec<String>,
+    #[serde(default)]
+    weights: Vec<i16>,
+    #[serde(default)]
+    bias: Vec<i64>,
+    inputs: Vec<Values>,
+    output: Values,
+}
+
+#[derive(Deserialize)]
+struct Values {
+    shape: [u16; 3],
+    scale: String,
+    zero: i16,
+    codes: Vec<i16>,
+}
+
+impl Values {
+    fn tensor(&self) -> FixedPointTensor {
+        let [h, w, c] = self.shape;
+        let (mantissa, exponent) = parts(&self.scale);
+        FixedPointTensor { mantissa, zero: self.zero, ..FixedPointTensor::i8(Shape { h, w, c }, exponent) }
+    }
+}
+
+fn parts(scale: &str) -> (u32, i8) {
+    scale_parts(scale.parse().unwrap()).unwrap()
+}
+
+impl Case {
+    /// The operator on its inputs; further ones than the first are made of it by tables.
+    fn network(&self) -> FixedPointNetwork {
+        let input = self.inputs[0].tensor();
+        let mut layers = Vec::new();
+        let mut inputs = vec![0];
+        if let Some(second) = self.inputs.get(1) {
+            // One input holds both operands, row behind row.
+            let both = FixedPointTensor { shape: Shape { h: 2 * input.shape.h, ..input.shape }, ..input };
+            let start = [input.shape.h, 0, 0];
+            layers.push(layer("a", vec![0], input, FixedPointOp::Slice { start: [0; 3] }));
+            layers.push(layer("b as a", vec![0], input, FixedPointOp::Slice { start }));
+            let codes = (-128..=127).collect();
+            layers.push(layer("b", vec![2], second.tensor(), FixedPointOp::Table { codes }));
+            inputs = vec![1, 3];
+            layers.push(self.layer(inputs));
+            return FixedPointNetwork { input: both, layers };
+        }
+        layers.push(self.layer(std::mem::take(&mut inputs)));
+        FixedPointNetwork { input, layers }
+    }
+
+    fn layer(&self, inputs: Vec<usize>) -> FixedPointLayer {
+        FixedPointLayer { activation: self.activation(), ..layer("op", inputs, self.output.tensor(), self.op()) }
+    }
+
+    fn op(&self) -> FixedPointOp {
+        match self.op.as_str() {
+            "conv2d" => FixedPointOp::Conv2d { window: self.window(), groups: 1, weights: self.weights() },
+            "depthwise_conv2d" => FixedPointOp::DepthwiseConv2d { window: self.window(), weights: self.weights() },
+            "fully_connected" => FixedPointOp::FullyConnected { weights: self.weights() },
+            "add" => FixedPointOp::AffineBinary(AffineBinaryKind::Add),
+            "sub" => FixedPointOp::AffineBinary(AffineBinaryKind::Sub),
+            "mul" => FixedPointOp::AffineBinary(AffineBinaryKind::Mul),
+            "average_pool2d" => FixedPointOp::AffineAveragePool2d { window: self.window() },
+            "max_pool2d" => FixedPointOp::MaxPool2d { window: self.window() },
+            // To another scale by a convolution with ones.
+            "requantize" => {
+                let out_ch = self.output.shape[2].into();
+                let weights = FixedPointWeights {
+                    bits: WeightBits::Two,
+                    codes: vec![1; out_ch],
+                    exponents: vec![0; out_ch],
+                    mantissas: vec![1; out_ch],
+                    bias: vec![0; out_ch],
+                };
+                FixedPointOp::DepthwiseConv2d { window: Window::new(1, 1), weights }
+            }
+            other => panic!("unknown operator {other}"),
+        }
+    }
+
+    fn weights(&self) -> FixedPointWeights {
+        let scales: Vec<_> = self.scales.iter().map(|scale| parts(scale)).cycle().take(self.bias.len()).collect();
+        let (mantissas, exponents) = scales.into_iter().unzip();
+        let (codes, bias) = (self.weights.clone(), self.bias.clone());
+        FixedPointWeights { bits: WeightBits::Eight, codes, exponents, mantissas, bias }
+    }
+
+    /// TensorFlow's "same": as much padding as keeps the size, one less before than after where it is odd.
+    fn window(&self) -> Window {
+        let ([kernel_h, kernel_w], [stride_h, stride_w]) = (self.kernel, self.stride);
+        let around = |axis: usize| {
+            let (kernel, stride) = (i32::from(self.kernel[axis]), i32::from(self.stride[axis]));
+            let (len, out) = (i32::from(self.inputs[0].shape[axis]), i32::from(self.output.shape[axis]));
+            let total = if self.padding == "same" { ((out - 1) * stride + kernel - len).max(0) } else { 0 };
+            [total / 2, total - total / 2].map(|pad| pad as u8)
+        };
+        let ([pad_top, pad_bottom], [pad_left, pad_right]) = (around(0), around(1));
+        let place = Window { pad_top, pad_bottom, pad_left, pad_right, ..Window::new(kernel_h, kernel_w) };
+        Window { stride_h, stride_w, ..place }
+    }
+
+    fn activation(&self) -> Activation {
+        let full = Activation::full(Element::I8);
+        let zero = i32::from(self.output.zero);
+        let six = zero + (6.0 / self.output.scale.parse::<f32>().unwrap()).round() as i32;
+        match self.fused.as_str() {
+            "relu" => Activation { min: self.output.zero, ..full },
+            "relu6" => Activation { min: self.output.zero, max: six.min(127) as i16 },
+            _ => full,
+        }
+    }
+
+    fn input(&self) -> Vec<i16> {
+        self.inputs.iter().flat_map(|values| values.codes.iter().copied()).collect()
+    }
+}
+
+fn layer(name: &str, inputs: Vec<usize>, output: FixedPointTensor, op: FixedPointOp) -> FixedPointLayer {
+    let activation = Activation::full(output.element);
+    FixedPointLayer { name: name.to_owned(), inputs, output, activation, op }
+}
+
+#[test]
+fn every_operator_gives_the_codes_of_litert() {
+    let own = include_str!("../fixtures/litert.json").to_owned();
+    let path = std::env::var_os("STEPSHIFT_LITERT_VECTORS");
+    let text = path.map_or(own, |path| std::fs::read_to_string(path).unwrap());
+    let mut operators = std::collections::BTreeSet::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let case: Case = serde_json::from_str(line).unwrap();
+        let network = case.network();
+        let place = format!("line {number}, {}", case.op);
+        let bytes = encode(&network).unwrap_or_else(|error| panic!("{place}: {error}"));
+        let model = Model::parse(&bytes).unwrap();
+        let mut arena = vec![0; model.arena_bytes()];
+        let mut session = Session::new(model, &mut arena).unwrap();
+        session.input_mut().copy_from(case.input());
+        session.run();
+        assert_eq!(session.output().iter().collect::<Vec<_>>(), case.output.codes, "{place}: runtime");
+        let tensors = reference::evaluate(&network, &case.input());
+        assert_eq!(*tensors.last().unwrap(), case.output.codes, "{place}: reference");
+        operators.insert(case.op);
+    }
+    assert_eq!(operators.len(), 9, "{operators:?}");
+}

@@ -1,0 +1,52 @@
+//! Where each tensor lies in the arena.
+//!
+//! A tensor is live from the layer that writes it to the last one that reads it. Tensors that are live at one time share
+//! no byte, with two exceptions: an operator that reads each code before it writes it may write over its operand, and one
+//! that slides a window down its input may write rows over those that it has passed. `relations` says which, and
+//! `search` finds the least arena.
+
+mod relations;
+mod search;
+
+use super::fixed_point::FixedPointNetwork;
+use relations::Relations;
+
+/// Decisions that the search takes back before it settles for the best layout that it found.
+const SEARCH_BUDGET: usize = 50_000;
+
+/// The arena's layout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Bytes of arena.
+    pub arena_bytes: usize,
+    /// It was proven that no layout has fewer bytes.
+    pub optimal: bool,
+    /// Tensor by tensor, input first.
+    pub tensors: Vec<Placement>,
+    /// The operand that each layer writes over.
+    pub in_place: Vec<Option<usize>>,
+}
+
+/// Where one tensor lies and how long it is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placement {
+    /// First byte in the arena.
+    pub offset: usize,
+    /// Last layer that reads it; the number of layers for the network's output.
+    pub last_use: usize,
+}
+
+/// Lays out the arena: the least one, proven by search, wherever the search ends within its budget.
+#[must_use]
+pub fn plan(network: &FixedPointNetwork) -> Plan {
+    let relations = Relations::new(network);
+    let found = search::least(&relations, SEARCH_BUDGET);
+    let place = |(offset, last_use): (&usize, &usize)| Placement { offset: *offset, last_use: *last_use };
+    let tensors = found.offsets.iter().zip(&relations.last_use).map(place).collect();
+    let written_over = |layer: usize| {
+        let lies_there = |operand: &usize| found.offsets[*operand] == found.offsets[layer + 1];
+        relations.overwritable[layer].iter().copied().find(lies_there)
+    };
+    let in_place = (0..network.layers.len()).map(written_over).collect();
+    Plan { arena_bytes: found.bytes, optimal: found.optimal, tensors, in_place }
+}

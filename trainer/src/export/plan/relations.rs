@@ -1,0 +1,148 @@
+//! How any two tensors may lie to one another.
+
+use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
+
+use super::super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
+
+/// Two tensors that are live at one time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Relation {
+    pub(super) a: usize,
+    pub(super) b: usize,
+    /// Bytes from the start of `a` to that of `b`, where `a` lies below.
+    pub(super) a_below: usize,
+    /// Bytes from the start of `b` to that of `a`, where `b` lies below.
+    pub(super) b_below: usize,
+    /// They may begin at one place, one written over the other.
+    pub(super) same: bool,
+    /// They may lie nowhere else.
+    pub(super) only_same: bool,
+}
+
+/// What a layout must keep to.
+#[derive(Debug)]
+pub(super) struct Relations {
+    /// Bytes of each tensor.
+    pub(super) bytes: Vec<usize>,
+    /// Last layer that reads each tensor.
+    pub(super) last_use: Vec<usize>,
+    /// Operands that each layer may write over.
+    pub(super) overwritable: Vec<Vec<usize>>,
+    /// Tensors that are live during each layer.
+    pub(super) live: Vec<Vec<usize>>,
+    /// Every two tensors that are live at one time.
+    pub(super) pairs: Vec<Relation>,
+}
+
+impl Relations {
+    pub(super) fn new(network: &FixedPointNetwork) -> Self {
+        let last_use = last_uses(network);
+        let count = last_use.len();
+        let bytes: Vec<usize> = (0..count).map(|tensor| network.tensor(tensor).bytes()).collect();
+        let overwritable = (0..network.layers.len()).map(|layer| overwritable(network, layer, &last_use)).collect();
+        let live = |layer: usize| (0..count).filter(|tensor| is_live(network, &last_use, *tensor, layer)).collect();
+        let mut relations = Self {
+            bytes,
+            overwritable,
+            live: (0..network.layers.len()).map(live).collect(),
+            last_use,
+            pairs: Vec::new(),
+        };
+        let meet = |a: usize, b: usize| relations.live.iter().any(|live| live.contains(&a) && live.contains(&b));
+        let pairs = (0..count).flat_map(|b| (0..b).map(move |a| (a, b))).filter(|(a, b)| meet(*a, *b));
+        relations.pairs = pairs.map(|(a, b)| relations.relation(network, a, b)).collect();
+        relations
+    }
+
+    /// `b` is written after `a`.
+    fn relation(&self, network: &FixedPointNetwork, a: usize, b: usize) -> Relation {
+        let layer = b.saturating_sub(1);
+        let stored = stored_into(network, b) == Some(a);
+        let window = window_distance(network, &self.last_use, layer).filter(|(_, input)| *input == a);
+        Relation {
+            a,
+            b,
+            a_below: self.bytes[a],
+            b_below: window.map_or(self.bytes[b], |(distance, _)| distance.min(self.bytes[b])),
+            same: stored || self.overwritable[layer].contains(&a),
+            only_same: stored,
+        }
+    }
+}
+
+/// Last layer that reads each tensor.
+fn last_uses(network: &FixedPointNetwork) -> Vec<usize> {
+    let mut last_use: Vec<usize> = (0..=network.layers.len()).map(|tensor| tensor.saturating_sub(1)).collect();
+    for (index, layer) in network.layers.iter().enumerate() {
+        for input in &layer.inputs {
+            last_use[*input] = index;
+        }
+    }
+    last_use[network.layers.len()] = network.layers.len();
+    last_use
+}
+
+/// Operands that a layer may write over, read by nothing later.
+fn overwritable(network: &FixedPointNetwork, layer: usize, last_use: &[usize]) -> Vec<usize> {
+    let FixedPointLayer { inputs, op, output, .. } = &network.layers[layer];
+    let dies_here = |tensor: &usize| {
+        last_use[*tensor] == layer
+            && network.tensor(*tensor).bytes() == output.bytes()
+            && !outlives_the_run(network, *tensor)
+    };
+    let candidates = match op {
+        FixedPointOp::Clip
+        | FixedPointOp::Rescale
+        | FixedPointOp::LeakyRelu { .. }
+        | FixedPointOp::Table { .. }
+        | FixedPointOp::Softmax
+        | FixedPointOp::Reshape => &inputs[..1],
+        // The first operand of a difference is the one that is written over.
+        FixedPointOp::Binary(BinaryKind::Sub) | FixedPointOp::AffineBinary(AffineBinaryKind::Sub)
+            if inputs[0] != inputs[1] =>
+        {
+            &inputs[..1]
+        }
+        FixedPointOp::Binary(_) | FixedPointOp::AffineBinary(_) if inputs[0] != inputs[1] => inputs,
+        _ => &[],
+    };
+    candidates.iter().copied().filter(dies_here).collect()
+}
+
+/// The state in which a tensor is stored.
+fn stored_into(network: &FixedPointNetwork, tensor: usize) -> Option<usize> {
+    let writer = &network.layers[tensor.checked_sub(1)?];
+    if writer.op == FixedPointOp::Store { writer.inputs.get(1).copied() } else { None }
+}
+
+/// True for a state, what is stored into it, and a stream.
+fn outlives_the_run(network: &FixedPointNetwork, tensor: usize) -> bool {
+    let writer = tensor.checked_sub(1).map(|layer| &network.layers[layer].op);
+    writer.is_some_and(|op| op.is_kept() || *op == FixedPointOp::Store)
+}
+
+/// True where a tensor is live during a layer.
+fn is_live(network: &FixedPointNetwork, last_use: &[usize], tensor: usize, layer: usize) -> bool {
+    let kept = tensor.checked_sub(1).is_some_and(|writer| network.layers[writer].op.is_kept());
+    kept || tensor.saturating_sub(1) <= layer && layer <= last_use[tensor]
+}
+
+/// How far below its input a layer's output must begin, and the input, where the layer may write over what it has read.
+fn window_distance(network: &FixedPointNetwork, last_use: &[usize], layer: usize) -> Option<(usize, usize)> {
+    let FixedPointLayer { inputs, op, output, .. } = &network.layers[layer];
+    let window: &Window = match op {
+        FixedPointOp::Conv2d { window, .. }
+        | FixedPointOp::DepthwiseConv2d { window, .. }
+        | FixedPointOp::MaxPool2d { window }
+        | FixedPointOp::AveragePool2d { window }
+        | FixedPointOp::AffineAveragePool2d { window } => window,
+        _ => return None,
+    };
+    let input = network.tensor(inputs[0]);
+    if last_use[inputs[0]] != layer || outlives_the_run(network, inputs[0]) {
+        return None;
+    }
+    let row = |bytes: usize, rows: u16| bytes / usize::from(rows.max(1));
+    let (in_row, out_row) = (row(input.bytes(), input.shape.h), row(output.bytes(), output.shape.h));
+    Some((window.row_distance(input.shape.h, in_row, output.shape.h, out_row), inputs[0]))
+}
