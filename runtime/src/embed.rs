@@ -85,11 +85,15 @@ pub const fn needs(bytes: &[u8]) -> Needs {
     let version = u16::from_le_bytes([header[4], header[5]]);
     assert!(version == FORMAT_VERSION, "the model is of another format version: export it again");
     assert!(word(header, 6) == CRC.checksum(body), "the model's checksum is wrong: the file is corrupt or cut short");
-    Needs { arena_bytes: word(body, 0), links: word(body, 4) as u64 | (word(body, 8) as u64) << 32 }
+    Needs { arena_bytes: word(body, 0), links: long(body, 4), operations: long(body, 12) }
 }
 
 const fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+const fn long(bytes: &[u8], at: usize) -> u64 {
+    word(bytes, at) as u64 | (word(bytes, at + 4) as u64) << 32
 }
 
 #[cfg(test)]

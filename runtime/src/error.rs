@@ -35,6 +35,17 @@ pub enum LoadError {
     /// The tables of the file cannot be decoded.
     #[error("malformed model: tensor or node table cannot be decoded")]
     Malformed,
+    /// A run takes more operations than the file says.
+    #[error("a run takes {needed} operations, the file says {stated}")]
+    Operations {
+        /// Operations of the nodes.
+        needed: u64,
+        /// [`Needs::operations`](crate::format::Needs::operations).
+        stated: u64,
+    },
+    /// No signature, or not one of the owner's key over these bytes.
+    #[error("the signature is missing, or not by the owner's key over this model")]
+    Signature,
     /// The self-test's input or digests are not as many as the model's codes or nodes.
     #[error("the self-test does not fit the model")]
     Certificate,

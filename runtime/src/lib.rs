@@ -42,6 +42,8 @@ mod digest;
 mod error;
 mod model;
 mod session;
+#[cfg(feature = "signed")]
+mod signed;
 #[cfg(feature = "micromath")]
 mod softmax;
 mod vectors;
@@ -53,6 +55,8 @@ pub use digest::{crc32, digest};
 pub use error::{LoadError, NodeFault, RunError, SelfTestError, TensorFault};
 pub use model::{Model, Nodes};
 pub use session::{NodeOutput, Session};
+#[cfg(feature = "signed")]
+pub use signed::verify_signature;
 #[cfg(feature = "micromath")]
 pub use softmax::softmax;
 pub use vectors::{Vectors, VectorsError};

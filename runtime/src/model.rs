@@ -79,6 +79,13 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         self.needs.links
     }
 
+    /// Products, comparisons and moves of codes in one run, at most; [`Model::parse`] refuses a file that needs more than it
+    /// says. Times the slowest operation of a core it bounds a run's time.
+    #[must_use]
+    pub const fn operations(&self) -> u64 {
+        self.needs.operations
+    }
+
     /// Checksum of the file's contents: tells one model from another.
     #[must_use]
     pub const fn crc(&self) -> u32 {

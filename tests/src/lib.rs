@@ -12,6 +12,8 @@ mod check;
 #[cfg(feature = "host")]
 pub mod fixtures;
 #[cfg(feature = "host")]
+pub mod mutate;
+#[cfg(feature = "host")]
 pub mod random;
 #[cfg(feature = "host")]
 pub mod reference;

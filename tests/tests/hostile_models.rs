@@ -23,7 +23,7 @@ fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<N
     let mut arena_bytes = model.arena_bytes() as u32;
     change(&mut arena_bytes, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes, links: model.links() };
+    let needs = Needs { arena_bytes, links: model.links(), operations: model.operations() };
     let certificate = model.certificate();
     let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
     Model::parse(&bytes).map(|_| ())
@@ -194,7 +194,7 @@ fn load_node(
     let mut nodes: Vec<_> = model.nodes().collect();
     change(&mut tensors[1], &mut nodes[0].op);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes: model.arena_bytes() as u32, links: model.links() };
+    let needs = Needs { arena_bytes: model.arena_bytes() as u32, links: model.links(), operations: model.operations() };
     let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
     Model::parse(&assemble(&file)).map(|_| ())
 }

@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use stepshift_runtime::arithmetic::Requantizer;
-use stepshift_runtime::format::{Channel, Element, OPERATOR_COUNT, WeightBits};
+use stepshift_runtime::format::{
+    Channel, Element, HEADER_BYTES, NEEDS_BYTES, Node, OPERATOR_COUNT, TENSOR_RECORD_BYTES, WeightBits,
+};
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::{random, reference};
 use stepshift_trainer::export::{FixedPointNetwork, encode};
@@ -152,5 +154,30 @@ fn steps_give_the_bits_of_a_run() {
         session.run_profiled(clock, |index, time| times.push((index, time)));
         assert_eq!(times, (0..model.node_count()).map(|index| (index, 3)).collect::<Vec<_>>());
         assert_eq!(session.output().bytes(), &expected[..]);
+    }
+}
+
+/// The runtime reads nodes by itself; postcard reads the same.
+#[test]
+fn nodes_are_what_postcard_decodes() {
+    let mut runner = TestRunner::deterministic();
+    for seed in 0..400 {
+        let network = random::networks().new_tree(&mut runner).unwrap().current();
+        let fixed = match seed % 3 {
+            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
+            1 => random::with_memory(&network, seed),
+            _ => random::inference_only(&network, seed),
+        };
+        let bytes = encode(&fixed).unwrap();
+        let behind = |count: usize| bytes.get(count..).unwrap();
+        // Header, needs, tensors with their number, and the number of nodes, below 128.
+        let count = fixed.layers.len();
+        let mut rest = behind(HEADER_BYTES + NEEDS_BYTES + 1 + (count + 1) * TENSOR_RECORD_BYTES + 1);
+        for node in Model::parse(&bytes).unwrap().nodes() {
+            let (decoded, behind): (Node<'_>, _) = postcard::take_from_bytes(rest).unwrap();
+            assert_eq!(decoded, node);
+            rest = behind;
+        }
+        assert_eq!(rest, [0]);
     }
 }

@@ -276,3 +276,31 @@ fn a_model_of_another_run_is_found_out() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("718 tensors, 359 images"), "{text}");
 }
+
+#[test]
+fn signing_needs_a_key_and_a_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/testdata/small.stepshift");
+    let (key, out) = (folder.path().join("key.pem"), folder.path().join("small.signed"));
+    // RFC 8410, section 10.3: the private key of the example.
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+    std::fs::write(&key, pem).unwrap();
+    let sign = |model: &str, key: &std::path::Path| {
+        stepshift().args(["sign", model]).arg("--key").arg(key).arg("--out").arg(&out).output().unwrap()
+    };
+    let output = sign(small, &key);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    // The public key of the same example.
+    let public: [u8; 32] = *b"\x19\xbf\x44\x09\x69\x84\xcd\xfe\x85\x41\xba\xc1\x67\xdc\x3b\x96\xc8\x50\x86\xaa\x30\xb6\xb6\xcb\x0c\x5c\x38\xad\x70\x31\x66\xe1";
+    let signed = std::fs::read(&out).unwrap();
+    let model = stepshift_runtime::verify_signature(&signed, &public).unwrap();
+    assert_eq!(model, std::fs::read(small).unwrap());
+    let error = |output: std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let message = error(sign(small, small.as_ref()));
+    assert!(message.starts_with("error: cannot read") && message.contains("small.stepshift"), "{message}");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    let message = error(sign(small, readme.as_ref()));
+    assert!(message.contains("README.md is no Ed25519 key in PKCS#8 PEM"), "{message}");
+    let message = error(sign(readme, &key));
+    assert!(message.contains("README.md: not a stepshift model"), "{message}");
+}

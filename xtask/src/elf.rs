@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use object::{Object, ObjectSection, SectionKind};
+use anyhow::{Context, Result, ensure};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 /// The section that holds the model, apart from code.
 const MODEL_SECTION: &str = ".stepshift_model";
@@ -54,4 +54,27 @@ pub(crate) fn sizes(path: &Path) -> Result<Sizes> {
         *part += section.size();
     }
     Ok(sizes)
+}
+
+/// Stretches of instructions, between the mapping symbols `$t` and `$d` (ELF for the Arm Architecture, 5.5.5).
+pub(crate) fn code_ranges<'a>(
+    file: &object::File<'a>,
+    section: &object::Section<'a, '_>,
+) -> Result<Vec<(u64, &'a [u8])>> {
+    let (start, end) = (section.address(), section.address() + section.size());
+    let mut marks: Vec<(u64, bool)> = file
+        .symbols()
+        .filter(|symbol| symbol.section_index() == Some(section.index()))
+        .filter_map(|symbol| {
+            let name = symbol.name().ok()?;
+            let is_code = name.starts_with("$t");
+            (is_code || name.starts_with("$d")).then_some((symbol.address(), is_code))
+        })
+        .collect();
+    marks.sort_unstable();
+    ensure!(start == end || !marks.is_empty(), "there are no mapping symbols that tell code from data");
+    let data = section.data()?;
+    let ends = marks.iter().skip(1).map(|mark| mark.0).chain([end]);
+    let ranges = marks.iter().zip(ends).filter(|((_, is_code), _)| *is_code);
+    Ok(ranges.map(|((from, _), to)| (*from, &data[(from - start) as usize..(to - start) as usize])).collect())
 }

@@ -13,6 +13,9 @@ use crate::workspace::{root, target};
 /// Firmware that embeds a model and counts its instructions.
 pub(crate) const INFER: &str = "infer";
 
+/// Where a firmware begins to run Rust.
+pub(crate) const ENTRY: &str = "main";
+
 /// Firmware that checks models read from the host.
 pub(crate) const CONFORMANCE: &str = "conformance";
 

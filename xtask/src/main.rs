@@ -12,6 +12,7 @@ mod qemu;
 mod run;
 mod setup;
 mod size;
+mod stack;
 mod table;
 mod test;
 mod tidy;

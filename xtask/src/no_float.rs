@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail, ensure};
 use capstone::prelude::*;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
+use crate::elf;
+
 /// Beginnings of the names of soft-float routines: those of the Arm run-time ABI, and of compiler-rt.
 const ROUTINES: [&str; 8] =
     ["__aeabi_f", "__aeabi_d", "__aeabi_i2", "__aeabi_ui2", "__aeabi_l2", "__aeabi_ul2", "__float", "__fix"];
@@ -35,33 +37,13 @@ pub(crate) fn check(path: &Path) -> Result<Seen> {
     }
     let mut instructions = 0;
     for section in file.sections().filter(|section| section.kind() == SectionKind::Text) {
-        for (address, code) in code_ranges(&file, &section)? {
+        for (address, code) in elf::code_ranges(&file, &section)? {
             instructions += check_range(address, code)
                 .with_context(|| format!("{}, section {}", path.display(), section.name().unwrap_or_default()))?;
         }
     }
     ensure!(instructions > 1000, "{}: only {instructions} instructions were seen", path.display());
     Ok(Seen { instructions })
-}
-
-/// Stretches of instructions, between the mapping symbols `$t` and `$d` (ELF for the Arm Architecture, 5.5.5).
-fn code_ranges<'a>(file: &object::File<'a>, section: &object::Section<'a, '_>) -> Result<Vec<(u64, &'a [u8])>> {
-    let (start, end) = (section.address(), section.address() + section.size());
-    let mut marks: Vec<(u64, bool)> = file
-        .symbols()
-        .filter(|symbol| symbol.section_index() == Some(section.index()))
-        .filter_map(|symbol| {
-            let name = symbol.name().ok()?;
-            let is_code = name.starts_with("$t");
-            (is_code || name.starts_with("$d")).then_some((symbol.address(), is_code))
-        })
-        .collect();
-    marks.sort_unstable();
-    ensure!(start == end || !marks.is_empty(), "there are no mapping symbols that tell code from data");
-    let data = section.data()?;
-    let ends = marks.iter().skip(1).map(|mark| mark.0).chain([end]);
-    let ranges = marks.iter().zip(ends).filter(|((_, is_code), _)| *is_code);
-    Ok(ranges.map(|((from, _), to)| (*from, &data[(from - start) as usize..(to - start) as usize])).collect())
 }
 
 fn check_range(address: u64, code: &[u8]) -> Result<usize> {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use stepshift_runtime::Model;
 
 use crate::table::{self, grouped};
-use crate::{boards, elf, firmware};
+use crate::{boards, elf, firmware, stack};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Size {
@@ -23,7 +23,9 @@ impl Size {
         let board = boards::find(&self.board)?;
         let bytes = std::fs::read(&self.model).with_context(|| format!("cannot read {}", self.model.display()))?;
         let model = Model::parse(&bytes).with_context(|| self.model.display().to_string())?;
-        let sizes = elf::sizes(&firmware::build(board, firmware::INFER, Some(&self.model))?)?;
+        let firmware = firmware::build(board, firmware::INFER, Some(&self.model))?;
+        let sizes = elf::sizes(&firmware)?;
+        let stack = stack::deepest(&firmware, firmware::ENTRY)?;
         let row = |name: &str, bytes: u64| [name.to_owned(), grouped(bytes)];
         table::print(&[
             row("code", sizes.code),
@@ -32,7 +34,12 @@ impl Size {
             row("model", sizes.model),
             row("flash, in all", sizes.flash()),
             row("arena", model.arena_bytes() as u64),
+            row("stack, at most", stack.bytes),
         ]);
+        println!("\nthe deepest chain of calls:");
+        for (function, frame) in &stack.chain {
+            println!("{frame:>6}  {function}");
+        }
         println!("\nbytes; {}, firmware `infer` with its instruction counter and semihosting", board.name);
         Ok(())
     }

@@ -38,13 +38,14 @@ pub(crate) struct Test {
 type Step = (&'static str, fn(&[&'static Board]) -> Result<()>);
 
 /// In order.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     ("formatting", |_| formatting()),
     ("house rules", |_| tidy::run()),
     ("clippy", |_| clippy()),
     ("tests without libtorch", |_| default_tests()),
     ("documentation", |_| documentation()),
     ("tests with libtorch", |_| torch_tests()),
+    ("a minute of damaged models", |_| damaged_models()),
     ("firmware builds, without a panic in it", panic_free),
     ("no floating point in the firmware", |_| float_free()),
     ("random networks on the emulated boards", conformance),
@@ -91,7 +92,8 @@ fn clippy() -> Result<()> {
 }
 
 fn default_tests() -> Result<()> {
-    process::run(cargo().args(["test", "--quiet"]))
+    process::run(cargo().args(["test", "--quiet"]))?;
+    process::run(cargo().args(["test", "--quiet", "--package", "stepshift-runtime", "--all-features"]))
 }
 
 fn documentation() -> Result<()> {
@@ -104,6 +106,12 @@ fn torch_tests() -> Result<()> {
     process::run(
         cargo().args(["test", "--quiet", "--release"]).args(packages).args(["--features", "stepshift-tests/torch"]),
     )
+}
+
+/// In an optimized build with overflow checks.
+fn damaged_models() -> Result<()> {
+    let words = ["test", "--quiet", "--profile", "checked", "--package", "stepshift-tests", "--test", "mutated_models"];
+    process::run(cargo().args(words).args(["--", "--include-ignored", "--nocapture"]))
 }
 
 /// The firmware without a panic handler links, and does not with a panic in it.

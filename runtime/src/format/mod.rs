@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 mod decode;
 mod element;
 mod links;
+mod operations;
 mod operators;
 mod tensor;
 mod weights;
@@ -56,10 +57,13 @@ pub struct Needs {
     /// The bits of every operator, element, width of weights and scheme in the file.
     #[serde(with = "postcard::fixint::le")]
     pub links: u64,
+    /// Products, comparisons and moves of codes in one run, at most: what bounds its time.
+    #[serde(with = "postcard::fixint::le")]
+    pub operations: u64,
 }
 
 /// Length in bytes of an encoded [`Needs`].
-pub const NEEDS_BYTES: usize = 12;
+pub const NEEDS_BYTES: usize = 20;
 
 /// The whole message, for writing one: header, arena size, tensors, nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -7,7 +7,7 @@ mod node;
 mod pools;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, Node, Op, TensorRecord};
+use crate::format::{Certificate, Node, Op, OperatorKind, TensorRecord};
 use crate::model::Model;
 
 /// How many tensors may be live at one node, its output included.
@@ -19,15 +19,23 @@ pub(crate) fn verify<'a, const LINKS: u64>(model: &Model<'a, LINKS>) -> Result<O
         return Err(tensor_fault(0, TensorFault::Count));
     }
     tensors_fit(model)?;
+    let kept = kept_tensors(model)?;
     let mut nodes = model.nodes();
+    let mut needed = 0_u64;
     for (index, node) in nodes.by_ref().enumerate() {
-        node::verify(model, index, &node)?;
+        node::verify(model, &kept, index, &node)?;
+        let shape = |tensor: usize| model.tensor(tensor).map_or(TensorRecord::EMPTY.shape, |tensor| tensor.shape);
+        needed = needed.saturating_add(node.op.operations(|input| shape(input.into()), shape(index + 1)));
     }
     if nodes.remaining() != 0 {
         return Err(LoadError::Malformed);
     }
+    let stated = model.operations();
+    if needed > stated {
+        return Err(LoadError::Operations { needed, stated });
+    }
     live_tensors_are_disjoint(model)?;
-    kept_tensors_are_alone(model)?;
+    kept_tensors_are_alone(model, &kept)?;
     certificate(model, nodes.rest())
 }
 
@@ -75,39 +83,69 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     if usize::from(model.output().last_use) != model.node_count() {
         return Err(tensor_fault(model.node_count(), TensorFault::OutputNotKept));
     }
-    let mut live = heapless::Vec::<(usize, TensorRecord), MAX_LIVE_TENSORS>::new();
-    enter(&mut live, 0, model.input())?;
+    let mut live = heapless::Vec::<u16, MAX_LIVE_TENSORS>::new();
+    enter(&mut live, 0)?;
     for (writer, node) in model.nodes().enumerate() {
         let output = model.tensor(writer + 1).ok_or(LoadError::Malformed)?;
-        let clash = live
-            .iter()
-            .find(|(index, other)| overlap(other, &output) && !in_place(&node, writer, *index, other, &output));
-        if let Some((index, _)) = clash {
-            return Err(tensor_fault(writer + 1, TensorFault::Overlaps(narrow(*index))));
+        let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
+        let clash = live.iter().find(|index| {
+            let other = record(**index);
+            overlap(&other, &output) && !in_place(&node, writer, **index, &other, &output)
+        });
+        if let Some(index) = clash {
+            return Err(tensor_fault(writer + 1, TensorFault::Overlaps(*index)));
         }
-        live.retain(|(_, tensor)| usize::from(tensor.last_use) > writer);
-        enter(&mut live, writer + 1, output)?;
+        live.retain(|index| usize::from(record(*index).last_use) > writer);
+        enter(&mut live, writer + 1)?;
     }
     Ok(())
 }
 
-/// No byte of a tensor that keeps its contents between runs belongs to another, but for what is stored into it.
-fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
+/// Operators whose tensors keep their contents between runs.
+const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
+
+/// Tensors that keep their contents between runs.
+type Kept = heapless::Vec<Kind, MAX_LIVE_TENSORS>;
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    tensor: u16,
+    /// A state, into which a store may write; not a stream.
+    is_state: bool,
+}
+
+fn kept_tensors<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<Kept, LoadError> {
+    let mut kept = Kept::new();
+    if LINKS & KEEPING_OPERATORS == 0 {
+        return Ok(kept);
+    }
     for (writer, node) in model.nodes().enumerate() {
-        if !matches!(node.op, Op::State(_) | Op::Stream(_)) {
-            continue;
+        let is_state = matches!(node.op, Op::State(_));
+        if is_state || matches!(node.op, Op::Stream(_)) {
+            let entry = Kind { tensor: narrow(writer + 1), is_state };
+            kept.push(entry).map_err(|_| tensor_fault(writer + 1, TensorFault::TooManyLive))?;
         }
-        let kept = model.tensor(writer + 1).ok_or(LoadError::Malformed)?;
-        let stores = |node: Option<Node<'_>>| match node.map(|node| node.op) {
-            Some(Op::Store(op)) => usize::from(op.state) == writer + 1,
-            _ => false,
+    }
+    Ok(kept)
+}
+
+/// No byte of a tensor that keeps its contents between runs belongs to another, but for what is stored into it.
+fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>, kept: &Kept) -> Result<(), LoadError> {
+    if LINKS & KEEPING_OPERATORS == 0 {
+        return Ok(());
+    }
+    let writers = core::iter::once(None).chain(model.nodes().map(Some));
+    for (index, writer) in writers.enumerate().filter(|_| !kept.is_empty()) {
+        let tensor = model.tensor(index).ok_or(LoadError::Malformed)?;
+        let stored_into = match writer.map(|node| node.op) {
+            Some(Op::Store(op)) => usize::from(op.state),
+            _ => index,
         };
-        let mut writers = core::iter::once(None).chain(model.nodes().map(Some));
-        for index in 0..model.tensor_count() {
-            let stored = stores(writers.next().flatten());
-            let other = model.tensor(index).ok_or(LoadError::Malformed)?;
-            if index != writer + 1 && !stored && overlap(&kept, &other) {
-                return Err(tensor_fault(index, TensorFault::Overlaps(narrow(writer + 1))));
+        for other in kept.iter().map(|entry| usize::from(entry.tensor)) {
+            let record = model.tensor(other).ok_or(LoadError::Malformed)?;
+            if other != index && other != stored_into && overlap(&record, &tensor) {
+                return Err(tensor_fault(index, TensorFault::Overlaps(narrow(other))));
             }
         }
     }
@@ -115,12 +153,8 @@ fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<
 }
 
 /// Adds a tensor to the live ones.
-fn enter(
-    live: &mut heapless::Vec<(usize, TensorRecord), MAX_LIVE_TENSORS>,
-    index: usize,
-    tensor: TensorRecord,
-) -> Result<(), LoadError> {
-    live.push((index, tensor)).map_err(|_| tensor_fault(index, TensorFault::TooManyLive))
+fn enter(live: &mut heapless::Vec<u16, MAX_LIVE_TENSORS>, index: usize) -> Result<(), LoadError> {
+    live.push(narrow(index)).map_err(|_| tensor_fault(index, TensorFault::TooManyLive))
 }
 
 /// True when two tensors share a byte of the arena.
@@ -130,7 +164,7 @@ fn overlap(a: &TensorRecord, b: &TensorRecord) -> bool {
 }
 
 /// True when `node` may write its output over tensor `index`, which it reads for the last time.
-fn in_place(node: &Node<'_>, writer: usize, index: usize, input: &TensorRecord, output: &TensorRecord) -> bool {
+fn in_place(node: &Node<'_>, writer: usize, index: u16, input: &TensorRecord, output: &TensorRecord) -> bool {
     let slides = match &node.op {
         Op::Conv2d(op) => Some((op.input, &op.window)),
         Op::DepthwiseConv2d(op) => Some((op.input, &op.window)),
@@ -142,7 +176,7 @@ fn in_place(node: &Node<'_>, writer: usize, index: usize, input: &TensorRecord, 
         let (from, to) = (input.region().start, output.region().start);
         let distance = window.row_distance(input.shape.h, input.row_bytes(), output.shape.h, output.row_bytes());
         let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
-        return usize::from(operand) == index && usize::from(input.last_use) == writer && passed;
+        return operand == index && usize::from(input.last_use) == writer && passed;
     }
     let operand = match node.op {
         Op::Clip(op) => op.input,
@@ -156,7 +190,7 @@ fn in_place(node: &Node<'_>, writer: usize, index: usize, input: &TensorRecord, 
         Op::Store(op) => op.state,
         _ => return false,
     };
-    usize::from(operand) == index && usize::from(input.last_use) == writer && input.region() == output.region()
+    operand == index && usize::from(input.last_use) == writer && input.region() == output.region()
 }
 
 fn tensor_fault(tensor: usize, reason: TensorFault) -> LoadError {

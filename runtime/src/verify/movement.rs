@@ -3,7 +3,7 @@
 use super::node::NodeCheck;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Concat, Op, Pad, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose, UpsampleBilinear, UpsampleNearest,
+    Concat, Pad, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose, UpsampleBilinear, UpsampleNearest,
 };
 
 /// Greatest number of tensors that one node reads.
@@ -85,8 +85,8 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     /// A tensor and its state are of one kind, and so is what the store writes.
     pub(super) fn store(&self, op: &Store) -> Result<(), LoadError> {
         let (input, state) = (self.input(op.input)?, self.input(op.state)?);
-        let writer = usize::from(op.state).checked_sub(1).and_then(|writer| self.model.nodes().nth(writer));
-        self.require(matches!(writer.map(|node| node.op), Some(Op::State(_))), NodeFault::State)?;
+        let is_state = self.kept.iter().any(|entry| entry.is_state && entry.tensor == op.state);
+        self.require(is_state, NodeFault::State)?;
         self.require(state.region() == self.output.region(), NodeFault::State)?;
         for tensor in [input, state] {
             self.shaped(Some(tensor.shape))?;

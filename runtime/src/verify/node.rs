@@ -1,6 +1,6 @@
 //! One node against the tensors that it reads and writes.
 
-use super::{narrow, node_fault};
+use super::{Kept, narrow, node_fault};
 use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{Activation, Node, Op, OperatorKind, Shape, TensorRecord, Window};
@@ -9,11 +9,12 @@ use crate::model::Model;
 /// Checks one node.
 pub(super) fn verify<const LINKS: u64>(
     model: &Model<'_, LINKS>,
+    kept: &Kept,
     index: usize,
     node: &Node<'_>,
 ) -> Result<(), LoadError> {
     let output = model.tensor(index + 1).ok_or(LoadError::Malformed)?;
-    let check = NodeCheck { model, index, output };
+    let check = NodeCheck { model, kept, index, output };
     check.require(node.op.links() & !model.links() == 0, NodeFault::Operator)?;
     match &node.op {
         Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => check.conv2d(op),
@@ -48,6 +49,7 @@ pub(super) fn verify<const LINKS: u64>(
 /// One node under test.
 pub(super) struct NodeCheck<'m, const LINKS: u64> {
     pub(super) model: &'m Model<'m, LINKS>,
+    pub(super) kept: &'m Kept,
     pub(super) index: usize,
     pub(super) output: TensorRecord,
 }

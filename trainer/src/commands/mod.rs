@@ -4,6 +4,7 @@ mod eval;
 mod export;
 mod inspect;
 mod layer_table;
+mod sign;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,8 @@ enum Command {
     Export(export::Export),
     /// Show what is in a model file
     Inspect(inspect::Inspect),
+    /// Sign a model file, so that firmware can refuse models of others
+    Sign(sign::Sign),
 }
 
 /// A run's folder, and where its data are.
@@ -78,6 +81,7 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
         Command::Eval(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Sign(command) => command.run(),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

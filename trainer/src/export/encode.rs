@@ -67,7 +67,10 @@ pub fn encode_with(network: &FixedPointNetwork, sample: Option<&Sample>) -> Resu
     let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());
     let links = nodes.iter().fold(elements, |set, node: &Node<'_>| set | node.op.links());
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes, links };
+    let shape = |tensor: u16| network.tensor(tensor.into()).shape;
+    let operations =
+        nodes.iter().zip(&network.layers).map(|(node, layer)| node.op.operations(shape, layer.output.shape));
+    let needs = Needs { arena_bytes, links, operations: operations.fold(0, u64::saturating_add) };
     let digests: Vec<u8> = sample.iter().flat_map(|sample| &sample.digests).flat_map(|d| d.to_le_bytes()).collect();
     let certificate = sample.map(|sample| Certificate { input: &sample.input, digests: &digests });
     let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
