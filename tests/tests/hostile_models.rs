@@ -33,7 +33,7 @@ fn node(node: u16, reason: NodeFault) -> Result<(), LoadError> {
     Err(LoadError::Node { node, reason })
 }
 
-fn tensor(tensor: u16, reason: TensorFault) -> Result<(), LoadError> {
+fn tensor_fault(tensor: u16, reason: TensorFault) -> Result<(), LoadError> {
     Err(LoadError::Tensor { tensor, reason })
 }
 
@@ -75,16 +75,16 @@ fn other_versions_and_files_are_named() {
 
 #[test]
 fn tensors_must_fit_the_arena_and_stay_apart() {
-    assert_eq!(load_changed(|_, t, _| t[2].offset = 1 << 20), tensor(2, TensorFault::OutsideArena));
-    assert_eq!(load_changed(|_, t, _| t[1].offset = u32::MAX), tensor(1, TensorFault::OutsideArena));
-    assert_eq!(load_changed(|arena, _, _| *arena -= 1), tensor(2, TensorFault::OutsideArena));
-    assert_eq!(load_changed(|_, t, _| t[3].shape.c = 0), tensor(3, TensorFault::Empty));
-    assert_eq!(load_changed(|_, t, _| t[3].mantissa = 0), tensor(3, TensorFault::Scale));
-    assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset), tensor(2, TensorFault::Overlaps(1)));
-    assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset + 1), tensor(2, TensorFault::Overlaps(1)));
-    assert_eq!(load_changed(|_, t, _| t[0].offset = t[1].offset + 1), tensor(1, TensorFault::Overlaps(0)));
-    assert_eq!(load_changed(|_, t, _| t[7].last_use = 3), tensor(7, TensorFault::OutputNotKept));
-    assert_eq!(load_changed(|_, t, _| t.truncate(7)), tensor(0, TensorFault::Count));
+    assert_eq!(load_changed(|_, t, _| t[2].offset = 1 << 20), tensor_fault(2, TensorFault::OutsideArena));
+    assert_eq!(load_changed(|_, t, _| t[1].offset = u32::MAX), tensor_fault(1, TensorFault::OutsideArena));
+    assert_eq!(load_changed(|arena, _, _| *arena -= 1), tensor_fault(2, TensorFault::OutsideArena));
+    assert_eq!(load_changed(|_, t, _| t[3].shape.c = 0), tensor_fault(3, TensorFault::Empty));
+    assert_eq!(load_changed(|_, t, _| t[3].mantissa = 0), tensor_fault(3, TensorFault::Scale));
+    assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset), tensor_fault(2, TensorFault::Overlaps(1)));
+    assert_eq!(load_changed(|_, t, _| t[2].offset = t[1].offset + 1), tensor_fault(2, TensorFault::Overlaps(1)));
+    assert_eq!(load_changed(|_, t, _| t[0].offset = t[1].offset + 1), tensor_fault(1, TensorFault::Overlaps(0)));
+    assert_eq!(load_changed(|_, t, _| t[7].last_use = 3), tensor_fault(7, TensorFault::OutputNotKept));
+    assert_eq!(load_changed(|_, t, _| t.truncate(7)), tensor_fault(0, TensorFault::Count));
 }
 
 #[test]
@@ -472,6 +472,84 @@ fn a_small_arena_is_refused_with_both_sizes() {
     assert_eq!(error, RunError::ArenaTooSmall { needed, provided: needed - 1 });
     assert_eq!(error.to_string(), format!("the arena has {} bytes, the model needs {needed}", needed - 1));
     assert!(Session::new(model, &mut vec![0; needed + 7]).is_ok());
+}
+
+/// A network's file after `change`, with a checksum that fits, and what loading it says.
+fn reload(
+    network: &FixedPointNetwork,
+    change: impl FnOnce(&mut Needs, &mut [TensorRecord], &mut [Node<'_>]),
+) -> Result<(), LoadError> {
+    let good = encode(network).unwrap();
+    let model = Model::parse(&good).unwrap();
+    let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
+    let mut nodes: Vec<_> = model.nodes().collect();
+    let (arena_bytes, links, operations) = (model.arena_bytes() as u32, model.links(), model.operations());
+    let mut needs = Needs { arena_bytes, links, operations };
+    change(&mut needs, &mut tensors, &mut nodes);
+    let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
+    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
+    Model::parse(&assemble(&file)).map(|_| ())
+}
+
+fn layer(name: &str, inputs: &[usize], output: FixedPointTensor, op: FixedPointOp) -> FixedPointLayer {
+    let activation = Activation::full(output.element);
+    FixedPointLayer { name: name.to_owned(), inputs: inputs.to_vec(), output, activation, op }
+}
+
+#[test]
+fn a_run_takes_no_more_operations_than_the_file_says() {
+    let network = small_network();
+    let mut stated = 0;
+    assert_eq!(reload(&network, |needs, _, _| stated = needs.operations), Ok(()));
+    assert_eq!(reload(&network, |needs, _, _| needs.operations += 1), Ok(()));
+    let outcome = reload(&network, |needs, _, _| needs.operations -= 1);
+    assert_eq!(outcome, Err(LoadError::Operations { needed: stated, stated: stated - 1 }));
+}
+
+#[test]
+fn a_window_may_write_over_rows_that_it_has_passed_and_no_others() {
+    let tensor = FixedPointTensor::i8(Shape { h: 8, w: 5, c: 1 }, 0);
+    let window = Window { pad_top: 1, pad_bottom: 1, ..Window::new(3, 1) };
+    let network = FixedPointNetwork {
+        input: tensor,
+        layers: vec![layer("pool", &[0], tensor, FixedPointOp::MaxPool2d { window })],
+    };
+    // Row 1 of the output is written when row 0 of the input was passed: two rows of 5 codes below it.
+    assert_eq!(
+        reload(&network, |needs, t, _| assert_eq!((needs.arena_bytes, t[0].offset, t[1].offset), (50, 10, 0))),
+        Ok(())
+    );
+    assert_eq!(reload(&network, |_, t, _| t[0].offset = 9), tensor_fault(1, TensorFault::Overlaps(0)));
+    assert_eq!(reload(&network, |_, t, _| t[1].offset = 1), tensor_fault(1, TensorFault::Overlaps(0)));
+}
+
+#[test]
+fn nothing_lies_in_a_states_place_but_what_is_stored() {
+    let tensor = FixedPointTensor::i8(Shape { h: 1, w: 1, c: 4 }, 0);
+    let layers = vec![
+        layer("state", &[], tensor, FixedPointOp::State),
+        layer("sum", &[0, 1], tensor, FixedPointOp::Binary(BinaryKind::Add)),
+        layer("store", &[2, 1], tensor, FixedPointOp::Store),
+        layer("clip", &[2], tensor, FixedPointOp::Clip),
+        layer("rescale", &[4], tensor, FixedPointOp::Rescale),
+    ];
+    let network = FixedPointNetwork { input: tensor, layers };
+    assert_eq!(reload(&network, |_, _, _| {}), Ok(()));
+    // The last output is written when the state was stored already, and would be what the next run finds.
+    assert_eq!(reload(&network, |_, t, _| t[5].offset = t[1].offset), tensor_fault(5, TensorFault::Overlaps(1)));
+    let store = |state: u16| {
+        reload(&network, move |_, _, nodes| {
+            let Op::Store(op) = &mut nodes[2].op else { panic!() };
+            op.state = state;
+        })
+    };
+    assert_eq!(store(2), node(2, NodeFault::State));
+    assert_eq!(store(9), node(2, NodeFault::Input));
+    let elsewhere = reload(&network, |needs, t, _| {
+        needs.arena_bytes += 1;
+        t[3].offset += 1;
+    });
+    assert_eq!(elsewhere, node(2, NodeFault::State));
 }
 
 proptest! {
