@@ -3,7 +3,7 @@
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
-use crate::format::{ALL_LINKS, Concat, Node, Op, OperatorKind, TensorRecord, Window};
+use crate::format::{ALL_LINKS, Concat, KEEPING_OPERATORS, Node, Op, OperatorKind, TensorRecord, Window};
 use crate::kernels::{self, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
 
@@ -48,12 +48,11 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// Forgets what runs before have left in the arena: states and streams mean 0 again.
     pub fn reset(&mut self) {
         self.rest = self.model.nodes();
-        let kept = OperatorKind::State.bit() | OperatorKind::Stream.bit();
-        if LINKS & kept == 0 || self.model.links() & kept == 0 {
+        if LINKS & KEEPING_OPERATORS & self.model.links() == 0 {
             return;
         }
         for (index, node) in self.model.nodes().enumerate() {
-            if matches!(node.op, Op::State(_) | Op::Stream(_))
+            if node.op.kind().is_in(KEEPING_OPERATORS)
                 && let Some(tensor) = self.model.tensor(index + 1)
                 && let Some(bytes) = self.arena.get_mut(tensor.region())
             {

@@ -283,6 +283,16 @@ pub fn inference_only(network: &Network, seed: u64) -> FixedPointNetwork {
     if consistent { fixed } else { plain }
 }
 
+/// By the seed, a network of every element and width, of the affine scheme, or with a memory.
+#[must_use]
+pub fn every_kind(network: &Network, seed: u64) -> FixedPointNetwork {
+    match seed % 4 {
+        0 => affine(network, seed).unwrap_or_else(|| fixed_point(network, seed)),
+        1 => with_memory(network, seed),
+        _ => inference_only(network, seed),
+    }
+}
+
 /// A network followed by one that remembers: a running sum and a stream of rows.
 #[must_use]
 pub fn with_memory(network: &Network, seed: u64) -> FixedPointNetwork {

@@ -14,19 +14,26 @@ use stepshift_trainer::export::{
     encode_with,
 };
 
-/// The good file after `change`, with a checksum that fits, and what loading it says.
-fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut Vec<Node<'_>>)) -> Result<(), LoadError> {
-    let good = encode(&small_network()).unwrap();
+/// A network's file after `change`, with a checksum that fits, and what loading it says.
+fn reload(
+    network: &FixedPointNetwork,
+    change: impl FnOnce(&mut Needs, &mut Vec<TensorRecord>, &mut [Node<'_>]),
+) -> Result<(), LoadError> {
+    let good = encode(network).unwrap();
     let model = Model::parse(&good).unwrap();
     let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
     let mut nodes: Vec<_> = model.nodes().collect();
-    let mut arena_bytes = model.arena_bytes() as u32;
-    change(&mut arena_bytes, &mut tensors, &mut nodes);
+    let (arena_bytes, links, operations) = (model.arena_bytes() as u32, model.links(), model.operations());
+    let mut needs = Needs { arena_bytes, links, operations };
+    change(&mut needs, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes, links: model.links(), operations: model.operations() };
-    let certificate = model.certificate();
-    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
-    Model::parse(&bytes).map(|_| ())
+    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
+    Model::parse(&assemble(&file)).map(|_| ())
+}
+
+/// As [`reload`], of a small network.
+fn load_changed(change: impl FnOnce(&mut u32, &mut Vec<TensorRecord>, &mut [Node<'_>])) -> Result<(), LoadError> {
+    reload(&small_network(), |needs, tensors, nodes| change(&mut needs.arena_bytes, tensors, nodes))
 }
 
 fn node(node: u16, reason: NodeFault) -> Result<(), LoadError> {
@@ -186,17 +193,8 @@ fn load_node(
     change: impl FnOnce(&mut TensorRecord, &mut Op<'_>),
 ) -> Result<(), LoadError> {
     let input = FixedPointTensor::i8(Shape { h: 2, w: 3, c: 4 }, -4);
-    let activation = Activation::full(output.element);
-    let layer = FixedPointLayer { name: "layer".to_owned(), inputs: inputs.to_vec(), output, activation, op };
-    let good = encode(&FixedPointNetwork { input, layers: vec![layer] }).unwrap();
-    let model = Model::parse(&good).unwrap();
-    let mut tensors = [model.input(), model.output()];
-    let mut nodes: Vec<_> = model.nodes().collect();
-    change(&mut tensors[1], &mut nodes[0].op);
-    let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let needs = Needs { arena_bytes: model.arena_bytes() as u32, links: model.links(), operations: model.operations() };
-    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
-    Model::parse(&assemble(&file)).map(|_| ())
+    let network = FixedPointNetwork { input, layers: vec![layer("layer", inputs, output, op)] };
+    reload(&network, |_, tensors, nodes| change(&mut tensors[1], &mut nodes[0].op))
 }
 
 /// A legal node, a change that makes it illegal, and what the loader must say.
@@ -472,23 +470,6 @@ fn a_small_arena_is_refused_with_both_sizes() {
     assert_eq!(error, RunError::ArenaTooSmall { needed, provided: needed - 1 });
     assert_eq!(error.to_string(), format!("the arena has {} bytes, the model needs {needed}", needed - 1));
     assert!(Session::new(model, &mut vec![0; needed + 7]).is_ok());
-}
-
-/// A network's file after `change`, with a checksum that fits, and what loading it says.
-fn reload(
-    network: &FixedPointNetwork,
-    change: impl FnOnce(&mut Needs, &mut [TensorRecord], &mut [Node<'_>]),
-) -> Result<(), LoadError> {
-    let good = encode(network).unwrap();
-    let model = Model::parse(&good).unwrap();
-    let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
-    let mut nodes: Vec<_> = model.nodes().collect();
-    let (arena_bytes, links, operations) = (model.arena_bytes() as u32, model.links(), model.operations());
-    let mut needs = Needs { arena_bytes, links, operations };
-    change(&mut needs, &mut tensors, &mut nodes);
-    let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
-    Model::parse(&assemble(&file)).map(|_| ())
 }
 
 fn layer(name: &str, inputs: &[usize], output: FixedPointTensor, op: FixedPointOp) -> FixedPointLayer {

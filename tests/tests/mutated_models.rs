@@ -29,11 +29,7 @@ fn corpus() -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
     let mut file = |seed: u64| {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        encode(&match seed % 4 {
-            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
-            1 => random::with_memory(&network, seed),
-            _ => random::inference_only(&network, seed),
-        })
+        encode(&random::every_kind(&network, seed))
     };
     let mut files: Vec<_> = (0..400).map(|seed| file(seed).unwrap()).collect();
     let sample = Sample { input: vec![3; 32], digests: vec![7; 7] };

@@ -52,11 +52,7 @@ fn widths_are_those_that_the_equivalence_tests_run() {
     let mut runner = TestRunner::deterministic();
     for seed in 0..2000 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        let fixed = match seed % 4 {
-            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
-            1 => random::with_memory(&network, seed),
-            _ => random::inference_only(&network, seed),
-        };
+        let fixed = random::every_kind(&network, seed);
         let bytes = encode(&fixed).unwrap();
         for (index, node) in Model::parse(&bytes).unwrap().nodes().enumerate() {
             let layer = &fixed.layers[index];

@@ -80,11 +80,7 @@ fn random_networks_reach_every_operator_and_extreme() {
     let (mut in_place, mut sliding) = (0, 0);
     for seed in 0..1000 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        let fixed = match seed % 4 {
-            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
-            1 => random::with_memory(&network, seed),
-            _ => random::inference_only(&network, seed),
-        };
+        let fixed = random::every_kind(&network, seed);
         let tensors = reference::evaluate(&fixed, &random::input_codes(fixed.input, seed));
         for (layer, codes) in fixed.layers.iter().zip(&tensors[1..]) {
             let element = layer.output.element;
@@ -163,11 +159,7 @@ fn nodes_are_what_postcard_decodes() {
     let mut runner = TestRunner::deterministic();
     for seed in 0..400 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        let fixed = match seed % 3 {
-            0 => random::affine(&network, seed).unwrap_or_else(|| random::fixed_point(&network, seed)),
-            1 => random::with_memory(&network, seed),
-            _ => random::inference_only(&network, seed),
-        };
+        let fixed = random::every_kind(&network, seed);
         let bytes = encode(&fixed).unwrap();
         let behind = |count: usize| bytes.get(count..).unwrap();
         // Header, needs, tensors with their number, and the number of nodes, below 128.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use capstone::prelude::*;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 /// The section that holds the model, apart from code.
@@ -54,6 +55,12 @@ pub(crate) fn sizes(path: &Path) -> Result<Sizes> {
         *part += section.size();
     }
     Ok(sizes)
+}
+
+/// A disassembler of Thumb instructions, those of the M profile among them.
+pub(crate) fn disassembler() -> Result<Capstone> {
+    let m_class = [arch::arm::ArchExtraMode::MClass].into_iter();
+    Ok(Capstone::new().arm().mode(arch::arm::ArchMode::Thumb).extra_mode(m_class).build()?)
 }
 
 /// Stretches of instructions, between the mapping symbols `$t` and `$d` (ELF for the Arm Architecture, 5.5.5).

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use capstone::prelude::*;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 use crate::elf;
@@ -47,8 +46,7 @@ pub(crate) fn check(path: &Path) -> Result<Seen> {
 }
 
 fn check_range(address: u64, code: &[u8]) -> Result<usize> {
-    let m_class = [arch::arm::ArchExtraMode::MClass].into_iter();
-    let disassembler = Capstone::new().arm().mode(arch::arm::ArchMode::Thumb).extra_mode(m_class).build()?;
+    let disassembler = elf::disassembler()?;
     let instructions = disassembler.disasm_all(code, address)?;
     let mut decoded = 0;
     for instruction in instructions.iter() {

@@ -55,8 +55,7 @@ fn depth(functions: &BTreeMap<u64, Function>, chain: &[u64]) -> u64 {
 /// Every function by its address.
 fn functions(bytes: &[u8]) -> Result<BTreeMap<u64, Function>> {
     let file = object::File::parse(bytes)?;
-    let m_class = [arch::arm::ArchExtraMode::MClass].into_iter();
-    let disassembler = Capstone::new().arm().mode(arch::arm::ArchMode::Thumb).extra_mode(m_class).build()?;
+    let disassembler = elf::disassembler()?;
     let mut functions = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
         let address = symbol.address() & !1;
@@ -189,8 +188,7 @@ mod tests {
     use super::*;
 
     fn frame(code: &[u8]) -> Result<Function> {
-        let m_class = [arch::arm::ArchExtraMode::MClass].into_iter();
-        let disassembler = Capstone::new().arm().mode(arch::arm::ArchMode::Thumb).extra_mode(m_class).build()?;
+        let disassembler = elf::disassembler()?;
         let mut function = Function { end: 0x400 + code.len() as u64, ..Function::default() };
         read(&disassembler, 0x400, code, 0..code.len(), &mut function)?;
         Ok(function)

@@ -47,6 +47,9 @@ const FIRST_WIDTH_BIT: u32 = 52;
 /// The bit of the affine scheme: layers that end in a multiplier. Spec 3.4.
 pub const AFFINE_LINK: u64 = 1 << 60;
 
+/// The operators whose tensors keep their contents between runs.
+pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
+
 /// Every operator, element, width and scheme.
 pub const ALL_LINKS: u64 =
     ((1 << OPERATOR_COUNT) - 1) | (7 << FIRST_ELEMENT_BIT) | (15 << FIRST_WIDTH_BIT) | AFFINE_LINK;

@@ -16,6 +16,7 @@ mod window;
 
 pub(crate) use decode::take_node;
 pub use element::Element;
+pub(crate) use links::KEEPING_OPERATORS;
 pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};
 pub use operators::{
     Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,

@@ -13,4 +13,5 @@ pub use portable::{
     leaky_relu, max_pool2d, mean, pad, rescale, slice, softmax, stream, table, transpose, transpose_conv2d,
     upsample_bilinear, upsample_nearest,
 };
+pub(crate) use weight_codes::by_width;
 pub use weight_codes::{Bytes, Packed, WeightCodes, Words};

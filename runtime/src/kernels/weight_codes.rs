@@ -77,6 +77,34 @@ impl WeightCodes for Words<'_> {
     }
 }
 
+/// `$call` with the weights as [`WeightCodes`] of their width, of those that the program links; `$otherwise` with others.
+macro_rules! by_width {
+    ($links:ident, $weights:expr, |$w:ident| $call:expr, else $otherwise:expr) => {{
+        use $crate::format::WeightBits;
+        match $weights.bits {
+            WeightBits::Two if WeightBits::Two.is_in($links) => {
+                let $w = $crate::kernels::Packed::<2>($weights.codes);
+                $call
+            }
+            WeightBits::Four if WeightBits::Four.is_in($links) => {
+                let $w = $crate::kernels::Packed::<4>($weights.codes);
+                $call
+            }
+            WeightBits::Eight if WeightBits::Eight.is_in($links) => {
+                let $w = $crate::kernels::Bytes(bytemuck::must_cast_slice($weights.codes));
+                $call
+            }
+            WeightBits::Sixteen if WeightBits::Sixteen.is_in($links) => {
+                let $w = $crate::kernels::Words($weights.codes);
+                $call
+            }
+            _ => $otherwise,
+        }
+    }};
+}
+
+pub(crate) use by_width;
+
 #[cfg(test)]
 mod tests {
     use std::vec::Vec;

@@ -4,10 +4,9 @@ use super::node::{NodeCheck, shift_in_range};
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, TensorRecord, TransposeConv2d, WeightBits,
-    Weights,
+    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, TensorRecord, TransposeConv2d, Weights,
 };
-use crate::kernels::{Bytes, Packed, WeightCodes, Words};
+use crate::kernels::{WeightCodes, by_width};
 
 /// Where the weights of an output channel lie.
 #[derive(Clone, Copy)]
@@ -68,21 +67,8 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             && weights.bias.len() == 4 * out_ch
             && (weights.epilogue.len() == 1 || weights.epilogue.len() == out_ch);
         self.require(lengths, NodeFault::BlobLength)?;
-        match weights.bits {
-            WeightBits::Two if WeightBits::Two.is_in(LINKS) => {
-                self.bounded(input, weights, Packed::<2>(weights.codes), layout)
-            }
-            WeightBits::Four if WeightBits::Four.is_in(LINKS) => {
-                self.bounded(input, weights, Packed::<4>(weights.codes), layout)
-            }
-            WeightBits::Eight if WeightBits::Eight.is_in(LINKS) => {
-                self.bounded(input, weights, Bytes(bytemuck::must_cast_slice(weights.codes)), layout)
-            }
-            WeightBits::Sixteen if WeightBits::Sixteen.is_in(LINKS) => {
-                self.bounded(input, weights, Words(weights.codes), layout)
-            }
-            _ => self.require(false, NodeFault::Operator),
-        }
+        let not_linked = || self.require(false, NodeFault::Operator);
+        by_width!(LINKS, weights, |codes| self.bounded(input, weights, codes, layout), else not_linked())
     }
 
     /// The scheme of a layer's end is that of its tensors.

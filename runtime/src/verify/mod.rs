@@ -7,7 +7,7 @@ mod node;
 mod pools;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, Node, Op, OperatorKind, TensorRecord};
+use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, TensorRecord};
 use crate::model::Model;
 
 /// How many tensors may be live at one node, its output included.
@@ -101,9 +101,6 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     Ok(())
 }
 
-/// Operators whose tensors keep their contents between runs.
-const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
-
 /// Tensors that keep their contents between runs.
 type Kept = heapless::Vec<Kind, MAX_LIVE_TENSORS>;
 
@@ -122,7 +119,7 @@ fn kept_tensors<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<Kept, Load
     }
     for (writer, node) in model.nodes().enumerate() {
         let is_state = matches!(node.op, Op::State(_));
-        if is_state || matches!(node.op, Op::Stream(_)) {
+        if node.op.kind().is_in(KEEPING_OPERATORS) {
             let entry = Kind { tensor: narrow(writer + 1), is_state };
             kept.push(entry).map_err(|_| tensor_fault(writer + 1, TensorFault::TooManyLive))?;
         }

@@ -1,8 +1,8 @@
-use super::dispatch::{by_element, by_width};
+use super::dispatch::by_element;
 use super::padding::{Filter, padding};
 use super::window::{Span, positions};
-use crate::format::{DepthwiseConv2d, Element, WeightBits};
-use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Words};
+use crate::format::{DepthwiseConv2d, Element};
+use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where
 /// `multiplier = C_OUT / C_IN`. Spec 4.2.
@@ -13,7 +13,8 @@ use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Wor
 /// output   `[H_OUT, W_OUT, C_OUT]`  codes at the output's step
 pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
-    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output)));
+    // `Model::parse_linked` has refused other widths.
+    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output), else ()));
 }
 
 fn typed<const LINKS: u64, X: Code, W: WeightCodes>(

@@ -1,4 +1,4 @@
-//! From elements and widths that a model names to kernels that are compiled for them, of those that the program links.
+//! From elements that a model names to kernels that are compiled for them, of those that the program links.
 
 /// `$call` with the input as [`Typed`](crate::kernels::Typed) of its element.
 macro_rules! by_element {
@@ -22,30 +22,4 @@ macro_rules! by_element {
     };
 }
 
-/// `$call` with the weights as [`WeightCodes`](crate::kernels::WeightCodes) of their width.
-macro_rules! by_width {
-    ($links:ident, $weights:expr, |$w:ident| $call:expr) => {
-        match $weights.bits {
-            WeightBits::Two if WeightBits::Two.is_in($links) => {
-                let $w = Packed::<2>($weights.codes);
-                $call
-            }
-            WeightBits::Four if WeightBits::Four.is_in($links) => {
-                let $w = Packed::<4>($weights.codes);
-                $call
-            }
-            WeightBits::Eight if WeightBits::Eight.is_in($links) => {
-                let $w = Bytes(bytemuck::must_cast_slice($weights.codes));
-                $call
-            }
-            WeightBits::Sixteen if WeightBits::Sixteen.is_in($links) => {
-                let $w = Words($weights.codes);
-                $call
-            }
-            // `Model::parse_linked` has refused the model.
-            _ => {}
-        }
-    };
-}
-
-pub(super) use {by_element, by_width};
+pub(super) use by_element;

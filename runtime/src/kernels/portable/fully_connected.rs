@@ -1,7 +1,7 @@
-use super::dispatch::{by_element, by_width};
+use super::dispatch::by_element;
 use super::dot;
-use crate::format::{Element, FullyConnected, WeightBits};
-use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Words};
+use crate::format::{Element, FullyConnected};
+use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Fully connected layer. Spec 4.3.
 ///
@@ -11,7 +11,8 @@ use crate::kernels::{Bytes, Code, Packed, Typed, View, ViewMut, WeightCodes, Wor
 /// output   `[C_OUT]`                codes at the output's step
 pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
-    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output)));
+    // `Model::parse_linked` has refused other widths.
+    by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output), else ()));
 }
 
 fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
