@@ -5,7 +5,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use crate::format::{FORMAT_VERSION, HEADER_BYTES, MAGIC, NEEDS_BYTES, Needs};
 
 /// Faster than the device's, and never on the device.
-const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
+pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
 
 /// Embeds a model file as a module of constants.
 ///

@@ -5,6 +5,7 @@
 //! - [`format`]: what a model file says, decoded in place.
 //! - [`Model`]: a file that was checked once, by [`Model::parse`].
 //! - [`Session`]: a model with an arena; [`Session::run`] cannot fail.
+//! - [`front_end`]: sound to features, for networks that listen.
 //! - [`kernels`]: one operator a file; the portable ones are normative.
 //! - [`arithmetic`]: accumulate, shift, saturate: the rule that every backend obeys.
 //!
@@ -34,6 +35,7 @@ pub mod arithmetic;
 #[doc(hidden)]
 pub mod embed;
 pub mod format;
+pub mod front_end;
 pub mod kernels;
 
 mod argmax;

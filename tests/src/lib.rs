@@ -1,5 +1,7 @@
 //! What host tests and device firmware share: one [`check()`] of a model against golden vectors.
 //!
+//! [`sound`] makes samples that both hear.
+//!
 //! On the host there are also [`mod@reference`], an independent model of the arithmetic, [`random`],
 //! networks over every operator, and [`fixtures`].
 
@@ -17,5 +19,7 @@ pub mod mutate;
 pub mod random;
 #[cfg(feature = "host")]
 pub mod reference;
+
+pub mod sound;
 
 pub use check::{Failure, check};

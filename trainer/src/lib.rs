@@ -1,6 +1,7 @@
 //! Trains small networks with power-of-two steps and exports them to the stepshift runtime.
 //!
 //! - [`config`] and [`network`]: a run and its network, as the user describes them in TOML.
+//! - [`front_end`]: tables and scaling of features of sound.
 //! - [`data`]: images and labels, as input codes.
 //! - [`torch`] (feature `torch`): float and quantized training on libtorch, the exact forward.
 //! - [`export`]: a network in integers to a model file.
@@ -9,6 +10,7 @@ pub mod atomic_file;
 pub mod config;
 pub mod data;
 pub mod export;
+pub mod front_end;
 pub mod layer_config;
 pub mod network;
 #[cfg(feature = "torch")]

@@ -19,6 +19,9 @@ pub(crate) const ENTRY: &str = "main";
 /// Firmware that checks models read from the host.
 pub(crate) const CONFORMANCE: &str = "conformance";
 
+/// Firmware that computes features of a sound.
+pub(crate) const FRONT_END: &str = "front_end";
+
 /// Firmware that links only if no panic can be reached.
 pub(crate) const PANIC_FREE: &str = "panic_free";
 

@@ -5,6 +5,7 @@ mod conformance;
 mod demo;
 mod elf;
 mod firmware;
+mod front_end;
 mod inference;
 mod no_float;
 mod process;
@@ -47,6 +48,8 @@ enum Command {
     Tidy,
     /// Check a list of models against golden vectors on an emulated board
     Conformance(conformance::Conformance),
+    /// Compare the features of a sound on an emulated board with the host's
+    FrontEnd(front_end::FrontEnd),
 }
 
 fn run(cli: &Cli) -> Result<()> {
@@ -59,6 +62,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Size(command) => command.run(),
         Command::Tidy => tidy::run(),
         Command::Conformance(command) => command.run(),
+        Command::FrontEnd(command) => command.run(),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::demo::{self, Demo, Evaluation};
 use crate::setup::{self, Report, Tool};
 use crate::table::{self, grouped};
 use crate::workspace::{cargo, root, target};
-use crate::{elf, firmware, inference, no_float, process, tidy};
+use crate::{elf, firmware, front_end, inference, no_float, process, tidy};
 
 /// The Fashion-MNIST run that is kept with the tests.
 const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
@@ -38,7 +38,7 @@ pub(crate) struct Test {
 type Step = (&'static str, fn(&[&'static Board]) -> Result<()>);
 
 /// In order.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("formatting", |_| formatting()),
     ("house rules", |_| tidy::run()),
     ("clippy", |_| clippy()),
@@ -49,6 +49,7 @@ const STEPS: [Step; 12] = [
     ("firmware builds, without a panic in it", panic_free),
     ("no floating point in the firmware", |_| float_free()),
     ("random networks on the emulated boards", conformance),
+    ("features of sound on the emulated boards", front_ends),
     ("Fashion-MNIST: 10,000 images on the host, 100 on the devices", fashion_mnist),
     ("the demo on digits", |_| digits()),
 ];
@@ -137,7 +138,9 @@ fn panic_free(boards: &[&Board]) -> Result<()> {
 fn float_free() -> Result<()> {
     let board = boards::find(boards::DEFAULT)?;
     let model = root().join(FASHION_MNIST).join("model.stepshift");
-    for (program, model) in [(firmware::PANIC_FREE, None), (firmware::INFER, Some(model.as_path()))] {
+    let programs =
+        [(firmware::PANIC_FREE, None), (firmware::INFER, Some(model.as_path())), (firmware::FRONT_END, None)];
+    for (program, model) in programs {
         let seen = no_float::check(&firmware::build(board, program, model)?)?;
         println!("{program}: {} instructions, none of them in floating point", seen.instructions);
     }
@@ -155,6 +158,11 @@ fn conformance(boards: &[&Board]) -> Result<()> {
     let mut command = cargo();
     command.args(words).args(["--", "--ignored", "--nocapture"]);
     process::run(command.env("STEPSHIFT_XTASK", std::env::current_exe()?).env("STEPSHIFT_BOARDS", names))
+}
+
+/// The front end on every board against the host.
+fn front_ends(boards: &[&Board]) -> Result<()> {
+    boards.iter().try_for_each(|board| front_end::compare(board))
 }
 
 /// The run that is kept: every test image on the host, 100 on each device that holds it, code within its budget.

@@ -1,5 +1,5 @@
-//! Links only if no panic can be reached from `Model::parse` and `Session::run`, with every operator: the panic handler
-//! calls a function that does not exist. It is never run.
+//! Links only if no panic can be reached from `Model::parse` and `Session::run`, with every operator, and from the front
+//! end: the panic handler calls a function that does not exist. It is never run.
 
 #![no_std]
 #![no_main]
@@ -8,10 +8,17 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
 use static_cell::ConstStaticCell;
+use stepshift_runtime::front_end::{FeatureStream, FrontEnd};
 use stepshift_runtime::{Model, Session, argmax, digest};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
+/// Samples and words of the front end.
+const FRAME_LEN: usize = 480;
+const SCRATCH_LEN: usize = 552;
+
+static FRAME: ConstStaticCell<[i16; FRAME_LEN]> = ConstStaticCell::new([0; FRAME_LEN]);
+static SCRATCH: ConstStaticCell<[i32; SCRATCH_LEN]> = ConstStaticCell::new([0; SCRATCH_LEN]);
 static ARENA: ConstStaticCell<[u8; ARENA_BYTES]> = ConstStaticCell::new([0; ARENA_BYTES]);
 
 // SAFETY: nothing defines it, so that no program that calls it exists.
@@ -26,7 +33,7 @@ fn panic(_: &PanicInfo) -> ! {
 
 #[entry]
 fn main() -> ! {
-    let result = core::hint::black_box(infer(core::hint::black_box(&MODEL)));
+    let result = core::hint::black_box(infer(core::hint::black_box(&MODEL)) + listen(core::hint::black_box(&MODEL)));
     #[cfg(feature = "deliberate-panic")]
     assert!(result < NODES);
     #[cfg(feature = "deliberate-float")]
@@ -46,4 +53,13 @@ fn infer(bytes: &[u8]) -> usize {
     let mut digests = 0;
     session.run_observed(|output| digests ^= digest(output.codes));
     argmax(session.output()) ^ digests as usize
+}
+
+/// Bytes to a row of features: all of the front end.
+fn listen(bytes: &[u8]) -> usize {
+    let Ok(front_end) = FrontEnd::parse(bytes) else { return 0 };
+    let (Some(frame), Some(scratch)) = (FRAME.try_take(), SCRATCH.try_take()) else { return 0 };
+    let Ok(mut stream) = FeatureStream::new(front_end, frame, scratch) else { return 0 };
+    let (mut row, mut samples) = ([0; 128], core::hint::black_box(&[1_i16; 100][..]));
+    usize::from(stream.next_row(&mut samples, &mut row)) + usize::from(row[0].unsigned_abs())
 }
