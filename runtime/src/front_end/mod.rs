@@ -9,7 +9,7 @@
 //!
 //! ```
 //! use stepshift_runtime::front_end::FeatureStream;
-//! stepshift_runtime::include_front_end!(mod speech = "../testdata/speech.front-end");
+//! stepshift_runtime::include_front_end!(mod speech = "../../testdata/speech.front-end");
 //!
 //! # fn main() -> Result<(), stepshift_runtime::front_end::FrontEndError> {
 //! let (mut frame, mut scratch) = ([0; speech::FRAME_LEN], [0; speech::SCRATCH_LEN]);
