@@ -132,6 +132,12 @@ pub enum NodeFault {
     /// Weights, biases or shifts have another length than the shapes ask for.
     #[error("weights, bias or shifts have a wrong length")]
     BlobLength,
+    /// The layer has no such order of weights, or its padding is not 0.
+    #[error("the weights' packing is not one of the operator's, or its padding is not 0")]
+    Packing,
+    /// Its scratch is too small, outside the arena, or shares bytes with a live tensor.
+    #[error("the scratch is too small, outside the arena, or overlaps a live tensor")]
+    Scratch,
     /// A shift or multiplier is out of its range.
     #[error("a shift or multiplier is out of range")]
     Shift,

@@ -55,6 +55,7 @@ pub use argmax::argmax;
 pub use codes::{Codes, CodesMut};
 pub use digest::{crc32, digest};
 pub use error::{LoadError, NodeFault, RunError, SelfTestError, TensorFault};
+pub use kernels::Backend;
 pub use model::{Model, Nodes};
 pub use session::{NodeOutput, Session};
 #[cfg(feature = "signed")]

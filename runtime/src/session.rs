@@ -3,7 +3,7 @@
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
-use crate::format::{ALL_LINKS, Concat, KEEPING_OPERATORS, Node, Op, OperatorKind, TensorRecord, Window};
+use crate::format::{ALL_LINKS, Concat, KEEPING_OPERATORS, Node, Op, OperatorKind, Scratch, TensorRecord, Window};
 use crate::kernels::{self, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
 
@@ -151,22 +151,32 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     fn execute(&mut self, op: &Op<'_>, output: TensorRecord) {
         match op {
             Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, |x, y| kernels::conv2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, op.weights.scratch, |x, y, scratch| {
+                    kernels::conv2d::<LINKS>(op, x, y, scratch)
+                })
             }
             Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, |x, y| kernels::depthwise_conv2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, op.weights.scratch, |x, y, _| {
+                    kernels::depthwise_conv2d::<LINKS>(op, x, y)
+                })
             }
             Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
             }
             Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(LINKS) => {
-                self.unary(op.input, output, |x, y| kernels::fully_connected::<LINKS>(op, x, y))
+                self.with_scratch(op.input, output, op.weights.scratch, |x, y, scratch| {
+                    kernels::fully_connected::<LINKS>(op, x, y, scratch)
+                })
             }
             Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, |x, y| kernels::max_pool2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, Scratch::default(), |x, y, _| {
+                    kernels::max_pool2d::<LINKS>(op, x, y)
+                })
             }
             Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, |x, y| kernels::average_pool2d::<LINKS>(op, x, y))
+                self.sliding(op.input, output, &op.window, Scratch::default(), |x, y, _| {
+                    kernels::average_pool2d::<LINKS>(op, x, y)
+                })
             }
             Op::Mean(op) if OperatorKind::Mean.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::mean::<LINKS>(op, x, y))
@@ -235,15 +245,37 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         }
     }
 
+    /// As [`Self::unary`], with the node's scratch.
+    fn with_scratch(
+        &mut self,
+        input: u16,
+        output: TensorRecord,
+        scratch: Scratch,
+        kernel: impl FnOnce(View<'_>, ViewMut<'_>, &mut [u8]),
+    ) {
+        let Some(input) = self.model.tensor(input.into()) else { return };
+        let regions = [input.region(), output.region(), scratch.region()];
+        if let Ok([x, y, scratch]) = self.arena.get_disjoint_mut(regions) {
+            kernel(view(&input, x), view_mut(&output, y), scratch);
+        }
+    }
+
     /// Runs a kernel that slides a window down its input; row by row, where the output lies over rows that were passed.
-    fn sliding(&mut self, input: u16, output: TensorRecord, window: &Window, kernel: impl Fn(View<'_>, ViewMut<'_>)) {
+    fn sliding(
+        &mut self,
+        input: u16,
+        output: TensorRecord,
+        window: &Window,
+        scratch: Scratch,
+        kernel: impl Fn(View<'_>, ViewMut<'_>, &mut [u8]),
+    ) {
         let Some(tensor) = self.model.tensor(input.into()) else { return };
         let (source, target) = (tensor.region(), output.region());
         let apart = source.end <= target.start || target.end <= source.start;
         let step = if apart { output.shape.h } else { 1 };
         for oy in (0..output.shape.h).step_by(step.max(1).into()) {
-            if let Some((x, y)) = self.rows(&tensor, &output, window, oy, step) {
-                kernel(x, y);
+            if let Some((x, y, scratch)) = self.rows(&tensor, &output, window, (oy, step), scratch) {
+                kernel(x, y, scratch);
             }
         }
     }
@@ -255,17 +287,17 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         input: &TensorRecord,
         output: &TensorRecord,
         window: &Window,
-        oy: u16,
-        count: u16,
-    ) -> Option<(View<'_>, ViewMut<'_>)> {
+        (oy, count): (u16, u16),
+        scratch: Scratch,
+    ) -> Option<(View<'_>, ViewMut<'_>, &mut [u8])> {
         let first_row = u16::try_from(window.first_row(oy)).ok()?.min(input.shape.h);
         let source = input.region();
         let passed = input.row_bytes() * usize::from(first_row);
         let target = output.region().start + output.row_bytes() * usize::from(oy);
         let written = output.row_bytes() * usize::from(count);
-        let regions = [source.start + passed..source.end, target..target + written];
-        let [x, y] = self.arena.get_disjoint_mut(regions).ok()?;
-        Some((View { first_row, ..view(input, x) }, ViewMut { first_row: oy, ..view_mut(output, y) }))
+        let regions = [source.start + passed..source.end, target..target + written, scratch.region()];
+        let [x, y, scratch] = self.arena.get_disjoint_mut(regions).ok()?;
+        Some((View { first_row, ..view(input, x) }, ViewMut { first_row: oy, ..view_mut(output, y) }, scratch))
     }
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.

@@ -8,9 +8,9 @@ use std::process::Command;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use stepshift_runtime::{Codes, Model, Vectors, argmax, crc32};
+use stepshift_runtime::{Backend, Codes, Model, Vectors, argmax, crc32};
 use stepshift_tests::{random, reference};
-use stepshift_trainer::export::{FixedPointTensor, encode};
+use stepshift_trainer::export::{FixedPointTensor, Options, encode_with};
 
 /// Networks, each with two images.
 const NETWORKS: usize = 300;
@@ -31,7 +31,8 @@ impl Case {
         let fixed = affine.unwrap_or_else(|| random::inference_only(&network, seed));
         let inputs = [0, 1].map(|image| random::input_codes(fixed.input, 2 * seed + image));
         let tensors: Vec<_> = inputs.iter().map(|input| reference::evaluate(&fixed, input)).collect();
-        let bytes = encode(&fixed).unwrap();
+        let backend = Backend::ALL[number % Backend::ALL.len()];
+        let bytes = encode_with(&fixed, Options { backend, ..Options::default() }).unwrap();
         let model = Model::parse(&bytes).unwrap();
         let in_arena = |tensor: usize, codes: &[i16]| arena_bytes(fixed.tensor(tensor), codes);
         let (mut digests, mut classes) = (Vec::new(), Vec::new());

@@ -35,8 +35,11 @@ fn the_frozen_file_gives_the_codes_of_the_reference() {
 
 #[test]
 fn files_of_earlier_versions_are_refused_by_version() {
-    let files: [&[u8]; 2] =
-        [include_bytes!("../fixtures/version-1.stepshift"), include_bytes!("../fixtures/version-2.stepshift")];
+    let files: [&[u8]; 3] = [
+        include_bytes!("../fixtures/version-1.stepshift"),
+        include_bytes!("../fixtures/version-2.stepshift"),
+        include_bytes!("../fixtures/version-3.stepshift"),
+    ];
     for (version, bytes) in (1..).zip(files) {
         let error = Model::parse(bytes).unwrap_err();
         assert_eq!(error, LoadError::Version { found: version, supported: FORMAT_VERSION });

@@ -10,8 +10,8 @@ use stepshift_tests::fixtures::small_network;
 use stepshift_tests::random;
 use stepshift_trainer::export::encode::assemble;
 use stepshift_trainer::export::{
-    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Sample, encode,
-    encode_with,
+    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options,
+    Sample, encode, encode_with,
 };
 
 /// A network's file after `change`, with a checksum that fits, and what loading it says.
@@ -75,7 +75,7 @@ fn other_versions_and_files_are_named() {
     bytes[4] = 9;
     let error = Model::parse(&bytes).unwrap_err();
     assert_eq!(error, LoadError::Version { found: 9, supported: FORMAT_VERSION });
-    assert_eq!(error.to_string(), "format version 9, this runtime reads 3: export the model again");
+    assert_eq!(error.to_string(), "format version 9, this runtime reads 4: export the model again");
     assert_eq!(Model::parse(b"\x89PNG\r\n").unwrap_err(), LoadError::NotAModel);
     assert_eq!(Model::parse(&[]).unwrap_err(), LoadError::NotAModel);
 }
@@ -441,7 +441,10 @@ fn a_certificate_must_fit_and_tells_the_first_node_that_differs() {
     let codes = stepshift_tests::reference::evaluate(&network, &[3; 32]);
     let digests: Vec<u32> = codes[1..].iter().map(|codes| stepshift_runtime::crc32(&bytes_of(codes))).collect();
     let test = |input: Vec<i16>, digests: Vec<u32>| -> Result<Result<(), SelfTestError>, ExportError> {
-        let bytes = encode_with(&network, Some(&Sample { input: bytes_of(&input), digests }))?;
+        let bytes = encode_with(
+            &network,
+            Options { sample: Some(&Sample { input: bytes_of(&input), digests }), ..Options::default() },
+        )?;
         let model = Model::parse(&bytes).unwrap();
         let mut arena = vec![0; model.arena_bytes()];
         Ok(Session::new(model, &mut arena).unwrap().self_test())

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use stepshift_runtime::Backend;
 use stepshift_tests::mutate::{Fate, load_and_run, mutated};
 use stepshift_tests::{fixtures, random};
-use stepshift_trainer::export::{Sample, encode, encode_with};
+use stepshift_trainer::export::{Options, Sample, encode_with};
 
 /// How long to go on.
 const DURATION: Duration = Duration::from_secs(60);
@@ -29,11 +30,14 @@ fn corpus() -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
     let mut file = |seed: u64| {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        encode(&random::every_kind(&network, seed))
+        let backend = Backend::ALL[seed as usize % Backend::ALL.len()];
+        encode_with(&random::every_kind(&network, seed), Options { backend, ..Options::default() })
     };
     let mut files: Vec<_> = (0..400).map(|seed| file(seed).unwrap()).collect();
     let sample = Sample { input: vec![3; 32], digests: vec![7; 7] };
-    files.push(encode_with(&fixtures::small_network(), Some(&sample)).unwrap());
+    files.push(
+        encode_with(&fixtures::small_network(), Options { sample: Some(&sample), ..Options::default() }).unwrap(),
+    );
     files
 }
 

@@ -9,19 +9,30 @@ use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_runtime::format::{
     Channel, Element, HEADER_BYTES, NEEDS_BYTES, Node, OPERATOR_COUNT, TENSOR_RECORD_BYTES, WeightBits,
 };
-use stepshift_runtime::{Model, Session};
+use stepshift_runtime::{Backend, Model, Session};
 use stepshift_tests::{random, reference};
-use stepshift_trainer::export::{FixedPointNetwork, encode};
+use stepshift_trainer::export::{FixedPointNetwork, Options, encode, encode_with};
 
 /// Runs a model on one input after another and returns the first layer and index that differ from the reference, if any.
 fn first_difference(network: &FixedPointNetwork, inputs: &[Vec<i16>]) -> Option<String> {
     let expected = reference::evaluate_sequence(network, inputs);
-    let bytes = encode(network).unwrap_or_else(|error| panic!("{error}"));
+    Backend::ALL.into_iter().find_map(|backend| differs(network, backend, inputs, &expected))
+}
+
+/// The same for weights packed for one backend.
+fn differs(
+    network: &FixedPointNetwork,
+    backend: Backend,
+    inputs: &[Vec<i16>],
+    expected: &[Vec<Vec<i16>>],
+) -> Option<String> {
+    let options = Options { backend, ..Options::default() };
+    let bytes = encode_with(network, options).unwrap_or_else(|error| panic!("{error}"));
     let model = Model::parse(&bytes).unwrap();
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
     let mut found = None;
-    for (run, (input, expected)) in inputs.iter().zip(&expected).enumerate() {
+    for (run, (input, expected)) in inputs.iter().zip(expected).enumerate() {
         session.input_mut().copy_from(input.iter().copied());
         session.run_observed(|output| {
             let expected = &expected[output.index + 1];
@@ -30,7 +41,10 @@ fn first_difference(network: &FixedPointNetwork, inputs: &[Vec<i16>]) -> Option<
             if let (Some(index), None) = (difference, &found) {
                 let (got, expected) = (output.codes.get(index).unwrap(), expected[index]);
                 let name = output.node.name;
-                found = Some(format!("run {run}, layer {name}, index {index}: code {got} instead of {expected}"));
+                let backend = backend.name();
+                found = Some(format!(
+                    "{backend}: run {run}, layer {name}, index {index}: code {got} instead of {expected}"
+                ));
             }
         });
     }

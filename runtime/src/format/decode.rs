@@ -7,8 +7,8 @@ use super::weights::WeightBits;
 use super::{
     Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
     Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean, Multiply, Node, Op, OperatorKind,
-    Pad, Rescale, Reshape, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear,
-    UpsampleNearest, Weights, Window,
+    Packing, Pad, Rescale, Reshape, Scratch, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d,
+    UpsampleBilinear, UpsampleNearest, Weights, Window,
 };
 
 /// Decodes one node; what is behind it is returned too. `None` for an operator that is not in `LINKS`.
@@ -163,6 +163,12 @@ impl<'a> Take<'a> for u8 {
     }
 }
 
+impl<'a> Take<'a> for u32 {
+    fn take(reader: &mut Reader<'a>) -> Option<Self> {
+        reader.varint()
+    }
+}
+
 impl<'a> Take<'a> for i8 {
     fn take(reader: &mut Reader<'a>) -> Option<Self> {
         reader.byte().map(u8::cast_signed)
@@ -270,17 +276,26 @@ macro_rules! fields {
 }
 
 choices!(WeightBits: Two, Four, Eight, Sixteen);
+choices!(Packing: Plain, Pairs);
 choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 
 impl<'a> Take<'a> for Weights<'a> {
     #[inline(never)]
     fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        let (bits, codes, bias) = (reader.take()?, reader.take()?, reader.take()?);
-        Some(Self { bits, codes, bias, epilogue: reader.take()? })
+        Some(Self {
+            bits: reader.take()?,
+            packing: reader.take()?,
+            scratch: reader.take()?,
+            padding: reader.take()?,
+            codes: reader.take()?,
+            bias: reader.take()?,
+            epilogue: reader.take()?,
+        })
     }
 }
 
+fields!(Scratch: offset, bytes);
 fields!(Multiply<'a>: multipliers, shifts, output_zero, input_zero);
 fields!(AffineOperand: zero, multiplier, shift);
 fields!(Conv2d<'a>: input, window, groups, weights, activation);

@@ -1,6 +1,6 @@
 //! Sets of what a file needs of the program that runs it: operators, elements, widths of weights, schemes.
 
-use super::{Element, WeightBits};
+use super::{Element, Packing, WeightBits};
 
 /// Which operator a node is; the numbers are those of [`Op`](super::Op) in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,15 +44,21 @@ const FIRST_ELEMENT_BIT: u32 = 48;
 /// First bit behind those of elements.
 const FIRST_WIDTH_BIT: u32 = 52;
 
+/// First bit behind those of widths.
+const FIRST_PACKING_BIT: u32 = 56;
+
 /// The bit of the affine scheme: layers that end in a multiplier. Spec 3.4.
-pub const AFFINE_LINK: u64 = 1 << 60;
+pub const AFFINE_LINK: u64 = 1 << 63;
 
 /// The operators whose tensors keep their contents between runs.
 pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
 
-/// Every operator, element, width and scheme.
+/// Every operator, element, width, packing and scheme.
 pub const ALL_LINKS: u64 =
-    ((1 << OPERATOR_COUNT) - 1) | (7 << FIRST_ELEMENT_BIT) | (15 << FIRST_WIDTH_BIT) | AFFINE_LINK;
+    ((1 << OPERATOR_COUNT) - 1) | (7 << FIRST_ELEMENT_BIT) | (15 << FIRST_WIDTH_BIT) | PACKING_LINKS | AFFINE_LINK;
+
+/// Every packing.
+const PACKING_LINKS: u64 = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
 
 impl OperatorKind {
     /// The bit of this operator in a set.
@@ -92,6 +98,21 @@ impl WeightBits {
     }
 
     /// Whether this width is in a set.
+    #[inline]
+    #[must_use]
+    pub const fn is_in(self, links: u64) -> bool {
+        links & self.bit() != 0
+    }
+}
+
+impl Packing {
+    /// The bit of this packing in a set.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (FIRST_PACKING_BIT + self as u32)
+    }
+
+    /// Whether this packing is in a set.
     #[inline]
     #[must_use]
     pub const fn is_in(self, links: u64) -> bool {

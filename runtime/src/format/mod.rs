@@ -10,6 +10,7 @@ mod element;
 mod links;
 mod operations;
 mod operators;
+mod packing;
 mod tensor;
 mod weights;
 mod window;
@@ -23,15 +24,16 @@ pub use operators::{
     Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad, Rescale, Reshape, SOFTMAX_ENTRIES, Slice,
     Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
 };
+pub use packing::{Packing, Pairs, Runs, Scratch};
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
-pub use weights::{Channel, Epilogue, Multiply, WeightBits, Weights};
+pub use weights::{CODES_ALIGNMENT, Channel, Epilogue, Multiply, WeightBits, Weights};
 pub use window::Window;
 
 /// First bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"STSH";
 
 /// The format version that this crate reads and writes.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 
 /// Length in bytes of an encoded [`Header`].
 pub const HEADER_BYTES: usize = 10;
@@ -219,11 +221,17 @@ impl Op<'_> {
         }
     }
 
+    /// What this node uses of the arena, apart from its tensors.
+    #[must_use]
+    pub fn scratch(&self) -> Scratch {
+        self.weights().map_or(Scratch::default(), |weights| weights.scratch)
+    }
+
     /// What a program must link for this node, its tensors' elements apart.
     #[must_use]
     pub fn links(&self) -> u64 {
         let weights = self.weights();
-        let width = weights.map_or(0, |weights| weights.bits.bit());
+        let width = weights.map_or(0, |weights| weights.bits.bit() | weights.packing.bit());
         let divides = matches!(self, Self::AveragePool2d(op) if op.multipliers.is_empty());
         let affine = divides || weights.is_some_and(|weights| matches!(weights.epilogue, Epilogue::Multiply(_)));
         self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }

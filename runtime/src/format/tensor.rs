@@ -9,7 +9,7 @@ use super::Element;
 pub const TENSOR_RECORD_BYTES: usize = 20;
 
 /// Extent of an activation tensor, stored row by row with channels innermost (NHWC, N = 1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Shape {
     /// Rows.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Packing, Scratch};
 use crate::arithmetic::Requantizer;
 
 /// The constants of a layer that accumulates products. Spec 2 and 3.
@@ -9,7 +10,13 @@ use crate::arithmetic::Requantizer;
 pub struct Weights<'a> {
     /// Width of one code.
     pub bits: WeightBits,
-    /// Codes, `bits` each, the first in the lowest bits; their order is the operator's.
+    /// Order of the codes, and whose kernels run the layer.
+    pub packing: Packing,
+    /// What those kernels use of the arena.
+    pub scratch: Scratch,
+    /// Zeros that bring the codes to a multiple of [`CODES_ALIGNMENT`] bytes from the start of the file.
+    pub padding: &'a [u8],
+    /// Codes, `bits` each, the first in the lowest bits.
     pub codes: &'a [u8],
     /// `[C_OUT]` i32 in little-endian bytes, at the accumulator's step.
     pub bias: &'a [u8],
@@ -17,6 +24,9 @@ pub struct Weights<'a> {
     #[serde(borrow)]
     pub epilogue: Epilogue<'a>,
 }
+
+/// Bytes to a multiple of which the codes of packed weights begin in the file, so that a core need not split its loads.
+pub const CODES_ALIGNMENT: usize = 4;
 
 /// Width of a weight's code. Spec 1.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

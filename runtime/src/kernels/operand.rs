@@ -95,6 +95,24 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
+    /// Width and sign of the codes.
+    #[inline]
+    pub(crate) const fn element(&self) -> Element {
+        self.codes.element()
+    }
+
+    /// Index of the first channel of a pixel.
+    #[inline]
+    pub(crate) fn place(&self, y: usize, x: usize) -> usize {
+        (y.wrapping_sub(self.first_row.into()) * usize::from(self.shape.w) + x) * usize::from(self.shape.c)
+    }
+
+    /// Codes from one row to the next.
+    #[inline]
+    pub(crate) fn row_len(&self) -> usize {
+        usize::from(self.shape.w) * usize::from(self.shape.c)
+    }
+
     /// The tensor with its element known while compiling.
     #[must_use]
     pub fn typed<X: Code>(&self) -> Typed<'a, X> {

@@ -4,9 +4,10 @@ use super::node::{NodeCheck, shift_in_range};
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, TensorRecord, TransposeConv2d, Weights,
+    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, Packing, Pairs, Runs, TensorRecord,
+    TransposeConv2d, Weights,
 };
-use crate::kernels::{WeightCodes, by_width};
+use crate::kernels::{WeightCodes, by_width, dsp};
 
 /// Where the weights of an output channel lie.
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ enum Layout {
     Filters(usize),
     /// So many rows of all channels.
     Interleaved(usize),
+    /// Packed for `SMLAD`.
+    Pairs(Pairs),
 }
 
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
@@ -25,20 +28,28 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             op.groups > 0 && input.shape.c.is_multiple_of(op.groups) && self.output.shape.c.is_multiple_of(op.groups);
         self.require(divides, NodeFault::Groups)?;
         let in_ch = input.shape.c.checked_div(op.groups).unwrap_or(0);
-        let filter_len = op.window.taps().checked_mul(in_ch.into());
-        self.weighted(&input, &op.weights, op.activation, filter_len.map(Layout::Filters))
+        let layout = match op.weights.packing {
+            Packing::Plain => op.window.taps().checked_mul(in_ch.into()).map(Layout::Filters),
+            Packing::Pairs => {
+                self.require(op.groups == 1, NodeFault::Packing)?;
+                self.pairs(&op.weights, Runs::of_window(&op.window, in_ch.into()), dsp::CONV_COLUMNS)?
+            }
+        };
+        self.weighted(&input, &op.weights, op.activation, layout)
     }
 
     pub(super) fn depthwise_conv2d(&self, op: &DepthwiseConv2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.windowed(&op.window, input.shape)?;
         self.require(self.output.shape.c.is_multiple_of(input.shape.c), NodeFault::Shape)?;
+        self.plain(&op.weights)?;
         self.weighted(&input, &op.weights, op.activation, Some(Layout::Interleaved(op.window.taps())))
     }
 
     pub(super) fn transpose_conv2d(&self, op: &TransposeConv2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.sized(op.window.transposed_size(input.shape.h, input.shape.w))?;
+        self.plain(&op.weights)?;
         let filter_len = op.window.taps().checked_mul(input.shape.c.into());
         self.weighted(&input, &op.weights, op.activation, filter_len.map(Layout::Filters))
     }
@@ -46,7 +57,24 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn fully_connected(&self, op: &FullyConnected<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.require((self.output.shape.h, self.output.shape.w) == (1, 1), NodeFault::Shape)?;
-        self.weighted(&input, &op.weights, op.activation, Some(Layout::Filters(input.shape.len())))
+        let layout = match op.weights.packing {
+            Packing::Plain => Some(Layout::Filters(input.shape.len())),
+            Packing::Pairs => self.pairs(&op.weights, Runs::whole(input.shape.len()), 1)?,
+        };
+        self.weighted(&input, &op.weights, op.activation, layout)
+    }
+
+    fn plain(&self, weights: &Weights<'_>) -> Result<(), LoadError> {
+        self.require(weights.packing == Packing::Plain, NodeFault::Packing)
+    }
+
+    /// Weights packed for `SMLAD`, whose kernel takes so many pixels at a time.
+    fn pairs(&self, weights: &Weights<'_>, runs: Runs, pixels: usize) -> Result<Option<Layout>, LoadError> {
+        let order = Pairs::new(runs, weights.bits);
+        self.require(order.is_some(), NodeFault::Packing)?;
+        let needed = order.map_or(0, |order| order.scratch_bytes(pixels));
+        self.require(weights.scratch.bytes as usize >= needed, NodeFault::Scratch)?;
+        Ok(order.map(Layout::Pairs))
     }
 
     /// Lengths, shifts and accumulator bounds of a layer with weights. Spec 2.2.
@@ -61,8 +89,11 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.epilogue(input, &weights.epilogue)?;
         let Some(layout) = layout else { return self.require(false, NodeFault::BlobLength) };
         let out_ch = usize::from(self.output.shape.c);
-        let (Layout::Filters(filter_len) | Layout::Interleaved(filter_len)) = layout;
-        let expected = filter_len.checked_mul(out_ch).and_then(|count| weights.bits.bytes(count));
+        let count = match layout {
+            Layout::Filters(len) | Layout::Interleaved(len) => len.checked_mul(out_ch),
+            Layout::Pairs(order) => Some(order.len(out_ch)),
+        };
+        let expected = count.and_then(|count| weights.bits.bytes(count));
         let lengths = expected == Some(weights.codes.len())
             && weights.bias.len() == 4 * out_ch
             && (weights.epilogue.len() == 1 || weights.epilogue.len() == out_ch);
@@ -105,11 +136,27 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             let magnitude = match layout {
                 Layout::Filters(len) => sum_of_magnitudes(codes.run(oc * len).take(len)),
                 Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
+                Layout::Pairs(order) => self.packed_magnitude(codes, order, oc)?,
+            };
+            let left = match layout {
+                Layout::Pairs(order) => left.max(order.scaled_by() as i8),
+                _ => left,
             };
             let bound = magnitude.saturating_mul(input.element.max_abs()) + i64::from(channel.bias).abs();
             self.fits(oc, bound.saturating_mul(1 << left))?;
         }
         Ok(())
+    }
+
+    /// `sum(|w|)` of a channel; its padding must be 0, since it meets whatever lies behind a run of the input.
+    fn packed_magnitude(&self, codes: impl WeightCodes, order: Pairs, channel: usize) -> Result<i64, LoadError> {
+        let mut sum = 0;
+        for index in 0..order.channel_len() {
+            let code = codes.run(order.place(channel, index)).next().unwrap_or(0);
+            self.require(code == 0 || index % order.run_len() < order.runs.len, NodeFault::Packing)?;
+            sum += i64::from(code.unsigned_abs());
+        }
+        Ok(sum)
     }
 }
 

@@ -6,6 +6,8 @@ mod movement;
 mod node;
 mod pools;
 
+use core::ops::Range;
+
 use crate::error::{LoadError, NodeFault, TensorFault};
 use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, TensorRecord};
 use crate::model::Model;
@@ -95,6 +97,11 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
         if let Some(index) = clash {
             return Err(tensor_fault(writer + 1, TensorFault::Overlaps(*index)));
         }
+        let scratch = node.op.scratch().region();
+        let taken = |tensor: &TensorRecord| !scratch.is_empty() && shares(&tensor.region(), &scratch);
+        if scratch.end > model.arena_bytes() || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
+            return Err(node_fault(writer, NodeFault::Scratch));
+        }
         live.retain(|index| usize::from(record(*index).last_use) > writer);
         enter(&mut live, writer + 1)?;
     }
@@ -135,6 +142,7 @@ fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>, kept: &Kep
     let writers = core::iter::once(None).chain(model.nodes().map(Some));
     for (index, writer) in writers.enumerate().filter(|_| !kept.is_empty()) {
         let tensor = model.tensor(index).ok_or(LoadError::Malformed)?;
+        let scratch = writer.as_ref().map_or(0..0, |node| node.op.scratch().region());
         let stored_into = match writer.map(|node| node.op) {
             Some(Op::Store(op)) => usize::from(op.state),
             _ => index,
@@ -143,6 +151,9 @@ fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>, kept: &Kep
             let record = model.tensor(other).ok_or(LoadError::Malformed)?;
             if other != index && other != stored_into && overlap(&record, &tensor) {
                 return Err(tensor_fault(index, TensorFault::Overlaps(narrow(other))));
+            }
+            if !scratch.is_empty() && shares(&record.region(), &scratch) {
+                return Err(node_fault(index.saturating_sub(1), NodeFault::Scratch));
             }
         }
     }
@@ -156,7 +167,10 @@ fn enter(live: &mut heapless::Vec<u16, MAX_LIVE_TENSORS>, index: usize) -> Resul
 
 /// True when two tensors share a byte of the arena.
 fn overlap(a: &TensorRecord, b: &TensorRecord) -> bool {
-    let (a, b) = (a.region(), b.region());
+    shares(&a.region(), &b.region())
+}
+
+const fn shares(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use stepshift_runtime::Model;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use stepshift_runtime::arithmetic::Requantizer;
+use stepshift_runtime::{Backend, Model};
 use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::channel_bounds;
-use stepshift_trainer::export::{FixedPointNetwork, Sample, encode_with};
+use stepshift_trainer::export::{FixedPointNetwork, Options, encode_with};
 use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
 
@@ -22,6 +23,9 @@ pub(crate) struct Export {
     /// Where to write the model; in the run's folder where left out
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
+    /// Whose kernels are to run the model; every other backend runs it too, in plain Rust
+    #[arg(long, default_value = "portable", value_parser = backend())]
+    backend: Backend,
     /// Leave out the self-test: one image with a digest of every layer, which firmware can replay
     #[arg(long)]
     no_self_test: bool,
@@ -32,7 +36,7 @@ impl Export {
         let (_, data, network) = self.run.load()?;
         let path = self.model.clone().unwrap_or_else(|| self.run.model());
         let sample = if self.no_self_test { None } else { Some(sample(&network, &data.test)?) };
-        let (fixed, bytes) = write_model(&network, sample.as_ref(), &path)?;
+        let (fixed, bytes) = write_model(&network, Options { backend: self.backend, sample: sample.as_ref() }, &path)?;
         print(&fixed)?;
         let model = Model::parse(&bytes)?;
         let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.tensor(layer.inputs[0]).shape)).sum();
@@ -41,14 +45,20 @@ impl Export {
     }
 }
 
+/// Reads a backend's name; clap suggests the nearest for others.
+fn backend() -> impl TypedValueParser<Value = Backend> {
+    let named = |name: String| Backend::ALL.into_iter().find(|backend| backend.name() == name).unwrap_or_default();
+    PossibleValuesParser::new(Backend::ALL.map(Backend::name)).map(named)
+}
+
 /// Encodes a network and writes it atomically.
 pub(super) fn write_model(
     network: &QuantizedNetwork,
-    sample: Option<&Sample>,
+    options: Options<'_>,
     path: &Path,
 ) -> Result<(FixedPointNetwork, Vec<u8>)> {
     let fixed = network.to_fixed_point()?;
-    let bytes = encode_with(&fixed, sample).with_context(|| format!("{} was not written", path.display()))?;
+    let bytes = encode_with(&fixed, options).with_context(|| format!("{} was not written", path.display()))?;
     atomic_file::write(path, &bytes)?;
     Ok((fixed, bytes))
 }

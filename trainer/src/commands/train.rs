@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use stepshift_trainer::export::Options;
 use stepshift_trainer::torch::checkpoint::{self, EpochRecord, Phase};
 use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, Observer, Outcome, Progress, Training};
@@ -48,7 +49,7 @@ impl Train {
         let (state, tensors) = checkpoint::load(&path)?;
         let network = stepshift_trainer::torch::training::quantized_network(&state, &tensors, training.data())?;
         let sample = sample(&network, &training.data().test)?;
-        write_model(&network, Some(&sample), &self.out.join(MODEL_FILE))?;
+        write_model(&network, Options { sample: Some(&sample), ..Options::default() }, &self.out.join(MODEL_FILE))?;
         println!("trained: {}", self.out.join(MODEL_FILE).display());
         Ok(ExitCode::SUCCESS)
     }

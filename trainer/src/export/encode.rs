@@ -2,15 +2,17 @@
 
 use stepshift_runtime::arithmetic::{MAX_SHIFT, Requantizer};
 use stepshift_runtime::format::{
-    AffineBinary, AffineBinaryKind, Argmax, AveragePool2d, Binary, BinaryKind, Certificate, Clip, Concat, Conv2d,
-    DepthwiseConv2d, Epilogue, FORMAT_VERSION, FullyConnected, HEADER_BYTES, Header, LeakyRelu, MAGIC, MaxPool2d, Mean,
-    ModelFile, Multiply, Needs, Node, Op, Pad, Rescale, Reshape, Slice, Softmax, State, Store, Stream, Table,
-    TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, WeightBits, Weights,
+    AffineBinary, AffineBinaryKind, Argmax, AveragePool2d, Binary, BinaryKind, CODES_ALIGNMENT, Certificate, Clip,
+    Concat, Conv2d, DepthwiseConv2d, Epilogue, FORMAT_VERSION, FullyConnected, HEADER_BYTES, Header, LeakyRelu, MAGIC,
+    MaxPool2d, Mean, ModelFile, Multiply, Needs, Node, Op, Packing, Pad, Rescale, Reshape, Scratch, Slice, Softmax,
+    State, Store, Stream, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
+    WeightBits, Weights,
 };
-use stepshift_runtime::{Model, crc32};
+use stepshift_runtime::{Backend, Model, crc32};
 
 use super::bounds::channel_bounds;
-use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
+use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
+use super::pack::Packed;
 use super::plan::{Plan, plan};
 use super::{ExportError, affine, reciprocal, tables};
 
@@ -20,6 +22,10 @@ const MAX_ALIGN_SHIFT: i32 = 22;
 /// Constants of one layer as the bytes of the file.
 #[derive(Default)]
 struct Blobs {
+    /// Order of the weights.
+    packing: Packing,
+    scratch: Scratch,
+    padding: Vec<u8>,
     /// Weights, or the inputs of a concatenation.
     codes: Vec<u8>,
     bias: Vec<u8>,
@@ -39,29 +45,69 @@ pub struct Sample {
     pub digests: Vec<u32>,
 }
 
-/// Writes a model file without a certificate and has the runtime check it.
+/// What a model file is made for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Whose kernels are to run it; every other backend runs it too, in plain Rust.
+    pub backend: Backend,
+    /// Becomes the file's certificate.
+    pub sample: Option<&'a Sample>,
+}
+
+/// Writes a model file for every backend, without a certificate, and has the runtime check it.
 ///
 /// # Errors
 /// An [`ExportError`] that names the layer, and the channel where it is one channel's fault.
 pub fn encode(network: &FixedPointNetwork) -> Result<Vec<u8>, ExportError> {
-    encode_with(network, None)
+    encode_with(network, Options::default())
 }
 
-/// Writes a model file, with a certificate where there is a sample, and has the runtime check it.
+/// Writes a model file and has the runtime check it.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_with(network: &FixedPointNetwork, sample: Option<&Sample>) -> Result<Vec<u8>, ExportError> {
+pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<Vec<u8>, ExportError> {
     network.check()?;
-    let plan = plan(network);
+    let packed: Vec<_> = network.layers.iter().map(|layer| Packed::new(network, layer, options.backend)).collect();
+    let scratch: Vec<usize> = packed.iter().map(|packed| packed.scratch_bytes).collect();
+    let plan = plan(network, &scratch);
     let tensors = tensor_records(network, &plan)?;
-    let blobs = network.layers.iter().map(|layer| blobs(network, layer)).collect::<Result<Vec<_>, _>>()?;
+    let mut blobs = (0..network.layers.len())
+        .map(|index| blobs(network, &packed[index], &plan, index))
+        .collect::<Result<Vec<_>, _>>()?;
+    let unaligned = message(network, &plan, &tensors, &blobs, options.sample)?;
+    align(&unaligned, &mut blobs);
+    let bytes = message(network, &plan, &tensors, &blobs, options.sample)?;
+    Model::parse(&bytes)?;
+    Ok(bytes)
+}
+
+/// Pads the codes of packed weights, by where they lie in a file without padding.
+fn align(bytes: &[u8], blobs: &mut [Blobs]) {
+    let Ok(model) = Model::parse(bytes) else { return };
+    let mut moved = 0;
+    for (node, blobs) in model.nodes().zip(blobs) {
+        let Some(weights) = node.op.weights().filter(|weights| weights.packing != Packing::Plain) else { continue };
+        let offset = weights.codes.as_ptr() as usize - bytes.as_ptr() as usize + moved;
+        blobs.padding = vec![0; offset.next_multiple_of(CODES_ALIGNMENT) - offset];
+        moved += blobs.padding.len();
+    }
+}
+
+/// The whole file.
+fn message(
+    network: &FixedPointNetwork,
+    plan: &Plan,
+    tensors: &[TensorRecord],
+    blobs: &[Blobs],
+    sample: Option<&Sample>,
+) -> Result<Vec<u8>, ExportError> {
     let nodes = network
         .layers
         .iter()
-        .zip(&blobs)
+        .zip(blobs)
         .enumerate()
-        .map(|(index, (layer, blobs))| Ok(Node { name: &layer.name, op: op(network, &plan, index, layer, blobs)? }))
+        .map(|(index, (layer, blobs))| Ok(Node { name: &layer.name, op: op(network, plan, index, layer, blobs)? }))
         .collect::<Result<Vec<_>, ExportError>>()?;
     let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
     let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());
@@ -73,9 +119,7 @@ pub fn encode_with(network: &FixedPointNetwork, sample: Option<&Sample>) -> Resu
     let needs = Needs { arena_bytes, links, operations: operations.fold(0, u64::saturating_add) };
     let digests: Vec<u8> = sample.iter().flat_map(|sample| &sample.digests).flat_map(|d| d.to_le_bytes()).collect();
     let certificate = sample.map(|sample| Certificate { input: &sample.input, digests: &digests });
-    let bytes = assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate });
-    Model::parse(&bytes)?;
-    Ok(bytes)
+    Ok(assemble(&ModelFile { header, needs, tensors, nodes: &nodes, certificate }))
 }
 
 /// Serializes the message and puts the checksum of its body into its header.
@@ -109,16 +153,21 @@ fn tensor_records(network: &FixedPointNetwork, plan: &Plan) -> Result<Vec<Tensor
 }
 
 /// Codes, biases with what is folded into them (spec 3.2, 3.4), shifts, and tables.
-fn blobs(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Blobs, ExportError> {
-    let mut blobs = Blobs { table: tables::table(network, layer), ..Blobs::default() };
+fn blobs(network: &FixedPointNetwork, packed: &Packed, plan: &Plan, index: usize) -> Result<Blobs, ExportError> {
+    let layer = &network.layers[index];
+    let scratch = &plan.scratch[index];
+    let scratch =
+        Scratch { offset: limited("bytes of arena", scratch.start)?, bytes: limited("bytes of arena", scratch.len())? };
+    let table = tables::table(network, layer);
+    let mut blobs = Blobs { packing: packed.packing, scratch, table, ..Blobs::default() };
     if let FixedPointOp::Concat { .. } = layer.op {
         for input in &layer.inputs {
             blobs.codes.extend(limited::<u16>("layers", *input)?.to_le_bytes());
             blobs.shifts.push(shift(layer, network.tensor(*input).exponent.into())?.cast_unsigned());
         }
     }
-    let Some(FixedPointWeights { codes, bits, .. }) = layer.op.weights() else { return Ok(blobs) };
-    blobs.codes = packed(codes, *bits);
+    let Some(weights) = layer.op.weights() else { return Ok(blobs) };
+    blobs.codes = in_width(&packed.codes(weights), weights.bits);
     let channels = channel_bounds(network, layer)?;
     blobs.bias = channels.iter().flat_map(|channel| channel.bias.to_le_bytes()).collect();
     // One entry serves all channels where they agree.
@@ -136,7 +185,7 @@ fn blobs(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Blobs, 
 }
 
 /// Codes in their width, the first in the lowest bits.
-fn packed(codes: &[i16], bits: WeightBits) -> Vec<u8> {
+fn in_width(codes: &[i16], bits: WeightBits) -> Vec<u8> {
     let width = bits.bits() as usize;
     if width >= 8 {
         return codes.iter().flat_map(|code| code.to_le_bytes().into_iter().take(width / 8)).collect();
@@ -162,7 +211,8 @@ fn weights<'a>(network: &FixedPointNetwork, layer: &FixedPointLayer, blobs: &'a 
             input_zero: network.tensor(layer.inputs[0]).zero,
         })
     };
-    Weights { bits, codes: &blobs.codes, bias: &blobs.bias, epilogue }
+    let Blobs { packing, scratch, padding, codes, bias, .. } = blobs;
+    Weights { bits, packing: *packing, scratch: *scratch, padding, codes, bias, epilogue }
 }
 
 fn op<'a>(

@@ -1,7 +1,7 @@
 //! From a network in integers to a model file.
 //!
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
-//! overflow; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds, assembles and writes.
+//! overflow; [`pack`] orders weights for a backend's kernels; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds, assembles and writes.
 
 mod affine;
 pub mod bounds;
@@ -9,12 +9,13 @@ pub mod cells;
 pub mod encode;
 mod error;
 pub mod fixed_point;
+mod pack;
 pub mod plan;
 pub mod reciprocal;
 pub mod tables;
 
 pub use affine::{quantized_multiplier, scale_parts};
-pub use encode::{Sample, encode, encode_with};
+pub use encode::{Options, Sample, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 pub use reciprocal::{Reciprocal, reciprocal};

@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
-use super::window::{Span, positions};
 use crate::arithmetic::{mean, saturate};
 use crate::format::{AFFINE_LINK, AveragePool2d, Element};
+use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut};
 
 /// Mean over the part of a window that is inside the input: `(sum * m + half) >> n`. Spec 4.5.

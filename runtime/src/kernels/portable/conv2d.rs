@@ -1,8 +1,8 @@
 use super::dispatch::by_element;
 use super::dot;
 use super::padding::{Filter, padding};
-use super::window::{Span, positions};
 use crate::format::{Conv2d, Element};
+use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// 2-D convolution. Spec 4.1.

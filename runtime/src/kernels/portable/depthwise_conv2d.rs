@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
 use super::padding::{Filter, padding};
-use super::window::{Span, positions};
 use crate::format::{DepthwiseConv2d, Element};
+use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where

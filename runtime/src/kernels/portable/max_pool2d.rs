@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
-use super::window::{Span, positions};
 use crate::arithmetic::saturate;
 use crate::format::{Element, MaxPool2d};
+use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut};
 
 /// Maximum over a window; padding never wins. Spec 4.4.

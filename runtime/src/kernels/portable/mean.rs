@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
-use super::window::positions;
 use crate::arithmetic;
 use crate::format::{Element, Mean, Shape};
+use crate::kernels::window::positions;
 use crate::kernels::{Code, Typed, View, ViewMut};
 
 /// Mean over rows, columns, channels or several of them, by a reciprocal: `(sum * m + half) >> n`. Spec 4.5.

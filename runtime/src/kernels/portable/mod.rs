@@ -24,7 +24,6 @@ mod table;
 mod transpose;
 mod transpose_conv2d;
 mod upsample;
-mod window;
 
 pub use affine_binary::affine_binary;
 pub use argmax::argmax;

@@ -1,8 +1,8 @@
 use super::dispatch::by_element;
 use super::dot;
 use super::padding::{Filter, padding};
-use super::window::positions;
 use crate::format::{Element, TransposeConv2d};
+use crate::kernels::window::positions;
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Transposed 2-D convolution, gathered: an output sees the inputs whose kernels reach it. Spec 4.8.

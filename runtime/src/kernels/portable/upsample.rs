@@ -1,6 +1,6 @@
-use super::window::positions;
 use crate::arithmetic::{requantize, rounding};
 use crate::format::{Shape, UpsampleBilinear};
+use crate::kernels::window::positions;
 use crate::kernels::{View, ViewMut};
 
 /// Twice the rows and columns, each code four times. Spec 4.18.

@@ -8,6 +8,8 @@
 mod relations;
 mod search;
 
+use std::ops::Range;
+
 use super::fixed_point::FixedPointNetwork;
 use relations::Relations;
 
@@ -23,6 +25,8 @@ pub struct Plan {
     pub optimal: bool,
     /// Tensor by tensor, input first.
     pub tensors: Vec<Placement>,
+    /// Scratch of each layer.
+    pub scratch: Vec<Range<usize>>,
     /// The operand that each layer writes over.
     pub in_place: Vec<Option<usize>>,
 }
@@ -37,16 +41,21 @@ pub struct Placement {
 }
 
 /// Lays out the arena: the least one, proven by search, wherever the search ends within its budget.
+///
+/// scratch  bytes that each layer needs apart from its tensors
 #[must_use]
-pub fn plan(network: &FixedPointNetwork) -> Plan {
-    let relations = Relations::new(network);
+pub fn plan(network: &FixedPointNetwork, scratch: &[usize]) -> Plan {
+    let relations = Relations::new(network, scratch);
     let found = search::least(&relations, SEARCH_BUDGET);
     let place = |(offset, last_use): (&usize, &usize)| Placement { offset: *offset, last_use: *last_use };
-    let tensors = found.offsets.iter().zip(&relations.last_use).map(place).collect();
+    let tensors = found.offsets.iter().zip(&relations.last_use).take(network.layers.len() + 1).map(place).collect();
     let written_over = |layer: usize| {
         let lies_there = |operand: &usize| found.offsets[*operand] == found.offsets[layer + 1];
         relations.overwritable[layer].iter().copied().find(lies_there)
     };
     let in_place = (0..network.layers.len()).map(written_over).collect();
-    Plan { arena_bytes: found.bytes, optimal: found.optimal, tensors, in_place }
+    let mut places = found.offsets[network.layers.len() + 1..].iter();
+    let place = |bytes: &usize| if *bytes == 0 { 0..0 } else { places.next().map_or(0..0, |at| *at..at + bytes) };
+    let scratch = scratch.iter().map(place).collect();
+    Plan { arena_bytes: found.bytes, optimal: found.optimal, tensors, scratch, in_place }
 }

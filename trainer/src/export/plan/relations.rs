@@ -35,7 +35,8 @@ pub(super) struct Relations {
 }
 
 impl Relations {
-    pub(super) fn new(network: &FixedPointNetwork) -> Self {
+    /// Behind the tensors stand the layers' scratches, each live during its layer alone.
+    pub(super) fn new(network: &FixedPointNetwork, scratch: &[usize]) -> Self {
         let last_use = last_uses(network);
         let count = last_use.len();
         let bytes: Vec<usize> = (0..count).map(|tensor| network.tensor(tensor).bytes()).collect();
@@ -51,7 +52,21 @@ impl Relations {
         let meet = |a: usize, b: usize| relations.live.iter().any(|live| live.contains(&a) && live.contains(&b));
         let pairs = (0..count).flat_map(|b| (0..b).map(move |a| (a, b))).filter(|(a, b)| meet(*a, *b));
         relations.pairs = pairs.map(|(a, b)| relations.relation(network, a, b)).collect();
+        for (layer, bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
+            relations.add_scratch(layer, *bytes);
+        }
         relations
+    }
+
+    /// A place of its own during a layer, apart from all that is live then.
+    fn add_scratch(&mut self, layer: usize, bytes: usize) {
+        let b = self.bytes.len();
+        let apart =
+            |a: &usize| Relation { a: *a, b, a_below: self.bytes[*a], b_below: bytes, same: false, only_same: false };
+        self.pairs.extend(self.live[layer].iter().map(apart).collect::<Vec<_>>());
+        self.bytes.push(bytes);
+        self.last_use.push(layer);
+        self.live[layer].push(b);
     }
 
     /// `b` is written after `a`.

@@ -5,15 +5,15 @@ use crate::kernels::ViewMut;
 
 /// The part of a kernel that lies inside the input, along one axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// First kernel index inside.
-    pub(super) kernel: usize,
+    pub(crate) kernel: usize,
     /// Input index under it.
-    pub(super) input: usize,
+    pub(crate) input: usize,
     /// How many kernel indices are inside.
-    pub(super) len: usize,
+    pub(crate) len: usize,
     /// From the input index under one kernel index to that under the next.
-    pub(super) step: usize,
+    pub(crate) step: usize,
 }
 
 /// A window along one axis.
@@ -41,26 +41,26 @@ impl Span {
 
     /// True where a kernel index is inside.
     #[inline]
-    pub(super) const fn covers(self, kernel: usize) -> bool {
+    pub(crate) const fn covers(self, kernel: usize) -> bool {
         kernel >= self.kernel && kernel - self.kernel < self.len
     }
 
     /// Input entries from the first under the kernel to the last.
     #[inline]
-    pub(super) fn spanned(self) -> usize {
+    pub(crate) fn spanned(self) -> usize {
         self.len.saturating_sub(1) * self.step + usize::from(self.len > 0)
     }
 
     /// Rows of `window` over `input` for output row `oy`.
     #[inline]
-    pub(super) fn rows(window: &Window, input: Shape, oy: usize) -> Self {
+    pub(crate) fn rows(window: &Window, input: Shape, oy: usize) -> Self {
         let Window { kernel_h: kernel, stride_h: stride, dilation_h: dilation, pad_top: pad, .. } = *window;
         Self::new(oy, Axis { kernel, stride, dilation, pad }, input.h)
     }
 
     /// Columns of `window` over `input` for output column `ox`.
     #[inline]
-    pub(super) fn columns(window: &Window, input: Shape, ox: usize) -> Self {
+    pub(crate) fn columns(window: &Window, input: Shape, ox: usize) -> Self {
         let Window { kernel_w: kernel, stride_w: stride, dilation_w: dilation, pad_left: pad, .. } = *window;
         Self::new(ox, Axis { kernel, stride, dilation, pad }, input.w)
     }
@@ -68,7 +68,7 @@ impl Span {
 
 /// Row and column of every pixel to write, row by row.
 #[inline]
-pub(super) fn positions(output: &ViewMut<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {
+pub(crate) fn positions(output: &ViewMut<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {
     let (first, w) = (usize::from(output.first_row), usize::from(output.shape.w));
     let rows = output.len().checked_div(w * usize::from(output.shape.c)).unwrap_or(0);
     (first..first + rows).flat_map(move |oy| (0..w).map(move |ox| (oy, ox)))

@@ -1,0 +1,29 @@
+//! The sets of kernels.
+
+/// A set of kernels, for one kind of core.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Backend {
+    /// Plain loops: normative, for every core.
+    #[default]
+    Portable,
+    /// The DSP extension: Cortex-M4, M7, M33.
+    Dsp,
+}
+
+impl Backend {
+    /// Every backend.
+    pub const ALL: [Self; 2] = [Self::Portable, Self::Dsp];
+
+    /// The backend whose instructions this build runs; packed weights of others run in its plain Rust.
+    pub const NATIVE: Self = if cfg!(stepshift_backend = "dsp") { Self::Dsp } else { Self::Portable };
+
+    /// As the command line has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Dsp => "dsp",
+        }
+    }
+}

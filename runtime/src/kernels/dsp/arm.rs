@@ -1,0 +1,516 @@
+//! The inner loops as instructions.
+
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+
+use super::instructions::Rows;
+use super::tile::{End, Tile};
+use crate::format::{Element, WeightBits};
+
+/// What a loop over a tile is told, in the order in which it loads it.
+#[repr(C)]
+struct Arguments {
+    weights: *const u8,
+    columns: *const u32,
+    columns_end: *const u32,
+    bias: *const u8,
+    shifts: *const u8,
+    shift_step: usize,
+    output: *mut u8,
+    pitch: usize,
+    pairs: usize,
+    end: usize,
+}
+
+/// Runs the loop of a tile that [`Tile::is_consistent`].
+#[inline]
+pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
+    let columns = tile.columns.as_ptr_range();
+    let arguments = Arguments {
+        weights: tile.weights.as_ptr(),
+        columns: columns.start,
+        columns_end: columns.end,
+        bias: tile.bias.as_ptr(),
+        shifts: tile.shifts.as_ptr(),
+        shift_step: tile.shift_step,
+        pairs: tile.pairs(),
+        output: tile.output.as_mut_ptr(),
+        pitch: tile.pitch,
+        end: match tile.end {
+            End::Signed8 => 0,
+            End::Unsigned7 => 1,
+            End::Unsigned8 => 2,
+            End::Accumulators => 3,
+        },
+    };
+    let run = match (PIXELS, tile.bits) {
+        (4, WeightBits::Eight) => tile4_bits8,
+        (4, WeightBits::Four) => tile4_bits4,
+        (4, WeightBits::Sixteen) => tile4_bits16,
+        (1, WeightBits::Eight) => tile1_bits8,
+        (1, WeightBits::Four) => tile1_bits4,
+        (1, WeightBits::Sixteen) => tile1_bits16,
+        _ => return,
+    };
+    // SAFETY: the tile is consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
+    // shifts or the one, and room for what it writes.
+    unsafe { run(&raw const arguments) }
+}
+
+/// Runs the loop over rows that [`super::instructions::widen`] has checked.
+#[inline]
+pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
+    let run = match (STRIDE, rows.element) {
+        (4, Element::I8) => widen4_i8,
+        (4, Element::U8) => widen4_u8,
+        (4, Element::I16) => widen4_i16,
+        (1, Element::I8) => widen1_i8,
+        (1, Element::U8) => widen1_u8,
+        (1, Element::I16) => widen1_i16,
+        _ => return,
+    };
+    // SAFETY: all rows lie in the source, and the target has a word for each two of their codes.
+    unsafe { run(rows.bytes.as_ptr(), target.as_mut_ptr(), rows.quads, rows.count, rows.step) }
+}
+
+/// The next step's weights of 8 bits into lr and r12.
+macro_rules! weights8 {
+    () => {
+        "ldr r12, [r0], #4
+        sxtb16 lr, r12
+        sxtb16 r12, r12, ror #8
+        "
+    };
+}
+
+/// Those of 4 bits, times 16: the low halves of a word.
+macro_rules! weights4_low {
+    () => {
+        "ldr r12, [r0]
+        lsl r12, r12, #4
+        and r12, r12, #0xf0f0f0f0
+        sxtb16 lr, r12
+        sxtb16 r12, r12, ror #8
+        "
+    };
+}
+
+/// The high halves of the same word.
+macro_rules! weights4_high {
+    () => {
+        "ldr r12, [r0], #4
+        and r12, r12, #0xf0f0f0f0
+        sxtb16 lr, r12
+        sxtb16 r12, r12, ror #8
+        "
+    };
+}
+
+/// Those of 16 bits.
+macro_rules! weights16 {
+    () => {
+        "ldr lr, [r0], #4
+        ldr r12, [r0], #4
+        "
+    };
+}
+
+/// The products of one step with four pixels.
+macro_rules! products4 {
+    () => {
+        "ldm r1!, {{r10, r11}}
+        smlad r2, lr, r10, r2
+        smlad r3, lr, r11, r3
+        smlad r6, r12, r10, r6
+        smlad r7, r12, r11, r7
+        ldm r1!, {{r10, r11}}
+        smlad r4, lr, r10, r4
+        smlad r5, lr, r11, r5
+        smlad r8, r12, r10, r8
+        smlad r9, r12, r11, r9
+        "
+    };
+}
+
+/// The products of one step with one pixel.
+macro_rules! products1 {
+    () => {
+        "ldr r10, [r1], #4
+        smlad r2, lr, r10, r2
+        smlad r6, r12, r10, r6
+        "
+    };
+}
+
+/// Every pixel's accumulators begin alike.
+macro_rules! copies4 {
+    () => {
+        "mov r3, r2
+        mov r4, r2
+        mov r5, r2
+        mov r7, r6
+        mov r8, r6
+        mov r9, r6
+        "
+    };
+}
+
+/// 4-bit weights come times 16.
+macro_rules! scale_start {
+    () => {
+        "lsl r2, r2, #4
+        lsl r6, r6, #4
+        "
+    };
+}
+
+macro_rules! scale_shifts {
+    () => {
+        "add r12, r12, #4
+        add lr, lr, #4
+        "
+    };
+}
+
+/// The next pair's shifts into r12 and lr, the output into r10, its pitch into r11; then both channels of the first pixel.
+macro_rules! end1 {
+    ($sat:literal, $bits:literal, $scale:expr) => {
+        concat!(
+            "ldr r10, [sp, #12]
+            ldr r11, [sp, #16]
+            ldrsb r12, [r10]
+            ldrsb lr, [r10, r11]
+            add r10, r10, r11, lsl #1
+            str r10, [sp, #12]
+            ",
+            $scale,
+            "ldr r10, [sp, #20]
+            ldr r11, [sp, #24]
+            asr r2, r2, r12
+            asr r6, r6, lr
+            ",
+            $sat,
+            " r2, #",
+            $bits,
+            ", r2\n",
+            $sat,
+            " r6, #",
+            $bits,
+            ", r6\n",
+            "strb r6, [r10, #1]
+            strb r2, [r10], #2
+            str r10, [sp, #20]
+            "
+        )
+    };
+}
+
+/// Both channels of the next pixel.
+macro_rules! end_pixel {
+    ($sat:literal, $bits:literal, $a:literal, $b:literal) => {
+        concat!(
+            "asr ",
+            $a,
+            ", ",
+            $a,
+            ", r12\n",
+            "asr ",
+            $b,
+            ", ",
+            $b,
+            ", lr\n",
+            $sat,
+            " ",
+            $a,
+            ", #",
+            $bits,
+            ", ",
+            $a,
+            "\n",
+            $sat,
+            " ",
+            $b,
+            ", #",
+            $bits,
+            ", ",
+            $b,
+            "\n",
+            "add r10, r10, r11\n",
+            "strb ",
+            $a,
+            ", [r10, #-2]\n",
+            "strb ",
+            $b,
+            ", [r10, #-1]\n"
+        )
+    };
+}
+
+macro_rules! end4 {
+    ($sat:literal, $bits:literal, $scale:expr) => {
+        concat!(
+            end1!($sat, $bits, $scale),
+            end_pixel!($sat, $bits, "r3", "r7"),
+            end_pixel!($sat, $bits, "r4", "r8"),
+            end_pixel!($sat, $bits, "r5", "r9")
+        )
+    };
+}
+
+macro_rules! accumulators4 {
+    () => {
+        "ldr r10, [sp, #20]
+        stm r10!, {{r2-r9}}
+        str r10, [sp, #20]
+        "
+    };
+}
+
+macro_rules! accumulators1 {
+    () => {
+        "ldr r10, [sp, #20]
+        str r2, [r10], #4
+        str r6, [r10], #4
+        str r10, [sp, #20]
+        "
+    };
+}
+
+/// One function over a tile.
+///
+/// r0 weights, r1 columns, r2 to r5 accumulators of the first channel, r6 to r9 of the second one, r10 and r11 inputs,
+/// r12 and lr weights. On the stack: columns, their end, biases, shifts, their step, output, pitch, pairs, where a pair enters
+/// the loop, where it ends. The loop holds eight quads and is entered behind those that are too many.
+///
+/// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen. A Cortex-M4 takes a
+/// cycle more for each LDR, and two more for an LDM of two registers; it has no branch in eight quads.
+macro_rules! tile {
+    ($name:ident, quad: $quad:expr, quad_bytes: $quad_bytes:literal, column_log2: $log2:literal, start: $start:expr,
+     signed8: $signed8:expr, unsigned7: $unsigned7:expr, unsigned8: $unsigned8:expr, accumulators: $accumulators:expr) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const Arguments) {
+            naked_asm!(
+                "push {{r4-r11, lr}}
+                ldm r0, {{r1-r10}}
+                sub sp, #40
+                stm sp, {{r2-r9}}
+                sub r11, r3, r2",
+                concat!("ubfx r11, r11, #", $log2, ", #3"),
+                "rsb r11, r11, #0
+                and r11, r11, #7",
+                concat!("mov r3, #", $quad_bytes),
+                "adr.w lr, 2f
+                mla r11, r11, r3, lr
+                orr r11, r11, #1
+                adr.w lr, 4f
+                cmp r10, #1
+                it eq
+                adreq.w lr, 5f
+                cmp r10, #2
+                it eq
+                adreq.w lr, 6f
+                cmp r10, #3
+                it eq
+                adreq.w lr, 7f
+                orr lr, lr, #1
+                strd r11, lr, [sp, #32]
+                mov r0, r1
+                1:
+                ldr r10, [sp, #8]
+                ldr r2, [r10], #4
+                ldr r6, [r10], #4
+                str r10, [sp, #8]
+                ldr r1, [sp]",
+                $start,
+                "ldr pc, [sp, #32]
+                .p2align 2
+                2:
+                .rept 8",
+                $quad,
+                ".endr
+                ldr r10, [sp, #4]
+                cmp r1, r10
+                bne.w 2b
+                ldr pc, [sp, #36]
+                .p2align 2
+                4:",
+                $signed8,
+                "b 8f
+                .p2align 2
+                5:",
+                $unsigned7,
+                "b 8f
+                .p2align 2
+                6:",
+                $unsigned8,
+                "b 8f
+                .p2align 2
+                7:",
+                $accumulators,
+                "8:
+                ldr r10, [sp, #28]
+                subs r10, #1
+                str r10, [sp, #28]
+                bne.w 1b
+                add sp, #40
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+tile!(
+    tile4_bits8,
+    quad: concat!(weights8!(), products4!(), weights8!(), products4!()),
+    quad_bytes: 104,
+    column_log2: 5,
+    start: copies4!(),
+    signed8: end4!("ssat", 8, ""),
+    unsigned7: end4!("usat", 7, ""),
+    unsigned8: end4!("usat", 8, ""),
+    accumulators: accumulators4!()
+);
+
+tile!(
+    tile4_bits4,
+    quad: concat!(weights4_low!(), products4!(), weights4_high!(), products4!()),
+    quad_bytes: 116,
+    column_log2: 5,
+    start: concat!(scale_start!(), copies4!()),
+    signed8: end4!("ssat", 8, scale_shifts!()),
+    unsigned7: end4!("usat", 7, scale_shifts!()),
+    unsigned8: end4!("usat", 8, scale_shifts!()),
+    accumulators: accumulators4!()
+);
+
+tile!(
+    tile4_bits16,
+    quad: concat!(weights16!(), products4!(), weights16!(), products4!()),
+    quad_bytes: 96,
+    column_log2: 5,
+    start: copies4!(),
+    signed8: end4!("ssat", 8, ""),
+    unsigned7: end4!("usat", 7, ""),
+    unsigned8: end4!("usat", 8, ""),
+    accumulators: accumulators4!()
+);
+
+tile!(
+    tile1_bits8,
+    quad: concat!(weights8!(), products1!(), weights8!(), products1!()),
+    quad_bytes: 48,
+    column_log2: 3,
+    start: "",
+    signed8: end1!("ssat", 8, ""),
+    unsigned7: end1!("usat", 7, ""),
+    unsigned8: end1!("usat", 8, ""),
+    accumulators: accumulators1!()
+);
+
+tile!(
+    tile1_bits4,
+    quad: concat!(weights4_low!(), products1!(), weights4_high!(), products1!()),
+    quad_bytes: 60,
+    column_log2: 3,
+    start: scale_start!(),
+    signed8: end1!("ssat", 8, scale_shifts!()),
+    unsigned7: end1!("usat", 7, scale_shifts!()),
+    unsigned8: end1!("usat", 8, scale_shifts!()),
+    accumulators: accumulators1!()
+);
+
+tile!(
+    tile1_bits16,
+    quad: concat!(weights16!(), products1!(), weights16!(), products1!()),
+    quad_bytes: 40,
+    column_log2: 3,
+    start: "",
+    signed8: end1!("ssat", 8, ""),
+    unsigned7: end1!("usat", 7, ""),
+    unsigned8: end1!("usat", 8, ""),
+    accumulators: accumulators1!()
+);
+
+/// A quad of bytes with a sign, or without.
+macro_rules! widen_bytes {
+    ($extend:literal, $step:literal) => {
+        concat!(
+            "ldr r6, [r5], #4\n",
+            $extend,
+            " r12, r6\n",
+            $extend,
+            " r6, r6, ror #8\n",
+            "str r12, [r1], #",
+            $step,
+            "\n",
+            "str r6, [r1], #",
+            $step,
+            "\n"
+        )
+    };
+}
+
+/// A quad of two bytes each.
+macro_rules! widen_halves {
+    ($step:literal) => {
+        concat!(
+            "ldr r6, [r5], #4
+            ldr r7, [r5], #4
+            pkhbt r12, r6, r7, lsl #16
+            pkhtb r6, r7, r6, asr #16
+            ",
+            "str r12, [r1], #",
+            $step,
+            "\n",
+            "str r6, [r1], #",
+            $step,
+            "\n"
+        )
+    };
+}
+
+/// One function over rows: r0 source, r1 target, r2 quads, r3 rows, r4 step from row to row. The loop holds eight quads and
+/// is entered behind those that are too many. 5 instructions for 4 bytes.
+macro_rules! widen {
+    ($name:ident, $quad:expr, $quad_bytes:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(source: *const u8, target: *mut u32, quads: usize, rows: usize, step: usize) {
+            naked_asm!(
+                "push {{r4-r9, lr}}
+                ldr r4, [sp, #28]
+                add lr, r2, #7
+                lsr lr, lr, #3
+                rsb r8, r2, #0
+                and r8, r8, #7",
+                concat!("mov r9, #", $quad_bytes),
+                "mul r8, r8, r9
+                adr.w r9, 2f
+                add r8, r8, r9
+                orr r8, r8, #1
+                1:
+                mov r5, r0
+                mov r9, lr
+                bx r8
+                .p2align 2
+                2:
+                .rept 8",
+                $quad,
+                ".endr
+                subs r9, #1
+                bne.w 2b
+                add r0, r0, r4
+                subs r3, #1
+                bne.w 1b
+                pop {{r4-r9, pc}}",
+            )
+        }
+    };
+}
+
+widen!(widen4_i8, widen_bytes!("sxtb16", 16), 20);
+widen!(widen4_u8, widen_bytes!("uxtb16", 16), 20);
+widen!(widen4_i16, widen_halves!(16), 24);
+widen!(widen1_i8, widen_bytes!("sxtb16", 4), 20);
+widen!(widen1_u8, widen_bytes!("uxtb16", 4), 20);
+widen!(widen1_i16, widen_halves!(4), 24);

@@ -1,0 +1,24 @@
+use super::columns::{flat, words};
+use super::layer::Layer;
+use crate::format::{FullyConnected, Pairs, Runs};
+use crate::kernels::{View, ViewMut};
+
+/// Fully connected layer, weights in [`Pairs`]. Spec 4.3.
+///
+/// input    `[H * W * C_IN]`         codes at the input's step, NHWC order
+/// weights  `[C_OUT, H * W * C_IN]`  4, 8 or 16 bits, packed
+/// bias     `[C_OUT]`                i32, rounding constant included
+/// output   `[C_OUT]`                codes at the output's step
+/// scratch  [`Pairs::scratch_bytes`] of one pixel
+pub fn fully_connected<const LINKS: u64>(
+    op: &FullyConnected<'_>,
+    input: View<'_>,
+    mut output: ViewMut<'_>,
+    scratch: &mut [u8],
+) {
+    let Some(order) = Pairs::new(Runs::whole(input.codes.len()), op.weights.bits) else { return };
+    let column = words(scratch, order.channel_len() / 2);
+    flat(&input, column);
+    let layer = Layer::new(&op.weights, order, op.activation, output.element);
+    layer.multiply::<LINKS, 1>(column, 0, 0, &mut output);
+}

@@ -1,0 +1,146 @@
+//! A layer's constants as the inner loops take them, and its end where an inner loop has none.
+
+use super::instructions::multiply;
+use super::tile::{End, Tile};
+use crate::format::{Activation, Element, Epilogue, Pairs, Weights};
+use crate::kernels::ViewMut;
+
+/// Pairs of channels whose accumulators are taken out of an inner loop at a time.
+const PAIRS_AT_A_TIME: usize = 4;
+
+/// Bytes of those of four pixels.
+const ACCUMULATOR_BYTES: usize = PAIRS_AT_A_TIME * 2 * 4 * 4;
+
+/// Accumulators, aligned as words.
+#[repr(align(4))]
+struct Accumulators([u8; ACCUMULATOR_BYTES]);
+
+/// The constants of a layer in [`Pairs`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layer<'a> {
+    weights: &'a Weights<'a>,
+    order: Pairs,
+    activation: Activation,
+    end: End,
+}
+
+impl<'a> Layer<'a> {
+    pub(super) fn new(weights: &'a Weights<'a>, order: Pairs, activation: Activation, output: Element) -> Self {
+        Self { weights, order, activation, end: end(weights, activation, output) }
+    }
+
+    /// Multiplies the columns of `PIXELS` pixels by all channels.
+    ///
+    /// pixel  index in the output of the first one
+    /// pitch  codes from one to the next; 0 where only the last one counts
+    #[inline]
+    pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(
+        &self,
+        columns: &[u32],
+        pixel: usize,
+        pitch: usize,
+        output: &mut ViewMut<'_>,
+    ) {
+        let out_ch = usize::from(output.shape.c);
+        let fast = if self.end == End::Accumulators { 0 } else { out_ch / 2 };
+        if fast > 0 {
+            let start = pixel * out_ch;
+            let bytes = output.bytes.get_mut(start..).unwrap_or_default();
+            multiply::<PIXELS>(self.tile(columns, 0, fast, bytes, pitch, self.end));
+        }
+        let mut pair = fast;
+        while 2 * pair < out_ch {
+            let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
+            self.slow::<LINKS, PIXELS>(columns, pair, count, (pixel, pitch), output);
+            pair += count;
+        }
+    }
+
+    fn tile<'t>(
+        &'t self,
+        columns: &'t [u32],
+        pair: usize,
+        count: usize,
+        output: &'t mut [u8],
+        pitch: usize,
+        end: End,
+    ) -> Tile<'t> {
+        let pair_bytes = self.order.channel_len() * 2 * self.order.bits.bits() as usize / 8;
+        let (shifts, shift_step) = match self.weights.epilogue {
+            Epilogue::Shift(shifts) if shifts.len() > 1 => (shifts.get(2 * pair..).unwrap_or_default(), 1),
+            Epilogue::Shift(shifts) => (shifts, 0),
+            Epilogue::Multiply(_) => (&[0][..], 0),
+        };
+        Tile {
+            bits: self.order.bits,
+            weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
+            columns,
+            bias: part(self.weights.bias, 8 * pair, 8 * count),
+            shifts,
+            shift_step,
+            output,
+            pitch,
+            end,
+        }
+    }
+
+    /// Pairs whose end no inner loop has, or of which one channel is padding.
+    #[inline(never)]
+    fn slow<const LINKS: u64, const PIXELS: usize>(
+        &self,
+        columns: &[u32],
+        pair: usize,
+        count: usize,
+        (pixel, pitch): (usize, usize),
+        output: &mut ViewMut<'_>,
+    ) {
+        let out_ch = usize::from(output.shape.c);
+        let mut bias = [0; 8 * PAIRS_AT_A_TIME];
+        let given = part(self.weights.bias, 8 * pair, 8 * count);
+        for (bias, given) in bias.iter_mut().zip(given) {
+            *bias = *given;
+        }
+        let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
+        let tile = self.tile(columns, pair, count, &mut accumulators.0, pitch, End::Accumulators);
+        let shifts = (&[0][..], 0);
+        multiply::<PIXELS>(Tile {
+            bias: bias.get(..8 * count).unwrap_or_default(),
+            shifts: shifts.0,
+            shift_step: shifts.1,
+            ..tile
+        });
+        let scaled = self.order.scaled_by();
+        for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {
+            let oc = 2 * pair + index;
+            if oc >= out_ch {
+                return;
+            }
+            let requantizer = self.weights.epilogue.channel(oc);
+            for (at, acc) in channel.iter().enumerate() {
+                let acc = i32::from_le_bytes(*acc) >> scaled;
+                let code = requantizer.apply::<LINKS>(acc, self.activation);
+                output.put(pixel * out_ch + at * pitch + oc, code);
+            }
+        }
+    }
+}
+
+/// `len` bytes from `start` on; fewer where there are fewer.
+fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
+    let rest = bytes.get(start..).unwrap_or_default();
+    rest.get(..len).unwrap_or(rest)
+}
+
+/// The end that the inner loop has for a layer, if any: right shifts, and a saturate that is one instruction.
+fn end(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
+    let Epilogue::Shift(shifts) = weights.epilogue else { return End::Accumulators };
+    if shifts.iter().any(|shift| shift.cast_signed() < 0) {
+        return End::Accumulators;
+    }
+    match (output, activation.min, activation.max) {
+        (Element::I8, -128, 127) => End::Signed8,
+        (Element::I8 | Element::U8, 0, 127) => End::Unsigned7,
+        (Element::U8, 0, 255) => End::Unsigned8,
+        _ => End::Accumulators,
+    }
+}
