@@ -151,10 +151,13 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     /// `sum(|w|)` of a channel; its padding must be 0, since it meets whatever lies behind a run of the input.
     fn packed_magnitude(&self, codes: impl WeightCodes, order: Pairs, channel: usize) -> Result<i64, LoadError> {
         let mut sum = 0;
-        for index in 0..order.channel_len() {
-            let code = codes.run(order.place(channel, index)).next().unwrap_or(0);
-            self.require(code == 0 || index % order.run_len() < order.runs.len, NodeFault::Packing)?;
-            sum += i64::from(code.unsigned_abs());
+        for run in 0..order.runs.count {
+            for index in 0..order.run_len() {
+                let place = order.place(channel, run * order.run_len() + index);
+                let code = codes.run(place).next().unwrap_or(0);
+                self.require(code == 0 || index < order.runs.len, NodeFault::Packing)?;
+                sum += i64::from(code.unsigned_abs());
+            }
         }
         Ok(sum)
     }
