@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use stepshift_runtime::Backend;
+
 use crate::boards::Board;
 use crate::process;
 use crate::setup::{self, Report, Tool, toolchain};
@@ -15,6 +17,9 @@ pub(crate) const INFER: &str = "infer";
 
 /// Where a firmware begins to run Rust.
 pub(crate) const ENTRY: &str = "main";
+
+/// Firmware that counts the instructions of models read from the host.
+pub(crate) const BENCH: &str = "bench";
 
 /// Firmware that checks models read from the host.
 pub(crate) const CONFORMANCE: &str = "conformance";
@@ -50,6 +55,12 @@ pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Res
         command.env("STEPSHIFT_MODEL", std::path::absolute(model)?);
     }
     Ok(command)
+}
+
+/// The kernels that a board's build has instructions for.
+pub(crate) fn backend(board: &Board) -> Option<Backend> {
+    let name = if board.target.starts_with("thumbv7em") { "dsp" } else { "portable" };
+    Backend::ALL.into_iter().find(|backend| backend.name() == name)
 }
 
 fn elf(board: &Board, program: &str) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `cargo xtask`: everything around the crates that is more than one cargo command.
 
+mod bench;
 mod boards;
 mod conformance;
 mod demo;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::Test),
     /// Run a model on an emulated board: instructions of every layer, comparison with golden vectors
     Run(run::Run),
+    /// Instructions of every layer of a list, on an emulated board
+    Bench(bench::Bench),
     /// Sizes of a firmware: code, constants, model, arena
     Size(size::Size),
     /// House rules that no compiler checks
@@ -59,6 +62,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Demo(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Run(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Size(command) => command.run(),
         Command::Tidy => tidy::run(),
         Command::Conformance(command) => command.run(),

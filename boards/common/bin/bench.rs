@@ -1,0 +1,66 @@
+//! Counts the instructions of models that are read while it runs, node by node.
+//!
+//! Command line: the path of a list of models, one path a line. For every node it prints the number of the model, the
+//! number of the node, its instructions and a digest of what it wrote.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use cortex_m_semihosting::hprintln;
+use static_cell::ConstStaticCell;
+use stepshift_board::console::exit;
+use stepshift_board::counter::Counter;
+use stepshift_board::semihosting;
+use stepshift_runtime::{Backend, Model, Session, digest};
+
+include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
+
+static LIST: ConstStaticCell<[u8; BUFFER_BYTES / 4]> = ConstStaticCell::new([0; BUFFER_BYTES / 4]);
+static FILE: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
+static ARENA: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
+
+/// As a model lies in flash, and an arena in firmware.
+#[repr(align(16))]
+struct Aligned([u8; BUFFER_BYTES]);
+
+#[entry]
+fn main() -> ! {
+    let outcome = run();
+    if let Err(reason) = outcome {
+        hprintln!("error: {}", reason);
+    }
+    exit(outcome.is_ok())
+}
+
+fn run() -> Result<(), &'static str> {
+    hprintln!("backend {}", Backend::NATIVE.name());
+    let mut line = [0; 128];
+    let path = semihosting::arguments(&mut line).next().ok_or("the command line names no list")?;
+    let list = semihosting::read(path, LIST.take()).map_err(|error| error.text())?;
+    let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
+    let counter = Counter::new(systick).map_err(|_| "the clock does not count instructions")?;
+    let (file, arena) = (FILE.take(), ARENA.take());
+    for (number, path) in core::str::from_utf8(list).unwrap_or_default().lines().enumerate() {
+        let bytes = semihosting::read(path, &mut file.0).map_err(|error| error.text())?;
+        let model = Model::parse(bytes).map_err(|_| "a model is refused")?;
+        let mut session = Session::new(model, &mut arena.0).map_err(|_| "the arena is too small")?;
+        fill(session.input_mut().into_bytes());
+        loop {
+            let start = counter.now();
+            let Some(output) = session.step() else { break };
+            let instructions = counter.since(start);
+            hprintln!("node {} {} {} {}", number, output.index, instructions, digest(output.codes));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes without a pattern that a kernel could profit from: the high bytes of a linear congruence.
+fn fill(bytes: &mut [u8]) {
+    let mut state = 1_u32;
+    for byte in bytes {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = (state >> 24) as u8;
+    }
+}

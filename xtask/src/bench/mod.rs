@@ -1,0 +1,164 @@
+//! `cargo xtask bench`: instructions of every layer of a list, in QEMU.
+
+mod layers;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use stepshift_runtime::{Backend, Model, Session, digest};
+use stepshift_trainer::export::{Options, encode_with};
+
+use self::layers::{Entry, Scheme};
+use crate::boards::{self, Board};
+use crate::table::{self, grouped};
+use crate::{firmware, qemu};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// The board
+    #[arg(long, default_value = boards::DEFAULT, value_parser = boards::names())]
+    board: String,
+    /// A list of layers: resnet8, ds-cnn, or a file like those in `benches/`
+    #[arg(long, default_value = "resnet8", value_name = "NAME|FILE")]
+    layers: String,
+    /// Whose order the weights are in; the board's own where left out
+    #[arg(long, value_parser = Backend::ALL.map(Backend::name))]
+    backend: Option<String>,
+    /// How layers end
+    #[arg(long, default_value = "power-of-two")]
+    scheme: Scheme,
+    /// Where to write the table, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// A line of the table.
+#[derive(Debug, Serialize)]
+struct Row {
+    layer: String,
+    count: u64,
+    macs: u64,
+    instructions: u64,
+    scratch_bytes: u64,
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> Result<()> {
+        let entries = layers::read(&self.layers)?;
+        let board = emulated(boards::find(&self.board)?);
+        let elf = firmware::build(&board, firmware::BENCH, None)?;
+        let backend = match &self.backend {
+            Some(name) => Backend::ALL.into_iter().find(|backend| backend.name() == name),
+            None => firmware::backend(&board),
+        };
+        let backend = backend.context("the board's backend is unknown")?;
+        let rows = self.measure(&board, &elf, &entries, backend)?;
+        print(&rows);
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(&rows)?;
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn measure(&self, board: &Board, elf: &std::path::Path, entries: &[Entry], backend: Backend) -> Result<Vec<Row>> {
+        let folder = tempfile::tempdir()?;
+        let (mut files, mut rows, mut list) = (Vec::new(), Vec::new(), String::new());
+        for (number, entry) in entries.iter().enumerate() {
+            let network = entry.network(self.scheme)?;
+            let bytes = encode_with(&network, Options { backend, ..Options::default() })?;
+            let path = folder.path().join(format!("{number}.stepshift"));
+            fs::write(&path, &bytes)?;
+            list += &format!("{}\n", path.display());
+            let model = Model::parse(&bytes)?;
+            let scratch_bytes = model.nodes().map(|node| u64::from(node.op.scratch().bytes)).max().unwrap_or(0);
+            let (layer, macs) = (entry.name.clone(), entry.macs(&network));
+            rows.push(Row { layer, count: entry.count, macs, instructions: 0, scratch_bytes });
+            files.push(bytes);
+        }
+        fs::write(folder.path().join("list"), list)?;
+        let outcome = qemu::run(board, elf, Some(&folder.path().join("list")))?;
+        if !outcome.success {
+            bail!("{}: the firmware printed\n{}", board.name, outcome.text);
+        }
+        for line in outcome.text.lines().filter_map(|line| line.strip_prefix("node ")) {
+            let [number, node, instructions, found] = numbers(line).with_context(|| line.to_owned())?;
+            let (row, bytes) = (&mut rows[number as usize], &files[number as usize]);
+            let expected = digests(bytes)?;
+            let layer = &row.layer;
+            ensure!(
+                u64::from(expected[node as usize]) == found,
+                "{}: layer {layer} has other bits than on the host",
+                board.name
+            );
+            // The last node is the layer; one before it makes its second operand.
+            row.instructions = instructions;
+        }
+        ensure!(rows.iter().all(|row| row.instructions > 0), "{}: layers are missing in\n{}", board.name, outcome.text);
+        Ok(rows)
+    }
+}
+
+/// A microcontroller of 16 KiB holds no layer of these lists: its code runs on a larger machine.
+fn emulated(board: &'static Board) -> Board {
+    match board.target {
+        "thumbv6m-none-eabi" => Board { name: "qemu-m3", machine: "mps2-an385", buffer_bytes: 1 << 20, ..*board },
+        _ => Board { ..*board },
+    }
+}
+
+fn numbers(line: &str) -> Option<[u64; 4]> {
+    let numbers: Vec<u64> = line.split(' ').map_while(|word| word.parse().ok()).collect();
+    numbers.try_into().ok()
+}
+
+/// What every node writes on the host, on the firmware's input.
+fn digests(bytes: &[u8]) -> Result<Vec<u32>> {
+    let model = Model::parse(bytes)?;
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut session = Session::new(model, &mut arena)?;
+    let mut state = 1_u32;
+    for byte in session.input_mut().into_bytes() {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = (state >> 24) as u8;
+    }
+    let mut digests = Vec::new();
+    session.run_observed(|output| digests.push(digest(output.codes)));
+    Ok(digests)
+}
+
+fn print(rows: &[Row]) {
+    let total: u64 = rows.iter().map(|row| row.count * row.instructions).sum();
+    let header = ["layer", "times", "MACs", "instructions", "per MAC", "share", "scratch"];
+    let mut lines = vec![header.map(str::to_owned)];
+    let per_mac = |instructions: u64, macs: u64| match macs {
+        0 => String::new(),
+        _ => format!("{:.3}", instructions as f64 / macs as f64),
+    };
+    for row in rows {
+        let share = 100.0 * (row.count * row.instructions) as f64 / total as f64;
+        lines.push([
+            row.layer.clone(),
+            row.count.to_string(),
+            grouped(row.macs),
+            grouped(row.instructions),
+            per_mac(row.instructions, row.macs),
+            format!("{share:.1} %"),
+            grouped(row.scratch_bytes),
+        ]);
+    }
+    let macs = rows.iter().map(|row| row.count * row.macs).sum();
+    let times = rows.iter().map(|row| row.count).sum::<u64>().to_string();
+    lines.push([
+        "total".to_owned(),
+        times,
+        grouped(macs),
+        grouped(total),
+        per_mac(total, macs),
+        String::new(),
+        String::new(),
+    ]);
+    table::print(&lines);
+}
