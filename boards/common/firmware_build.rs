@@ -1,4 +1,4 @@
-//! The build script of every board: places the linker script, the model that `infer` embeds, and sizes of buffers.
+//! The build script of every board: places the linker scripts, the model that `infer` embeds, and sizes of buffers.
 
 use std::env;
 use std::fs;
@@ -14,9 +14,13 @@ const DEFAULT_MODEL: &str = "../../runtime/testdata/small.stepshift";
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    fs::copy("memory.x", out.join("memory.x")).expect("memory.x is copied");
+    for (script, name) in [("memory.x", "memory.x"), ("../common/layout.x", "layout.x")] {
+        fs::copy(script, out.join(name)).expect("a linker script is copied");
+        println!("cargo:rerun-if-changed={script}");
+    }
     println!("cargo:rustc-link-search={}", out.display());
-    println!("cargo:rerun-if-changed=memory.x");
+    // Where defmt's strings lie; a program that does not log would miss a logger.
+    println!("cargo:rustc-link-arg-bin=device=-Tdefmt.x");
     println!("cargo:rerun-if-env-changed=STEPSHIFT_MODEL");
     let path = env::var("STEPSHIFT_MODEL").unwrap_or_else(|_| DEFAULT_MODEL.to_owned());
     println!("cargo:rerun-if-changed={path}");

@@ -1,4 +1,5 @@
-//! What host tests and device firmware share: one [`check()`] of a model against golden vectors.
+//! What host and firmware share: one [`check()`] of a model against golden vectors, what a device and its host say to one
+//! another ([`wire`]), and how a model lies in a region of flash of its own ([`slot_file`]).
 //!
 //! [`sound`] makes samples that both hear.
 //!
@@ -20,6 +21,9 @@ pub mod random;
 #[cfg(feature = "host")]
 pub mod reference;
 
+mod slot;
 pub mod sound;
+pub mod wire;
 
 pub use check::{Failure, check};
+pub use slot::{SLOT_HEADER_BYTES, slot_file, slot_header};

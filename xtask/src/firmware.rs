@@ -27,6 +27,40 @@ pub(crate) const CONFORMANCE: &str = "conformance";
 /// Firmware that computes features of a sound.
 pub(crate) const FRONT_END: &str = "front_end";
 
+/// The firmware of every board: it loads the model from a region of flash of its own.
+pub(crate) const DEVICE: &str = "device";
+
+/// What a firmware talks to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// A debug probe.
+    Probe,
+    /// QEMU, by semihosting.
+    Qemu,
+}
+
+/// The least level of lines that firmware logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogLevel {
+    /// A line for every layer
+    Trace,
+    /// A line for every inference
+    Info,
+    /// What fails
+    Error,
+}
+
+impl LogLevel {
+    /// As defmt's macros are told while firmware is compiled.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Info => "info",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// Firmware that links only if no panic can be reached.
 pub(crate) const PANIC_FREE: &str = "panic_free";
 
@@ -42,6 +76,23 @@ pub(crate) fn build(board: &Board, program: &str, model: Option<&Path>) -> Resul
     process::run(command(board, program, model)?.arg("--quiet"))
         .with_context(|| format!("the firmware {program} of {} does not build", board.name))?;
     Ok(elf)
+}
+
+/// Builds the firmware [`DEVICE`] of a board; the path of its ELF file.
+///
+/// # Errors
+/// As [`build`]; the linker says by how much the code is too long.
+pub(crate) fn build_device(board: &Board, host: Host, level: LogLevel) -> Result<PathBuf> {
+    if toolchain::find(board.target).is_none() {
+        setup::ensure(&[Tool::Toolchain], Report::Missing)?;
+    }
+    let mut command = command(board, DEVICE, None)?;
+    command.env("DEFMT_LOG", level.name());
+    if host == Host::Qemu && !board.is_emulator() {
+        command.arg("--no-default-features");
+    }
+    process::run(command.arg("--quiet")).with_context(|| format!("the firmware of {} does not build", board.name))?;
+    Ok(elf(board, DEVICE))
 }
 
 /// The cargo command that builds one program of a board.

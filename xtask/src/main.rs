@@ -4,13 +4,21 @@ mod bench;
 mod boards;
 mod conformance;
 mod demo;
+mod device;
 mod elf;
 mod firmware;
+mod fit;
+mod flash;
 mod front_end;
 mod inference;
+#[cfg(test)]
+mod linker_script;
+mod model_file;
 mod no_float;
 mod process;
 mod qemu;
+#[cfg(feature = "probe")]
+mod registry;
 mod run;
 mod setup;
 mod size;
@@ -18,6 +26,7 @@ mod stack;
 mod table;
 mod test;
 mod tidy;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -45,6 +54,12 @@ enum Command {
     Run(run::Run),
     /// Instructions of every layer of a list, on an emulated board
     Bench(bench::Bench),
+    /// The boards that firmware is built for
+    Boards,
+    /// Write firmware and a model to a real board through a debug probe, then show its log
+    Flash(flash::Flash),
+    /// Run inputs on a board and on the host, and compare every layer
+    Verify(verify::Verify),
     /// Sizes of a firmware: code, constants, model, arena
     Size(size::Size),
     /// House rules that no compiler checks
@@ -63,6 +78,12 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Test(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Boards => {
+            boards::print();
+            Ok(())
+        }
+        Command::Flash(command) => command.run(),
+        Command::Verify(command) => command.run(),
         Command::Size(command) => command.run(),
         Command::Tidy => tidy::run(),
         Command::Conformance(command) => command.run(),

@@ -45,6 +45,17 @@ pub(crate) fn probe(command: &mut Command) -> Option<String> {
     status.success().then(|| String::from_utf8_lossy(&stdout).into_owned())
 }
 
+/// Runs this command again, in a program that is built with the feature `probe`.
+#[cfg(not(feature = "probe"))]
+pub(crate) fn with_probe() -> Result<()> {
+    println!("builds the part that talks to debug probes");
+    let mut command = crate::workspace::cargo();
+    command.args(["run", "--quiet", "--package", "xtask", "--features", "probe", "--"]);
+    // Paths on the command line are relative to where the user is.
+    command.args(std::env::args_os().skip(1)).current_dir(std::env::current_dir()?);
+    run(&mut command)
+}
+
 /// A command as one would type it.
 pub(crate) fn line(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();

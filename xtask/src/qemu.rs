@@ -43,9 +43,7 @@ pub(crate) fn run(board: &Board, elf: &Path, file: Option<&Path>) -> Result<Outc
         semihosting += ",arg=input";
     }
     let output = folder.path().join("output");
-    let mut command = Command::new(PROGRAM);
-    command.args(["-M", board.machine, "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
-    command.args(["-semihosting-config", &semihosting]).arg("-kernel").arg(std::path::absolute(elf)?);
+    let mut command = command(board, elf, &semihosting)?;
     command.current_dir(folder.path()).stdin(Stdio::null());
     command.stdout(File::create(&output)?).stderr(File::options().append(true).open(&output)?);
     let mut child = command.spawn().with_context(|| format!("cannot start {PROGRAM}"))?;
@@ -62,4 +60,15 @@ pub(crate) fn run(board: &Board, elf: &Path, file: Option<&Path>) -> Result<Outc
         bail!("stopped");
     }
     Ok(Outcome { text, success: status.success() })
+}
+
+/// The command that runs a firmware; `semihosting` is the value of that option.
+///
+/// # Errors
+/// Where QEMU has no machine like the board.
+pub(crate) fn command(board: &Board, elf: &Path, semihosting: &str) -> Result<Command> {
+    let mut command = Command::new(PROGRAM);
+    command.args(["-M", board.machine()?, "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
+    command.args(["-semihosting-config", semihosting]).arg("-kernel").arg(std::path::absolute(elf)?);
+    Ok(command)
 }

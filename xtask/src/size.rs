@@ -1,46 +1,109 @@
-//! `cargo xtask size`.
+//! `cargo xtask size`: what a firmware and its model take, on one board or on all of them, held to a budget.
+
+mod budget;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use stepshift_runtime::Model;
+use anyhow::Result;
 
+use crate::boards::{BOARDS, Board};
+use crate::firmware::{self, Host, LogLevel};
+use crate::model_file::ModelFile;
+use crate::stack::{self, Stack};
 use crate::table::{self, grouped};
-use crate::{boards, elf, firmware, stack};
+use crate::{boards, elf};
+
+pub(crate) use budget::Budget;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Size {
-    /// The board
-    #[arg(long, default_value = boards::DEFAULT, value_parser = boards::names())]
+    /// The board, or all of them
+    #[arg(long, default_value = boards::DEFAULT)]
     board: String,
     /// A model file, as `stepshift export` writes it
     #[arg(long, value_name = "FILE")]
     model: PathBuf,
+    /// Hold the sizes to `boards/budget.toml`
+    #[arg(long)]
+    check: bool,
+}
+
+/// A firmware with a model, in bytes.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    program: &'static str,
+    sizes: elf::Sizes,
+    model: u64,
+    arena: u64,
+    stack: Stack,
 }
 
 impl Size {
     pub(crate) fn run(&self) -> Result<()> {
-        let board = boards::find(&self.board)?;
-        let bytes = std::fs::read(&self.model).with_context(|| format!("cannot read {}", self.model.display()))?;
-        let model = Model::parse(&bytes).with_context(|| self.model.display().to_string())?;
-        let firmware = firmware::build(board, firmware::INFER, Some(&self.model))?;
-        let sizes = elf::sizes(&firmware)?;
-        let stack = stack::deepest(&firmware, firmware::ENTRY)?;
-        let row = |name: &str, bytes: u64| [name.to_owned(), grouped(bytes)];
-        table::print(&[
-            row("code", sizes.code),
-            row("constants", sizes.constants),
-            row("vector table", sizes.vector_table),
-            row("model", sizes.model),
-            row("flash, in all", sizes.flash()),
-            row("arena", model.arena_bytes() as u64),
-            row("stack, at most", stack.bytes),
-        ]);
-        println!("\nthe deepest chain of calls:");
-        for (function, frame) in &stack.chain {
-            println!("{frame:>6}  {function}");
+        let file = ModelFile::read(&self.model)?;
+        let boards: Vec<&Board> = match self.board.as_str() {
+            "all" => BOARDS.iter().collect(),
+            name => vec![boards::find(name)?],
+        };
+        if let ([board], false) = (&boards[..], self.check) {
+            print(board, &measure(board, &file)?);
+            return Ok(());
         }
-        println!("\nbytes; {}, firmware `infer` with its instruction counter and semihosting", board.name);
-        Ok(())
+        table(&boards, &file, self.check.then(Budget::read).transpose()?.as_ref())
     }
+}
+
+/// Prints a row for every board.
+///
+/// # Errors
+/// Where a board is over its budget: all of them are told.
+pub(crate) fn table(boards: &[&Board], file: &ModelFile, budget: Option<&Budget>) -> Result<()> {
+    let header = ["board", "firmware", "code", "constants", "model", "arena", "stack"];
+    let mut rows = vec![header.map(str::to_owned)];
+    let mut all = Vec::new();
+    for board in boards {
+        let measured = measure(board, file)?;
+        let Measured { sizes, .. } = measured;
+        let numbers = [sizes.code, sizes.constants, measured.model, measured.arena, measured.stack.bytes].map(grouped);
+        let [code, constants, model, arena, stack] = numbers;
+        rows.push([board.name.to_owned(), measured.program.to_owned(), code, constants, model, arena, stack]);
+        all.push((board.name, measured));
+    }
+    table::print(&rows);
+    budget.map_or(Ok(()), |budget| budget.hold(&all))
+}
+
+/// Emulated boards link a model in, as one's own firmware does; real ones load it from its region of flash.
+fn measure(board: &Board, file: &ModelFile) -> Result<Measured> {
+    let (program, elf) = if board.is_emulator() {
+        (firmware::INFER, firmware::build(board, firmware::INFER, Some(file.path()))?)
+    } else {
+        (firmware::DEVICE, firmware::build_device(board, Host::Probe, LogLevel::Info)?)
+    };
+    Ok(Measured {
+        program,
+        sizes: elf::sizes(&elf)?,
+        model: file.len(),
+        arena: file.model()?.arena_bytes() as u64,
+        stack: stack::deepest(&elf, firmware::ENTRY)?,
+    })
+}
+
+fn print(board: &Board, measured: &Measured) {
+    let Measured { sizes, .. } = measured;
+    let row = |name: &str, bytes: u64| [name.to_owned(), grouped(bytes)];
+    table::print(&[
+        row("code", sizes.code),
+        row("constants", sizes.constants),
+        row("vector table", sizes.vector_table),
+        row("model", measured.model),
+        row("flash, in all", sizes.code_and_constants() + measured.model),
+        row("arena", measured.arena),
+        row("stack, at most", measured.stack.bytes),
+    ]);
+    println!("\nthe deepest chain of calls:");
+    for (function, frame) in &measured.stack.chain {
+        println!("{frame:>6}  {function}");
+    }
+    println!("\nbytes; {}, firmware `{}`", board.name, measured.program);
 }

@@ -14,6 +14,9 @@ use crate::elf;
 const BRANCHES: [&str; 15] =
     ["b", "beq", "bne", "bhs", "blo", "bmi", "bpl", "bvs", "bvc", "bhi", "bls", "bge", "blt", "bgt", "ble"];
 
+/// The panic handler's symbol.
+const PANIC_HANDLER: &str = "rust_begin_unwind";
+
 /// The deepest chain of calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stack {
@@ -148,7 +151,9 @@ fn chain(
     ensure!(!above.contains(&address), "{} calls itself", function.name);
     above.push(address);
     let mut deepest = Vec::new();
-    for target in &function.calls {
+    // A panic ends the program: what its handler logs is not counted, which may lead back to where the panic was.
+    let calls = if function.name.ends_with(PANIC_HANDLER) { &[][..] } else { &function.calls };
+    for target in calls {
         let (callee, found) = functions
             .range(..=target)
             .next_back()

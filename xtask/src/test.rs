@@ -3,16 +3,19 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::boards::{self, BOARDS, Board};
 use crate::demo::{self, Demo, Evaluation};
+use crate::firmware::LogLevel;
+use crate::model_file::ModelFile;
 use crate::setup::{self, Report, Tool};
+use crate::size::{self, Budget};
 use crate::table::{self, grouped};
 use crate::workspace::{cargo, root, target};
-use crate::{elf, firmware, front_end, inference, no_float, process, tidy};
+use crate::{elf, firmware, front_end, inference, no_float, process, tidy, verify};
 
 /// The Fashion-MNIST run that is kept with the tests.
 const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
@@ -38,7 +41,7 @@ pub(crate) struct Test {
 type Step = (&'static str, fn(&[&'static Board]) -> Result<()>);
 
 /// In order.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 16] = [
     ("formatting", |_| formatting()),
     ("house rules", |_| tidy::run()),
     ("clippy", |_| clippy()),
@@ -48,6 +51,9 @@ const STEPS: [Step; 13] = [
     ("a minute of damaged models", |_| damaged_models()),
     ("firmware builds, without a panic in it", panic_free),
     ("no floating point in the firmware", |_| float_free()),
+    ("sizes of every board's firmware", sizes),
+    ("the board table against the registry of chips", |_| board_table()),
+    ("verification of the emulated boards, with their logs", verification),
     ("random networks on the emulated boards", conformance),
     ("features of sound on the emulated boards", front_ends),
     ("Fashion-MNIST: 10,000 images on the host, 100 on the devices", fashion_mnist),
@@ -58,7 +64,7 @@ impl Test {
     pub(crate) fn run(&self) -> Result<()> {
         let start = Instant::now();
         let chosen = |board: &&Board| self.device == "all" || self.device == board.name;
-        let boards: Vec<&Board> = BOARDS.iter().filter(chosen).collect();
+        let boards: Vec<&Board> = boards::emulators().filter(chosen).collect();
         setup::ensure(&Tool::ALL, Report::Everything)?;
         for (index, (name, step)) in STEPS.iter().enumerate() {
             println!("\n[{}/{}] {name}", index + 1, STEPS.len());
@@ -148,6 +154,39 @@ fn float_free() -> Result<()> {
     process::run(command.args(["--quiet", "--features", "deliberate-float"]))?;
     let elf = target("boards").join(board.target).join("release").join(firmware::PANIC_FREE);
     ensure!(no_float::check(&elf).is_err(), "{}: deliberate floating point was not found", board.name);
+    Ok(())
+}
+
+/// The firmware of every board builds and is within its budget; of real boards where all boards are meant.
+fn sizes(boards: &[&Board]) -> Result<()> {
+    let file = ModelFile::read(&root().join(FASHION_MNIST).join("model.stepshift"))?;
+    let all = boards.len() == boards::emulators().count();
+    let boards = if all { BOARDS.iter().collect() } else { boards.to_vec() };
+    size::table(&boards, &file, Some(&Budget::read()?))
+}
+
+/// With the part that talks to debug probes, which other steps build without.
+fn board_table() -> Result<()> {
+    process::run(cargo().args(["test", "--quiet", "--package", "xtask", "--features", "probe"]))
+}
+
+/// What a user of `cargo xtask verify` sees: equal tensors, and a line in the log for every inference and every layer.
+fn verification(boards: &[&Board]) -> Result<()> {
+    let file = ModelFile::read(&root().join("runtime/testdata/small.stepshift"))?;
+    let model = file.model()?;
+    let inputs: Vec<Vec<u8>> = (0..10).map(|index| vec![index * 7; model.input().region().len()]).collect();
+    // A real board that QEMU knows as well.
+    let real = boards::find("stm32f405")?;
+    for board in boards.iter().copied().chain([real]) {
+        let (equal, lines) = verify::emulated(board, &file, &inputs, LogLevel::Trace, Duration::from_secs(60), false)?;
+        let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+        // One more inference: that of the model's certificate.
+        let runs = equal.inputs + usize::from(model.certificate().is_some());
+        let (inferences, layers) = (count("inference: class "), count("layer "));
+        let expected = (runs, runs * model.node_count());
+        ensure!((inferences, layers) == expected, "{}: {inferences} and {layers} lines, not {expected:?}", board.name);
+        println!("{}: {} tensors equal, {} lines logged", board.name, equal.tensors, lines.len());
+    }
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! Lines to the host's console, without `core::fmt`: that would take more flash than all kernels together.
 
-use core::panic::PanicInfo;
-
 use cortex_m_semihosting::{debug, hio};
 
 /// A word of a line.
@@ -68,11 +66,4 @@ pub fn exit(success: bool) -> ! {
     loop {
         cortex_m::asm::wfi();
     }
-}
-
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    let (file, number) = info.location().map_or(("", 0), |location| (location.file(), location.line()));
-    line(&["error panic at".into(), file.into(), number.into()]);
-    exit(false)
 }

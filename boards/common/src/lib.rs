@@ -1,7 +1,13 @@
-//! What the boards share: a [`console`], [`semihosting`] files, an instruction [`counter`], and a panic handler.
+//! What the boards share: the firmware [`device`] with its [`clock`] and its link to the host; and for programs that run
+//! in QEMU alone a [`console`], [`semihosting`] files and an instruction [`counter`].
 
 #![no_std]
 
+pub mod clock;
 pub mod console;
 pub mod counter;
+pub mod device;
+mod link;
+mod panic;
+mod region;
 pub mod semihosting;

@@ -61,7 +61,7 @@ pub fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Result<&'a [u8], FileError>
     outcome.map(|()| &buffer[..len])
 }
 
-/// A file that is being written; closed when dropped.
+/// A file that is open; closed when dropped.
 pub struct File {
     handle: usize,
 }
@@ -74,7 +74,25 @@ pub fn create(path: &str) -> Result<File, FileError> {
     open(path, WRITE).map(|handle| File { handle })
 }
 
+/// Opens a file to read it piece by piece.
+///
+/// # Errors
+/// [`FileError::Open`].
+pub fn open_to_read(path: &str) -> Result<File, FileError> {
+    open(path, READ).map(|handle| File { handle })
+}
+
 impl File {
+    /// Reads the next bytes: as many as `bytes` has.
+    ///
+    /// # Errors
+    /// [`FileError::Transfer`], also where the file ends before.
+    pub fn read_exact(&mut self, bytes: &mut [u8]) -> Result<(), FileError> {
+        // SAFETY: SYS_READ writes at most `bytes.len()` bytes to the start of `bytes`.
+        let missing = unsafe { semihosting(nr::READ, &[self.handle, bytes.as_mut_ptr() as usize, bytes.len()]) };
+        if missing == 0 { Ok(()) } else { Err(FileError::Transfer) }
+    }
+
     /// Writes bytes behind those before.
     ///
     /// # Errors

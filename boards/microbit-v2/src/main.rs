@@ -1,0 +1,15 @@
+//! nRF52833, a Cortex-M4F. It runs at the clock of reset: cycles are counted, whatever their length.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use stepshift_board::device;
+
+/// The clock after reset, of the internal oscillator, in Hz.
+const CLOCK_HZ: u32 = 64_000_000;
+
+#[entry]
+fn main() -> ! {
+    device::run("microbit-v2", CLOCK_HZ)
+}
