@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn everything_that_does_not_fit_is_told_with_its_layer() {
-        let file = ModelFile::read(&root().join("tests/fixtures/fashion-mnist/model.stepshift")).unwrap();
+        let file = ModelFile::read(&root().join("runtime/testdata/small.stepshift")).unwrap();
         let model = file.model().unwrap();
         let board = boards::find("qemu-m0").unwrap();
         let fit = Fit { code: 140_000, model: 200_000, arena: 12_992, free_ram: 11_000, stack: 4096 };
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn what_fits_is_not_told() {
-        let file = ModelFile::read(&root().join("tests/fixtures/fashion-mnist/model.stepshift")).unwrap();
+        let file = ModelFile::read(&root().join("runtime/testdata/small.stepshift")).unwrap();
         let board = boards::find("nrf52840-dk").unwrap();
         let fit = Fit { code: 110_000, model: file.len(), arena: 12_992, free_ram: 250_000, stack: 4096 };
         assert!(fit.complaints(board, &file.model().unwrap()).is_empty());
