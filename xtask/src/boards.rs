@@ -23,8 +23,8 @@ pub(crate) struct Board {
     pub(crate) machine: Option<&'static str>,
     /// What probe-rs calls the chip, of real hardware.
     pub(crate) chip: Option<&'static str>,
-    /// Bytes of each buffer of the firmware that reads files of the host: for a model, for vectors, for an arena. 0 for
-    /// real hardware, which reads none.
+    /// Bytes of each buffer of the programs that read files of the host: for a model, for vectors, for an arena. 0 for a
+    /// board that has none of these programs.
     pub(crate) buffer_bytes: u64,
 }
 
@@ -77,7 +77,7 @@ const fn memory(flash: (u64, u64), model: (u64, u64), ram: (u64, u64)) -> Memory
 const MPS2: Memory = memory((0, 3 * MIB), (0x0030_0000, MIB), (0x2000_0000, 4 * MIB));
 
 /// Every board.
-pub(crate) static BOARDS: [Board; 14] = [
+pub(crate) static BOARDS: [Board; 15] = [
     Board {
         name: "qemu-m0",
         core: "Cortex-M0",
@@ -138,6 +138,16 @@ pub(crate) static BOARDS: [Board; 14] = [
         machine: Some("mps3-an547"),
         chip: None,
         buffer_bytes: 128 * KIB,
+    },
+    Board {
+        name: "lm3s6965",
+        core: "Cortex-M3",
+        target: "thumbv7m-none-eabi",
+        backend: Backend::Portable,
+        memory: memory((0, 160 * KIB), (0x0002_8000, 96 * KIB), (0x2000_0000, 64 * KIB)),
+        machine: Some("lm3s6965evb"),
+        chip: None,
+        buffer_bytes: 0,
     },
     Board {
         name: "nrf52840-dk",
@@ -239,9 +249,9 @@ impl Board {
         self.buffer_bytes / 4
     }
 
-    /// Emulated alone: its programs read files of the host.
+    /// Has the programs that measure and test in QEMU: they read files of the host.
     pub(crate) const fn is_emulator(&self) -> bool {
-        self.chip.is_none()
+        self.buffer_bytes > 0
     }
 
     /// QEMU's machine.
@@ -279,7 +289,7 @@ pub(crate) fn print() {
     table::print(&rows);
 }
 
-/// The boards that are emulated alone.
+/// The boards that have the programs that measure and test in QEMU.
 pub(crate) fn emulators() -> impl Iterator<Item = &'static Board> {
     BOARDS.iter().filter(|board| board.is_emulator())
 }

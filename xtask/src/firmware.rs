@@ -39,6 +39,13 @@ pub(crate) enum Host {
     Qemu,
 }
 
+impl Host {
+    /// What the firmware of a board talks to: real ones to a probe.
+    pub(crate) const fn of(board: &Board) -> Self {
+        if board.chip.is_some() { Self::Probe } else { Self::Qemu }
+    }
+}
+
 /// The least level of lines that firmware logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogLevel {
@@ -88,7 +95,7 @@ pub(crate) fn build_device(board: &Board, host: Host, level: LogLevel) -> Result
     }
     let mut command = command(board, DEVICE, None)?;
     command.env("DEFMT_LOG", level.name());
-    if host == Host::Qemu && !board.is_emulator() {
+    if host == Host::Qemu && board.chip.is_some() {
         command.arg("--no-default-features");
     }
     process::run(command.arg("--quiet")).with_context(|| format!("the firmware of {} does not build", board.name))?;

@@ -73,12 +73,12 @@ pub(crate) fn table(boards: &[&Board], file: &ModelFile, budget: Option<&Budget>
     budget.map_or(Ok(()), |budget| budget.hold(&all))
 }
 
-/// Emulated boards link a model in, as one's own firmware does; real ones load it from its region of flash.
+/// Boards with the program `infer` link a model in, as one's own firmware does; others load it from its region of flash.
 fn measure(board: &Board, file: &ModelFile) -> Result<Measured> {
     let (program, elf) = if board.is_emulator() {
         (firmware::INFER, firmware::build(board, firmware::INFER, Some(file.path()))?)
     } else {
-        (firmware::DEVICE, firmware::build_device(board, Host::Probe, LogLevel::Info)?)
+        (firmware::DEVICE, firmware::build_device(board, Host::of(board), LogLevel::Info)?)
     };
     Ok(Measured {
         program,

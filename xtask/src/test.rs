@@ -14,6 +14,7 @@ use crate::model_file::ModelFile;
 use crate::setup::{self, Report, Tool};
 use crate::size::{self, Budget};
 use crate::table::{self, grouped};
+use crate::verify::inputs;
 use crate::workspace::{cargo, root, target};
 use crate::{elf, firmware, front_end, inference, no_float, process, tidy, verify};
 
@@ -157,7 +158,7 @@ fn float_free() -> Result<()> {
     Ok(())
 }
 
-/// The firmware of every board builds and is within its budget; of real boards where all boards are meant.
+/// The firmware of every board builds and is within its budget; of boards without other programs where all are meant.
 fn sizes(boards: &[&Board]) -> Result<()> {
     let file = ModelFile::read(&root().join(FASHION_MNIST).join("model.stepshift"))?;
     let all = boards.len() == boards::emulators().count();
@@ -174,10 +175,10 @@ fn board_table() -> Result<()> {
 fn verification(boards: &[&Board]) -> Result<()> {
     let file = ModelFile::read(&root().join("runtime/testdata/small.stepshift"))?;
     let model = file.model()?;
-    let inputs: Vec<Vec<u8>> = (0..10).map(|index| vec![index * 7; model.input().region().len()]).collect();
-    // A real board that QEMU knows as well.
-    let real = boards::find("stm32f405")?;
-    for board in boards.iter().copied().chain([real]) {
+    let inputs = inputs::read(&root().join("runtime/testdata/small.inputs"), &model, None)?;
+    // Boards that have no other program.
+    let others = BOARDS.iter().filter(|board| board.machine.is_some() && !board.is_emulator());
+    for board in boards.iter().copied().chain(others) {
         let (equal, lines) = verify::emulated(board, &file, &inputs, LogLevel::Trace, Duration::from_secs(60), false)?;
         let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
         // One more inference: that of the model's certificate.

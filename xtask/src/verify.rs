@@ -13,6 +13,7 @@ use crate::boards::Board;
 use crate::device::{self, Answers, Device, Emulated, Logs};
 use crate::firmware::{self, Host, LogLevel};
 use crate::model_file::ModelFile;
+use crate::setup::{self, Report, Tool};
 use crate::table::grouped;
 use crate::{boards, fit};
 
@@ -109,6 +110,8 @@ pub(crate) fn emulated(
     silence: Duration,
     shown: bool,
 ) -> Result<(Equal, Vec<String>)> {
+    // Before firmware is built for nothing.
+    setup::ensure(&[Tool::Qemu], Report::Missing)?;
     let elf = firmware::build_device(board, Host::Qemu, level)?;
     fit::check(board, file, &elf)?;
     let table = device::log_table(&std::fs::read(&elf)?)?;

@@ -11,7 +11,6 @@ use tempfile::TempDir;
 use super::{Device, Poll};
 use crate::boards::Board;
 use crate::qemu;
-use crate::setup::{self, Report, Tool};
 
 /// A program that reads `requests` in its folder, writes `replies`, and logs to its output.
 pub(crate) struct Emulated<F> {
@@ -40,9 +39,8 @@ impl<F: Fn(&Path) -> Result<Command>> Emulated<F> {
 /// The command that runs a firmware in QEMU with a model in its region of flash.
 ///
 /// # Errors
-/// Where QEMU is missing and cannot be installed, or has no such machine.
+/// Where QEMU has no such machine.
 pub(crate) fn command(board: &Board, elf: &Path, image: &[u8], folder: &Path) -> Result<Command> {
-    setup::ensure(&[Tool::Qemu], Report::Missing)?;
     fs::write(folder.join("model"), image)?;
     let loader = format!("loader,file=model,addr={:#x},force-raw=on", board.memory.model.start);
     let mut command = qemu::command(board, elf, "enable=on,target=native,arg=firmware")?;

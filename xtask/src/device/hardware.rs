@@ -154,3 +154,22 @@ impl Device for Hardware {
         Ok(Poll { replies: receive(REPLIES)?, logs: receive(LOGS)?, ended: None })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_probe_it_is_said_what_to_do() {
+        for selector in [None, Some("2e8a:000c"), Some("2e8a:000c:E66")] {
+            let error = choose(&[], selector).unwrap_err().to_string();
+            assert!(error.starts_with("no debug probe was found. Connect"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_probe_is_refused() {
+        let error = choose(&[], Some("nucleo")).unwrap_err().to_string();
+        assert_eq!(error, "--probe nucleo: not VID:PID:SERIAL");
+    }
+}
