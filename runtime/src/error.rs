@@ -159,6 +159,10 @@ pub enum NodeFault {
     /// It stores into a tensor that no state wrote, or lies elsewhere than its state.
     #[error("what it stores into is not a state's tensor")]
     State,
+    /// A stage that runs patch by patch does not end, holds an operator that cannot run so, has patches that its tensors do
+    /// not hold or more than [`MAX_PATCHES`](crate::patches::MAX_PATCHES), or is read from outside.
+    #[error("the stage cannot run patch by patch")]
+    Stage,
     /// An entry of a table is out of its range.
     #[error("an entry of a table is out of range")]
     Table,

@@ -37,6 +37,7 @@ pub mod embed;
 pub mod format;
 pub mod front_end;
 pub mod kernels;
+pub mod patches;
 
 mod argmax;
 mod codes;
@@ -48,6 +49,7 @@ mod session;
 mod signed;
 #[cfg(feature = "micromath")]
 mod softmax;
+mod stage;
 mod vectors;
 mod verify;
 

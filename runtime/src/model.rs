@@ -18,6 +18,7 @@ pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
     tensors: &'a [u8],
     nodes: &'a [u8],
     node_count: u16,
+    step_count: u32,
     certificate: Option<Certificate<'a>>,
 }
 
@@ -39,8 +40,8 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// As [`Model::parse`], and [`LoadError::NotLinked`] for a model that uses other operators.
     pub fn parse_linked(bytes: &'a [u8]) -> Result<Self, LoadError> {
         let model = Self::decode(bytes)?;
-        let certificate = verify::verify(&model)?;
-        Ok(Self { certificate, ..model })
+        let (step_count, certificate) = verify::verify(&model)?;
+        Ok(Self { step_count, certificate, ..model })
     }
 
     /// Splits the message into its tables, before any check of their contents.
@@ -64,7 +65,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         let (tensors, body) = body.split_at_checked(tensor_bytes).ok_or(LoadError::Malformed)?;
         let (node_count, nodes) = take::<u32>(body)?;
         let node_count = u16::try_from(node_count).map_err(|_| LoadError::Malformed)?;
-        Ok(Self { crc: header.crc, needs, tensors, nodes, node_count, certificate: None })
+        Ok(Self { crc: header.crc, needs, tensors, nodes, node_count, step_count: 0, certificate: None })
     }
 
     /// Bytes of arena that a run needs.
@@ -98,6 +99,12 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         self.node_count as usize
     }
 
+    /// Number of steps of a run: nodes, and each node of a stage that runs patch by patch once a patch; its end once.
+    #[must_use]
+    pub const fn step_count(&self) -> usize {
+        self.step_count as usize
+    }
+
     /// What one input must give, where the exporter put it into the file; [`Session::self_test`](crate::Session::self_test)
     /// replays it.
     #[must_use]
@@ -111,7 +118,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         self.tensors.len() / TENSOR_RECORD_BYTES
     }
 
-    /// The nodes in the order of execution, decoded one by one.
+    /// The nodes in the file's order, decoded one by one.
     #[must_use]
     pub const fn nodes(&self) -> Nodes<'a, LINKS> {
         Nodes { rest: self.nodes, remaining: self.node_count }
@@ -146,6 +153,9 @@ pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
 }
 
 impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
+    /// No nodes.
+    pub(crate) const NONE: Self = Self { rest: &[], remaining: 0 };
+
     /// Bytes that no node was read from yet.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest

@@ -6,6 +6,8 @@ use crate::error::{RunError, SelfTestError};
 use crate::format::{ALL_LINKS, Concat, KEEPING_OPERATORS, Node, Op, OperatorKind, Scratch, TensorRecord, Window};
 use crate::kernels::{self, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
+use crate::patches::Region;
+use crate::stage::Progress;
 
 /// A model with the arena it runs in.
 ///
@@ -16,17 +18,25 @@ pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS> {
     arena: &'a mut [u8],
     /// Nodes that [`Self::step`] has not run yet.
     rest: Nodes<'m, LINKS>,
+    /// Steps that were made in this run.
+    steps: usize,
+    /// The stage that runs patch by patch, while one does.
+    pub(crate) progress: Progress<'m, LINKS>,
 }
 
-/// What an observer sees behind every node.
+/// What an observer sees behind every step: a node, or a node of one patch.
 #[derive(Debug, Clone, Copy)]
 pub struct NodeOutput<'a> {
-    /// Index of the node, in the order of execution.
+    /// Number of steps before, in this run.
+    pub step: usize,
+    /// Index of the node, in the file's order.
     pub index: usize,
     /// The node: its name and operator.
     pub node: Node<'a>,
     /// Shape and exponent of what it wrote.
     pub tensor: TensorRecord,
+    /// Row and column, in the layer's whole output, of the first pixel written; 0 but in a stage that runs patch by patch.
+    pub origin: [u16; 2],
     /// The codes it wrote, NHWC.
     pub codes: Codes<'a>,
 }
@@ -40,14 +50,14 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         let needed = model.arena_bytes();
         let provided = arena.len();
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, provided })?;
-        let mut session = Self { model, arena, rest: model.nodes() };
+        let mut session = Self { model, arena, rest: model.nodes(), steps: 0, progress: Progress::NONE };
         session.reset();
         Ok(session)
     }
 
     /// Forgets what runs before have left in the arena: states and streams mean 0 again.
     pub fn reset(&mut self) {
-        self.rest = self.model.nodes();
+        self.begin();
         if LINKS & KEEPING_OPERATORS & self.model.links() == 0 {
             return;
         }
@@ -80,17 +90,18 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
 
     /// Runs every node and shows each one's output to `observer`, as soon as it is there.
     pub fn run_observed(&mut self, mut observer: impl FnMut(NodeOutput<'_>)) {
-        self.rest = self.model.nodes();
+        self.begin();
         while let Some(output) = self.step() {
             observer(output);
         }
     }
 
-    /// Runs every node and tells `profile` each one's index and how far `clock` went meanwhile.
+    /// Runs every node and tells `profile` each one's index and how far `clock` went meanwhile; of a stage that runs patch
+    /// by patch, each node once a patch.
     ///
     /// clock  counts up, in any unit, wrapping: cycles, timer ticks, microseconds
     pub fn run_profiled(&mut self, mut clock: impl FnMut() -> u32, mut profile: impl FnMut(usize, u32)) {
-        self.rest = self.model.nodes();
+        self.begin();
         loop {
             let start = clock();
             let Some(index) = self.step().map(|output| output.index) else { return };
@@ -98,18 +109,43 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         }
     }
 
-    /// Runs the next node, so that a long inference can yield between nodes: `while session.step().is_some() { .. }`.
+    /// Runs the next node, so that a long inference can yield between nodes: `while session.step().is_some() { .. }`. Of a
+    /// stage that runs patch by patch, a step is one node of one patch.
     ///
     /// `None` behind the last node; the step after that begins anew, with the input that is there then.
     pub fn step(&mut self) -> Option<NodeOutput<'_>> {
-        let index = self.model.node_count() - usize::from(self.rest.remaining());
-        let Some(node) = self.rest.next() else {
-            self.rest = self.model.nodes();
-            return None;
-        };
-        let tensor = self.model.tensor(index + 1)?;
-        self.execute(&node.op, tensor);
-        Some(NodeOutput { index, node, tensor, codes: self.codes(tensor) })
+        loop {
+            let index = self.model.node_count() - usize::from(self.rest.remaining());
+            let at = self.in_patches().then(|| self.rest.clone());
+            let Some(mut node) = self.rest.next() else {
+                self.begin();
+                return None;
+            };
+            if let Some(at) = at {
+                self.cut_to_patch(index, &mut node.op, at);
+            }
+            let tensor = self.tensor(index + 1)?;
+            self.execute(&node.op, tensor);
+            if self.in_patches()
+                && let Some(first) = self.next_patch(&node.op)
+            {
+                self.rest = first;
+                continue;
+            }
+            let step = self.steps;
+            self.steps += 1;
+            let origin = self.origin(index + 1);
+            return Some(NodeOutput { step, index, node, tensor, origin, codes: self.codes(tensor) });
+        }
+    }
+
+    /// Before the first node of a run.
+    fn begin(&mut self) {
+        self.rest = self.model.nodes();
+        self.steps = 0;
+        if self.in_patches() {
+            self.progress = Progress::NONE;
+        }
     }
 
     /// Replays the certificate that the exporter put into the model: one input, every node's bits. For the firmware to
@@ -126,7 +162,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         }
         let mut first = None;
         self.run_observed(|output| {
-            let equal = certificate.digest(output.index) == Some(digest(output.codes));
+            let equal = certificate.digest(output.step) == Some(digest(output.codes));
             if !equal && first.is_none() {
                 first = Some(output.index);
             }
@@ -194,7 +230,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.in_place(op.input, output, |y| kernels::leaky_relu(op, y))
             }
             Op::Table(op) if OperatorKind::Table.is_in(LINKS) => {
-                let element = self.model.tensor(op.input.into()).map_or(output.element, |input| input.element);
+                let element = self.tensor(op.input.into()).map_or(output.element, |input| input.element);
                 self.in_place(op.input, output, |y| kernels::table(op, element, y))
             }
             Op::Softmax(op) if OperatorKind::Softmax.is_in(LINKS) => {
@@ -223,6 +259,14 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             }
             Op::Store(op) if OperatorKind::Store.is_in(LINKS) => self.move_to_output(op.input, output),
             Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => self.unary(op.input, output, kernels::stream),
+            Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => {
+                let part = self.progress.region(0);
+                self.unary(op.input, output, |x, y| kernels::patch_input(part, x, y));
+            }
+            Op::PatchOutput(op) if OperatorKind::PatchOutput.is_in(LINKS) => {
+                let patch = self.progress.patch_region();
+                self.unary(op.input, output, |x, y| kernels::patch_output(patch, x, y));
+            }
             // A state is there already; what is not linked, `Model::parse_linked` has refused.
             _ => {}
         }
@@ -253,7 +297,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         scratch: Scratch,
         kernel: impl FnOnce(View<'_>, ViewMut<'_>, &mut [u8]),
     ) {
-        let Some(input) = self.model.tensor(input.into()) else { return };
+        let Some(input) = self.tensor(input.into()) else { return };
         let regions = [input.region(), output.region(), scratch.region()];
         if let Ok([x, y, scratch]) = self.arena.get_disjoint_mut(regions) {
             kernel(view(&input, x), view_mut(&output, y), scratch);
@@ -269,7 +313,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         scratch: Scratch,
         kernel: impl Fn(View<'_>, ViewMut<'_>, &mut [u8]),
     ) {
-        let Some(tensor) = self.model.tensor(input.into()) else { return };
+        let Some(tensor) = self.tensor(input.into()) else { return };
         let (source, target) = (tensor.region(), output.region());
         let apart = source.end <= target.start || target.end <= source.start;
         let step = if apart { output.shape.h } else { 1 };
@@ -310,7 +354,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// An operand and the result.
     #[inline(never)]
     fn in_out(&mut self, input: u16, output: TensorRecord) -> Option<InOut<'_>> {
-        let input = self.model.tensor(input.into())?;
+        let input = self.tensor(input.into())?;
         if input.region() == output.region() {
             return Some(InOut::InPlace(view_mut(&output, self.arena.get_mut(output.region())?), input.element));
         }
@@ -331,13 +375,32 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// Two operands and the result, which may lie in the first one's place.
     #[inline(never)]
     fn operands(&mut self, a: u16, b: u16, output: TensorRecord) -> Option<(InOut<'_>, View<'_>)> {
-        let (a, b) = (self.model.tensor(a.into())?, self.model.tensor(b.into())?);
+        let (a, b) = (self.tensor(a.into())?, self.tensor(b.into())?);
         if a.region() == output.region() {
             let [z, y] = self.arena.get_disjoint_mut([b.region(), output.region()]).ok()?;
             return Some((InOut::InPlace(view_mut(&output, y), a.element), view(&b, z)));
         }
         let [x, z, y] = self.arena.get_disjoint_mut([a.region(), b.region(), output.region()]).ok()?;
         Some((InOut::Apart(view(&a, x), view_mut(&output, y)), view(&b, z)))
+    }
+
+    /// Leaves of a tensor what a patch needs to the end: moves its rows up to where the tensor begins.
+    #[inline(never)]
+    pub(crate) fn crop(&mut self, tensor: &TensorRecord, from: Region, to: Region) {
+        let pixel = usize::from(tensor.shape.c) * tensor.element.bytes();
+        let Some(bytes) = self.arena.get_mut(tensor.region()) else { return };
+        let (width, len) = (usize::from(from.w) * pixel, usize::from(to.w) * pixel);
+        let first = usize::from(to.y.saturating_sub(from.y)) * width + usize::from(to.x.saturating_sub(from.x)) * pixel;
+        for row in 0..usize::from(to.h) {
+            let (source, target) = (first + row * width, row * len);
+            // Rows only move towards the start: none is read after it was written over.
+            let distance = source.saturating_sub(target);
+            if let Some(both) = bytes.get_mut(target..source + len)
+                && distance <= both.len()
+            {
+                both.copy_within(distance.., 0);
+            }
+        }
     }
 
     /// Copies a tensor's codes into the output, unless the planner put both in one place.

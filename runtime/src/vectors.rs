@@ -1,4 +1,4 @@
-//! Golden vectors: inputs with the digest of every layer's output, in one postcard message.
+//! Golden vectors: inputs with the digest of every step's output, in one postcard message.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,16 +6,16 @@ use thiserror::Error;
 /// First bytes of every vectors file.
 const MAGIC: [u8; 4] = *b"STSV";
 
-/// Inputs of a model, and what every node makes of them.
+/// Inputs of a model, and what every step makes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vectors<'a> {
     magic: [u8; 4],
     model_crc: u32,
-    node_count: u32,
+    step_count: u32,
     image_count: u32,
     /// `[image][input code]`, as the codes lie in the arena.
     inputs: &'a [u8],
-    /// `[image][node]` u32, little-endian.
+    /// `[image][step]` u32, little-endian.
     digests: &'a [u8],
     /// `[image]` u16, little-endian: argmax of the output.
     classes: &'a [u8],
@@ -40,7 +40,7 @@ impl<'a> Vectors<'a> {
     /// [`VectorsError::Lengths`] where a table has another number of images.
     pub fn new(
         model_crc: u32,
-        node_count: usize,
+        step_count: usize,
         inputs: &'a [u8],
         digests: &'a [u8],
         classes: &'a [u8],
@@ -49,7 +49,7 @@ impl<'a> Vectors<'a> {
         let vectors = Self {
             magic: MAGIC,
             model_crc,
-            node_count: count(node_count)?,
+            step_count: count(step_count)?,
             image_count: count(classes.len() / 2)?,
             inputs,
             digests,
@@ -72,7 +72,7 @@ impl<'a> Vectors<'a> {
 
     fn checked(self) -> Result<Self, VectorsError> {
         let images = u64::from(self.image_count);
-        let digest_bytes = images.saturating_mul(self.node_count.into()).saturating_mul(4);
+        let digest_bytes = images.saturating_mul(self.step_count.into()).saturating_mul(4);
         let consistent = self.classes.len() as u64 == 2 * images
             && self.digests.len() as u64 == digest_bytes
             && (self.inputs.len() as u64).checked_rem(images).unwrap_or(0) == 0;
@@ -91,10 +91,10 @@ impl<'a> Vectors<'a> {
         self.image_count as usize
     }
 
-    /// Number of nodes of the model.
+    /// Number of steps of a run of the model.
     #[must_use]
-    pub const fn node_count(&self) -> usize {
-        self.node_count as usize
+    pub const fn step_count(&self) -> usize {
+        self.step_count as usize
     }
 
     /// Bytes of an image's codes; empty past the last one.
@@ -104,12 +104,12 @@ impl<'a> Vectors<'a> {
         self.inputs.get(image.saturating_mul(len)..).and_then(|rest| rest.get(..len)).unwrap_or_default()
     }
 
-    /// Digest of what `node` writes for an image.
+    /// Digest of what `step` writes for an image.
     #[must_use]
-    pub fn digest(&self, image: usize, node: usize) -> Option<u32> {
-        let index = image.checked_mul(self.node_count())?.checked_add(node)?;
+    pub fn digest(&self, image: usize, step: usize) -> Option<u32> {
+        let index = image.checked_mul(self.step_count())?.checked_add(step)?;
         let (digests, _) = self.digests.as_chunks::<4>();
-        digests.get(index).filter(|_| node < self.node_count()).map(|bytes| u32::from_le_bytes(*bytes))
+        digests.get(index).filter(|_| step < self.step_count()).map(|bytes| u32::from_le_bytes(*bytes))
     }
 
     /// Argmax of the output for an image.

@@ -13,6 +13,8 @@ pub enum Failure {
     Node {
         /// Index of the image.
         image: usize,
+        /// Number of the step.
+        step: usize,
         /// Index of the node.
         node: usize,
         /// Digest in the vectors.
@@ -36,8 +38,8 @@ impl fmt::Display for Failure {
         match self {
             Self::OtherModel => write!(f, "the vectors were made for another model"),
             Self::Run(error) => write!(f, "{error}"),
-            Self::Node { image, node, expected, actual } => {
-                write!(f, "image {image}, node {node}: digest {actual:#010x} instead of {expected:#010x}")
+            Self::Node { image, step, node, expected, actual } => {
+                write!(f, "image {image}, node {node}, step {step}: digest {actual:#010x} instead of {expected:#010x}")
             }
             Self::Class { image, expected, actual } => {
                 write!(f, "image {image}: class {actual} instead of {expected}")
@@ -61,7 +63,7 @@ pub fn check<const LINKS: u64>(
     arena: &mut [u8],
     mut observer: impl FnMut(usize, NodeOutput<'_>),
 ) -> Result<(), Failure> {
-    if vectors.model_crc() != model.crc() || vectors.node_count() != model.node_count() {
+    if vectors.model_crc() != model.crc() || vectors.step_count() != model.step_count() {
         return Err(Failure::OtherModel);
     }
     let mut session = Session::new(model, arena).map_err(Failure::Run)?;
@@ -88,11 +90,11 @@ fn check_image<const LINKS: u64>(
     session.run_observed(|output| {
         observer(image, output);
         let actual = digest(output.codes);
-        let node = output.index;
-        if let Some(expected) = vectors.digest(image, node).filter(|expected| *expected != actual)
+        let (step, node) = (output.step, output.index);
+        if let Some(expected) = vectors.digest(image, step).filter(|expected| *expected != actual)
             && first.is_ok()
         {
-            first = Err(Failure::Node { image, node, expected, actual });
+            first = Err(Failure::Node { image, step, node, expected, actual });
         }
     });
     first?;

@@ -7,11 +7,14 @@ use std::vec::Vec;
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use stepshift_runtime::Backend;
 use stepshift_runtime::format::{
     Activation, AffineBinaryKind, BinaryKind, Element, Mean, Shape, Softmax, WeightBits, Window,
 };
+use stepshift_trainer::export::patches::{Patching, stage};
 use stepshift_trainer::export::{
-    Curve, ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, encode,
+    Curve, ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options,
+    encode, encode_with,
 };
 use stepshift_trainer::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
 
@@ -561,6 +564,28 @@ fn affine_weights(
     }
     let (mantissas, exponents) = parts.into_iter().unzip();
     FixedPointWeights { mantissas, exponents, ..drawn.clone() }
+}
+
+/// Patches for the first layers of a network, where one of some draws can run so.
+#[must_use]
+pub fn patching(network: &FixedPointNetwork, seed: u64) -> Option<Patching> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x9a7c);
+    let mut draw = |_| {
+        let layers = rng.random_range(1..=network.layers.len());
+        let Shape { h, w, .. } = network.tensor(layers).shape;
+        Patching { layers, rows: rng.random_range(1..=h), columns: rng.random_range(1..=w) }
+    };
+    (0..8).map(&mut draw).find(|patching| stage(network, *patching).is_ok())
+}
+
+/// The network as a model file, by the seed for one of the backends and with its first layers in patches.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encoded(network: &FixedPointNetwork, seed: u64) -> Result<Vec<u8>, ExportError> {
+    let patching = if seed.is_multiple_of(3) { patching(network, seed) } else { None };
+    let backend = Backend::ALL[(seed / 12) as usize % Backend::ALL.len()];
+    encode_with(network, Options { backend, patching, sample: None })
 }
 
 /// Input codes: uniform ones, extremes or few distinct ones.

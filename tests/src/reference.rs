@@ -254,6 +254,7 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
             codes.iter().position(|code| code == greatest).expect("one of them") as i128
         }
         FixedPointOp::State | FixedPointOp::Store | FixedPointOp::Stream => unreachable!("whole tensors"),
+        FixedPointOp::PatchInput(_) | FixedPointOp::PatchOutput => unreachable!("the exporter makes them"),
     };
     if !clips(&layer.op) {
         let element = layer.output.element;

@@ -8,9 +8,9 @@ use std::process::Command;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use stepshift_runtime::{Backend, Codes, Model, Vectors, argmax, crc32};
+use stepshift_runtime::{Codes, Model, Vectors, argmax};
 use stepshift_tests::{random, reference};
-use stepshift_trainer::export::{FixedPointTensor, Options, encode_with};
+use stepshift_trainer::export::steps::{Step, arena_bytes_of, steps};
 
 /// Networks, each with two images.
 const NETWORKS: usize = 300;
@@ -18,6 +18,7 @@ const NETWORKS: usize = 300;
 /// A network with what its layers must give.
 struct Case {
     names: Vec<String>,
+    steps: Vec<Step>,
     /// `[image][tensor]` codes, inputs first.
     tensors: Vec<Vec<Vec<i16>>>,
 }
@@ -31,34 +32,33 @@ impl Case {
         let fixed = affine.unwrap_or_else(|| random::inference_only(&network, seed));
         let inputs = [0, 1].map(|image| random::input_codes(fixed.input, 2 * seed + image));
         let tensors: Vec<_> = inputs.iter().map(|input| reference::evaluate(&fixed, input)).collect();
-        let backend = Backend::ALL[number % Backend::ALL.len()];
-        let bytes = encode_with(&fixed, Options { backend, ..Options::default() }).unwrap();
+        let bytes = random::encoded(&fixed, seed).unwrap();
         let model = Model::parse(&bytes).unwrap();
-        let in_arena = |tensor: usize, codes: &[i16]| arena_bytes(fixed.tensor(tensor), codes);
+        let steps = steps(model, |tensor| fixed.tensor(tensor).shape);
+        let in_arena = |tensor: usize, codes: &[i16]| arena_bytes_of(fixed.tensor(tensor).element, codes);
         let (mut digests, mut classes) = (Vec::new(), Vec::new());
         for tensors in &tensors {
-            for (index, codes) in tensors.iter().enumerate().skip(1) {
-                digests.extend(crc32(&in_arena(index, codes)).to_le_bytes());
-            }
+            digests.extend(steps.iter().flat_map(|step| step.digest(tensors).to_le_bytes()));
             let last = tensors.len() - 1;
             let output = in_arena(last, &tensors[last]);
             let class = argmax(Codes::new(fixed.tensor(last).element, &output));
             classes.extend(u16::try_from(class).unwrap().to_le_bytes());
         }
         let inputs = inputs.map(|codes| in_arena(0, &codes)).concat();
-        let vectors = Vectors::new(model.crc(), fixed.layers.len(), &inputs, &digests, &classes);
+        let vectors = Vectors::new(model.crc(), model.step_count(), &inputs, &digests, &classes);
         fs::write(folder.join(format!("{number}.stepshift")), &bytes).unwrap();
         fs::write(folder.join(format!("{number}.vectors")), postcard::to_stdvec(&vectors.unwrap()).unwrap()).unwrap();
-        Self { names: fixed.layers.iter().map(|layer| layer.name.clone()).collect(), tensors }
+        Self { names: model.nodes().map(|node| node.name.to_owned()).collect(), steps, tensors }
     }
 
     /// Layer, index and both codes, from the codes that the firmware wrote beside the vectors.
-    fn difference(&self, folder: &Path, number: usize, image: usize, node: usize) -> String {
+    fn difference(&self, folder: &Path, number: usize, image: usize, step: usize) -> String {
         let written = fs::read_to_string(folder.join(format!("{number}.vectors.codes"))).unwrap_or_default();
-        let expected = &self.tensors[image][node + 1];
+        let step = self.steps[step];
+        let expected: Vec<i16> = step.codes(&self.tensors[image]).collect();
         let codes = written.lines().map(|code| code.parse::<i16>().unwrap());
-        let found = codes.zip(expected).enumerate().find(|(_, (device, expected))| device != *expected);
-        let place = format!("network {number}, image {image}, layer {}", self.names[node]);
+        let found = codes.zip(&expected).enumerate().find(|(_, (device, expected))| device != *expected);
+        let place = format!("network {number}, image {image}, layer {}, from {:?}", self.names[step.node], step.origin);
         match found {
             Some((index, (device, expected))) => {
                 format!("{place}, index {index}: firmware {device}, reference {expected}")
@@ -68,16 +68,12 @@ impl Case {
     }
 }
 
-/// Codes as they lie in the arena.
-fn arena_bytes(tensor: FixedPointTensor, codes: &[i16]) -> Vec<u8> {
-    codes.iter().flat_map(|code| code.to_le_bytes().into_iter().take(tensor.element.bytes())).collect()
-}
-
-/// Reads `differs PATH: image I, node N: ...`.
+/// Reads image and step of `differs PATH: image I, node N, step S: ...`.
 fn place(line: &str) -> Option<(usize, usize, usize)> {
     let (path, rest) = line.strip_prefix("differs ")?.split_once(": image ")?;
     let number = Path::new(path).file_stem()?.to_str()?.parse().ok()?;
     let (image, rest) = rest.split_once(", node ")?;
+    let (_, rest) = rest.split_once(", step ")?;
     Some((number, image.parse().ok()?, rest.split(':').next()?.parse().ok()?))
 }
 
@@ -98,8 +94,8 @@ fn random_networks_are_equal_on_the_emulated_boards() {
         let output = Command::new(&xtask).args(words).arg(folder.join("list")).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         for line in text.lines() {
-            if let Some((number, image, node)) = place(line) {
-                println!("{board}: {}", cases[number].difference(folder, number, image, node));
+            if let Some((number, image, step)) = place(line) {
+                println!("{board}: {}", cases[number].difference(folder, number, image, step));
             }
         }
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

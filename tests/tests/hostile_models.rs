@@ -2,16 +2,16 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, BinaryKind, Epilogue, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Shape,
-    TensorRecord, WeightBits, Window,
+    Activation, BinaryKind, Certificate, Epilogue, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node,
+    Op, PatchInput, Shape, Slice, TensorRecord, WeightBits, Window,
 };
 use stepshift_runtime::{LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
 use stepshift_tests::random;
 use stepshift_trainer::export::encode::assemble;
+use stepshift_trainer::export::patches::Patching;
 use stepshift_trainer::export::{
-    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options,
-    Sample, encode, encode_with,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options, encode, encode_with,
 };
 
 /// A network's file after `change`, with a checksum that fits, and what loading it says.
@@ -19,15 +19,23 @@ fn reload(
     network: &FixedPointNetwork,
     change: impl FnOnce(&mut Needs, &mut Vec<TensorRecord>, &mut [Node<'_>]),
 ) -> Result<(), LoadError> {
-    let good = encode(network).unwrap();
-    let model = Model::parse(&good).unwrap();
+    reload_file(&encode(network).unwrap(), None, change)
+}
+
+/// As [`reload`], of a file, with a certificate or without.
+fn reload_file(
+    good: &[u8],
+    certificate: Option<Certificate<'_>>,
+    change: impl FnOnce(&mut Needs, &mut Vec<TensorRecord>, &mut [Node<'_>]),
+) -> Result<(), LoadError> {
+    let model = Model::parse(good).unwrap();
     let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
     let mut nodes: Vec<_> = model.nodes().collect();
     let (arena_bytes, links, operations) = (model.arena_bytes() as u32, model.links(), model.operations());
     let mut needs = Needs { arena_bytes, links, operations };
     change(&mut needs, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate: None };
+    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate };
     Model::parse(&assemble(&file)).map(|_| ())
 }
 
@@ -430,37 +438,90 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
     }
 }
 
-/// i8 codes as they lie in the arena.
-fn bytes_of(codes: &[i16]) -> Vec<u8> {
-    codes.iter().map(|code| code.to_le_bytes()[0]).collect()
-}
-
 #[test]
 fn a_certificate_must_fit_and_tells_the_first_node_that_differs() {
     let network = small_network();
-    let codes = stepshift_tests::reference::evaluate(&network, &[3; 32]);
-    let digests: Vec<u32> = codes[1..].iter().map(|codes| stepshift_runtime::crc32(&bytes_of(codes))).collect();
-    let test = |input: Vec<i16>, digests: Vec<u32>| -> Result<Result<(), SelfTestError>, ExportError> {
-        let bytes = encode_with(
-            &network,
-            Options { sample: Some(&Sample { input: bytes_of(&input), digests }), ..Options::default() },
-        )?;
+    let patching = Some(Patching { layers: 3, rows: 3, columns: 2 });
+    for patching in [None, patching] {
+        let right = stepshift_tests::reference::evaluate(&network, &[3; 32]);
+        let test = |sample: &[Vec<i16>]| {
+            let bytes =
+                encode_with(&network, Options { patching, sample: Some(sample), ..Options::default() }).unwrap();
+            let model = Model::parse(&bytes).unwrap();
+            let mut arena = vec![0; model.arena_bytes()];
+            Session::new(model, &mut arena).unwrap().self_test()
+        };
+        assert_eq!(test(&right), Ok(()));
+        // In the stage, its two ends are nodes too.
+        let further = if patching.is_some() { 2 } else { 0 };
+        let mut wrong = right.clone();
+        wrong[5][0] ^= 1;
+        assert_eq!(test(&wrong), Err(SelfTestError::Differs { node: 4 + further }));
+        let mut wrong = right.clone();
+        *wrong[2].last_mut().unwrap() ^= 1;
+        assert_eq!(test(&wrong), Err(SelfTestError::Differs { node: 1 + further / 2 }));
+        let bytes = encode_with(&network, Options { patching, ..Options::default() }).unwrap();
         let model = Model::parse(&bytes).unwrap();
         let mut arena = vec![0; model.arena_bytes()];
-        Ok(Session::new(model, &mut arena).unwrap().self_test())
+        assert_eq!(Session::new(model, &mut arena).unwrap().self_test(), Err(SelfTestError::NoCertificate));
+    }
+}
+
+#[test]
+fn a_certificate_of_another_length_is_refused() {
+    let (input, digests) = ([3; 32], [0; 4 * 7]);
+    let good = encode(&small_network()).unwrap();
+    let load = |input, digests| reload_file(&good, Some(Certificate { input, digests }), |_, _, _| {});
+    assert_eq!(load(&input, &digests), Ok(()));
+    assert_eq!(load(&input[1..], &digests), Err(LoadError::Certificate));
+    assert_eq!(load(&input, &digests[4..]), Err(LoadError::Certificate));
+}
+
+/// Convolution, depthwise convolution and pool of the small network in patches of 2 rows and 3 columns; its sum reads the
+/// first and the second.
+#[test]
+fn a_stage_must_end_and_hold_its_patches() {
+    let network = small_network();
+    let patching = Some(Patching { layers: 4, rows: 2, columns: 3 });
+    let good = encode_with(&network, Options { patching, ..Options::default() }).unwrap();
+    let changed = |change: fn(&mut [TensorRecord], &mut [Node<'_>])| {
+        reload_file(&good, None, |_, tensors, nodes| change(tensors, nodes))
     };
-    assert_eq!(test(vec![3; 32], digests.clone()), Ok(Ok(())));
-    let mut wrong = digests.clone();
-    wrong[4] ^= 1;
-    assert_eq!(test(vec![3; 32], wrong), Ok(Err(SelfTestError::Differs { node: 4 })));
-    assert_eq!(test(vec![-100; 32], digests.clone()), Ok(Err(SelfTestError::Differs { node: 0 })));
-    let refused = |outcome| matches!(outcome, Err(ExportError::Refused(LoadError::Certificate)));
-    assert!(refused(test(vec![3; 31], digests.clone())));
-    assert!(refused(test(vec![3; 32], digests[1..].to_vec())));
-    let bytes = encode(&network).unwrap();
-    let model = Model::parse(&bytes).unwrap();
-    let mut arena = vec![0; model.arena_bytes()];
-    assert_eq!(Session::new(model, &mut arena).unwrap().self_test(), Err(SelfTestError::NoCertificate));
+    fn begin(nodes: &mut [Node<'_>], change: fn(&mut PatchInput)) {
+        let Op::PatchInput(op) = &mut nodes[0].op else { panic!() };
+        change(op);
+    }
+    assert_eq!(changed(|_, _| {}), Ok(()));
+    let refused = node(0, NodeFault::Stage);
+    assert_eq!(changed(|_, n| begin(n, |op| op.rows = 0)), refused);
+    assert_eq!(changed(|_, n| begin(n, |op| op.columns = 0)), refused);
+    assert_eq!(changed(|_, n| begin(n, |op| op.nodes = 0)), refused);
+    assert_eq!(changed(|_, n| begin(n, |op| op.nodes = 5)), refused);
+    assert_eq!(changed(|_, n| begin(n, |op| op.nodes = 7)), refused);
+    assert_eq!(changed(|_, n| begin(n, |op| op.nodes = u16::MAX)), refused);
+    assert_eq!(changed(|_, n| begin(n, |op| op.input = 1)), refused);
+    // Larger patches need more than the tensors have room for.
+    assert_eq!(changed(|_, n| begin(n, |op| op.rows = 4)), node(2, NodeFault::Stage));
+    for tensor in 1..=5 {
+        let outcome = reload_file(&good, None, |_, tensors, _| tensors[tensor].shape.h -= 1);
+        assert_eq!(outcome, node(tensor as u16 - 1, NodeFault::Stage));
+    }
+    // Not the whole output, but one that ends with the stage; the input, before it ends.
+    assert_eq!(changed(|t, _| t[6].last_use = 5), refused);
+    assert_eq!(changed(|t, _| t[0].last_use = 0), refused);
+    // What lies between is no more once the stage ends, and is not what the stage writes.
+    assert_eq!(changed(|t, _| t[4].last_use = 7), node(3, NodeFault::Stage));
+    let overlaps = changed(|t, _| t[6].offset = t[5].offset);
+    assert!(matches!(overlaps, Err(LoadError::Tensor { reason: TensorFault::Overlaps(_), .. })), "{overlaps:?}");
+    // A node of the stage that reads what is outside.
+    let outside = changed(|_, n| {
+        let Op::Conv2d(op) = &mut n[1].op else { panic!() };
+        op.input = 0;
+    });
+    assert_eq!(outside, refused);
+    // An end without a beginning.
+    let alone = changed(|_, n| n[0].op = Op::Slice(Slice { input: 0, start: [0; 3] }));
+    assert!(matches!(alone, Err(LoadError::Node { node: 0, .. })), "{alone:?}");
 }
 
 #[test]

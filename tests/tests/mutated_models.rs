@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use stepshift_runtime::Backend;
 use stepshift_tests::mutate::{Fate, load_and_run, mutated};
-use stepshift_tests::{fixtures, random};
-use stepshift_trainer::export::{Options, Sample, encode_with};
+use stepshift_tests::{fixtures, random, reference};
+use stepshift_trainer::export::{Options, encode_with};
 
 /// How long to go on.
 const DURATION: Duration = Duration::from_secs(60);
@@ -30,14 +29,12 @@ fn corpus() -> Vec<Vec<u8>> {
     let mut runner = TestRunner::deterministic();
     let mut file = |seed: u64| {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
-        let backend = Backend::ALL[seed as usize % Backend::ALL.len()];
-        encode_with(&random::every_kind(&network, seed), Options { backend, ..Options::default() })
+        random::encoded(&random::every_kind(&network, seed), seed)
     };
     let mut files: Vec<_> = (0..400).map(|seed| file(seed).unwrap()).collect();
-    let sample = Sample { input: vec![3; 32], digests: vec![7; 7] };
-    files.push(
-        encode_with(&fixtures::small_network(), Options { sample: Some(&sample), ..Options::default() }).unwrap(),
-    );
+    let network = fixtures::small_network();
+    let sample = reference::evaluate(&network, &[3; 32]);
+    files.push(encode_with(&network, Options { sample: Some(&sample), ..Options::default() }).unwrap());
     files
 }
 
@@ -108,8 +105,9 @@ impl Worker {
 fn the_fuzz_corpus_is_of_this_format() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/load_and_run");
     if std::env::var_os("STEPSHIFT_OVERWRITE").is_some() {
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        for (number, bytes) in corpus().iter().step_by(16).enumerate() {
+        for (number, bytes) in corpus().iter().step_by(17).enumerate() {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use stepshift_runtime::Model;
-use stepshift_runtime::format::{OPERATOR_COUNT, OperatorKind};
+use stepshift_runtime::format::{OPERATOR_COUNT, Op, OperatorKind};
 use stepshift_tests::random;
-use stepshift_trainer::export::encode;
+use stepshift_trainer::export::steps::tensors;
 
 /// Cells of the table's rows: number, operator, activations, weights, portable kernel.
 fn rows() -> Vec<Vec<String>> {
@@ -23,7 +23,7 @@ fn rows() -> Vec<Vec<String>> {
 fn every_operator_of_the_format_is_in_the_table_in_order() {
     let rows = rows();
     assert_eq!(rows.len() as u32, OPERATOR_COUNT);
-    let last = format!("{:?}", OperatorKind::Stream);
+    let last = format!("{:?}", OperatorKind::PatchOutput);
     assert_eq!(rows.last().unwrap()[1], last);
     for (number, row) in rows.iter().enumerate() {
         assert_eq!(row[0], number.to_string());
@@ -53,10 +53,13 @@ fn widths_are_those_that_the_equivalence_tests_run() {
     for seed in 0..2000 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
         let fixed = random::every_kind(&network, seed);
-        let bytes = encode(&fixed).unwrap();
-        for (index, node) in Model::parse(&bytes).unwrap().nodes().enumerate() {
-            let layer = &fixed.layers[index];
-            let element = layer.inputs.first().map_or(layer.output, |input| fixed.tensor(*input)).element;
+        let bytes = random::encoded(&fixed, seed).unwrap();
+        let model = Model::parse(&bytes).unwrap();
+        for (node, tensor) in model.nodes().zip(tensors(model)) {
+            let input = tensor.checked_sub(1).and_then(|layer| fixed.layers[layer].inputs.first().copied());
+            // The ends of a stage of patches copy what they read.
+            let read = if matches!(node.op, Op::PatchInput(_) | Op::PatchOutput(_)) { None } else { input };
+            let element = fixed.tensor(read.unwrap_or(tensor)).element;
             let [elements, widths] = found.entry(format!("{:?}", node.op.kind())).or_default();
             elements.insert(format!("{element:?}").to_lowercase());
             widths.extend(node.op.weights().map(|weights| weights.bits.bits().to_string()));

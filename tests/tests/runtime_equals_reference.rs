@@ -11,42 +11,48 @@ use stepshift_runtime::format::{
 };
 use stepshift_runtime::{Backend, Model, Session};
 use stepshift_tests::{random, reference};
+use stepshift_trainer::export::patches::Patching;
+use stepshift_trainer::export::steps::steps;
 use stepshift_trainer::export::{FixedPointNetwork, Options, encode, encode_with};
 
 /// Runs a model on one input after another and returns the first layer and index that differ from the reference, if any.
-fn first_difference(network: &FixedPointNetwork, inputs: &[Vec<i16>]) -> Option<String> {
+fn first_difference(network: &FixedPointNetwork, patching: Option<Patching>, inputs: &[Vec<i16>]) -> Option<String> {
     let expected = reference::evaluate_sequence(network, inputs);
-    Backend::ALL.into_iter().find_map(|backend| differs(network, backend, inputs, &expected))
+    let options = |backend| Options { backend, patching, sample: None };
+    Backend::ALL.into_iter().find_map(|backend| differs(network, options(backend), inputs, &expected))
 }
 
 /// The same for weights packed for one backend.
 fn differs(
     network: &FixedPointNetwork,
-    backend: Backend,
+    options: Options<'_>,
     inputs: &[Vec<i16>],
     expected: &[Vec<Vec<i16>>],
 ) -> Option<String> {
-    let options = Options { backend, ..Options::default() };
     let bytes = encode_with(network, options).unwrap_or_else(|error| panic!("{error}"));
     let model = Model::parse(&bytes).unwrap();
+    let steps = steps(model, |tensor| network.tensor(tensor).shape);
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
     let mut found = None;
     for (run, (input, expected)) in inputs.iter().zip(expected).enumerate() {
         session.input_mut().copy_from(input.iter().copied());
+        let mut count = 0;
         session.run_observed(|output| {
-            let expected = &expected[output.index + 1];
+            count += 1;
+            let expected: Vec<i16> = steps[output.step].codes(expected).collect();
             assert_eq!(output.codes.len(), expected.len());
-            let difference = output.codes.iter().zip(expected).position(|(a, b)| a != *b);
+            let difference = output.codes.iter().zip(&expected).position(|(a, b)| a != *b);
             if let (Some(index), None) = (difference, &found) {
                 let (got, expected) = (output.codes.get(index).unwrap(), expected[index]);
-                let name = output.node.name;
-                let backend = backend.name();
+                let (name, step) = (output.node.name, output.step);
+                let backend = options.backend.name();
                 found = Some(format!(
-                    "{backend}: run {run}, layer {name}, index {index}: code {got} instead of {expected}"
+                    "{backend}: run {run}, step {step}, layer {name}, index {index}: code {got} instead of {expected}"
                 ));
             }
         });
+        assert_eq!(count, model.step_count());
     }
     found
 }
@@ -58,7 +64,7 @@ proptest! {
     fn random_networks_are_equal_in_every_code(network in random::networks(), seed in any::<u64>()) {
         let fixed = random::inference_only(&network, seed);
         let input = random::input_codes(fixed.input, seed);
-        prop_assert_eq!(first_difference(&fixed, &[input]), None);
+        prop_assert_eq!(first_difference(&fixed, None, &[input]), None);
     }
 }
 
@@ -71,14 +77,23 @@ proptest! {
         prop_assume!(fixed.is_some());
         let fixed = fixed.unwrap();
         let input = random::input_codes(fixed.input, seed);
-        prop_assert_eq!(first_difference(&fixed, &[input]), None);
+        prop_assert_eq!(first_difference(&fixed, None, &[input]), None);
+    }
+
+    #[test]
+    fn patches_give_the_codes_of_whole_layers(network in random::networks(), seed in any::<u64>()) {
+        let fixed = random::every_kind(&network, seed);
+        let patching = random::patching(&fixed, seed);
+        prop_assume!(patching.is_some());
+        let inputs: Vec<_> = (0..2).map(|run| random::input_codes(fixed.input, seed ^ run)).collect();
+        prop_assert_eq!(first_difference(&fixed, patching, &inputs), None);
     }
 
     #[test]
     fn states_and_streams_are_kept_from_run_to_run(network in random::networks(), seed in any::<u64>()) {
         let fixed = random::with_memory(&network, seed);
         let inputs: Vec<_> = (0..4).map(|run| random::input_codes(fixed.input, seed ^ run)).collect();
-        prop_assert_eq!(first_difference(&fixed, &inputs), None);
+        prop_assert_eq!(first_difference(&fixed, None, &inputs), None);
     }
 }
 
@@ -101,12 +116,13 @@ fn random_networks_reach_every_operator_and_extreme() {
             saturated += codes.iter().filter(|code| [element.min(), element.max()].contains(code)).count();
             *elements.entry(format!("{element:?}")).or_insert(0) += 1;
         }
+        let patched = random::encoded(&fixed, seed).unwrap();
+        for node in Model::parse(&patched).unwrap().nodes() {
+            *operators.entry(format!("{:?}", node.op.kind())).or_insert(0) += 1;
+        }
         let bytes = encode(&fixed).unwrap();
         let model = Model::parse(&bytes).unwrap();
         for (index, node) in model.nodes().enumerate() {
-            let name = format!("{:?}", node.op);
-            let name = name.split(['(', ' ']).next().unwrap_or_default().to_owned();
-            *operators.entry(name).or_insert(0) += 1;
             if let Some(weights) = node.op.weights() {
                 *widths.entry(format!("{:?}", weights.bits)).or_insert(0) += 1;
                 let left = |channel: &Channel| matches!(channel.requantizer, Requantizer::Shift(..0));
@@ -134,11 +150,11 @@ fn random_networks_reach_every_operator_and_extreme() {
 fn steps_give_the_bits_of_a_run() {
     let mut runner = TestRunner::deterministic();
     let networks: Vec<_> = (0..20).map(|_| random::networks().new_tree(&mut runner).unwrap().current()).collect();
-    let files: Vec<_> =
-        networks.iter().enumerate().map(|(i, n)| encode(&random::inference_only(n, i as u64)).unwrap()).collect();
+    let networks: Vec<_> = (0..).zip(&networks).map(|(i, n)| random::inference_only(n, i)).collect();
+    let files: Vec<_> = (0..).zip(&networks).map(|(i, n)| random::encoded(n, i).unwrap()).collect();
     let models: Vec<_> = files.iter().map(|bytes| Model::parse(bytes).unwrap()).collect();
     let mut arena = vec![0; models.iter().map(Model::arena_bytes).max().unwrap()];
-    for model in models {
+    for (model, fixed) in models.into_iter().zip(&networks) {
         let input = vec![7_u8; model.input().bytes()];
         let mut session = Session::new(model, &mut arena).unwrap();
         session.input_mut().into_bytes().copy_from_slice(&input);
@@ -148,10 +164,10 @@ fn steps_give_the_bits_of_a_run() {
             session.input_mut().into_bytes().copy_from_slice(&input);
             let mut count = 0;
             while let Some(output) = session.step() {
-                assert_eq!(output.index, count);
+                assert_eq!(output.step, count);
                 count += 1;
             }
-            assert_eq!((count, session.output().bytes()), (model.node_count(), &expected[..]));
+            assert_eq!((count, session.output().bytes()), (model.step_count(), &expected[..]));
         }
         // A clock that goes on by 3 whenever it is read, from just before it wraps.
         let mut now = u32::MAX - 4;
@@ -162,7 +178,8 @@ fn steps_give_the_bits_of_a_run() {
             now
         };
         session.run_profiled(clock, |index, time| times.push((index, time)));
-        assert_eq!(times, (0..model.node_count()).map(|index| (index, 3)).collect::<Vec<_>>());
+        let indices = steps(model, |tensor| fixed.tensor(tensor).shape);
+        assert_eq!(times, indices.iter().map(|step| (step.node, 3)).collect::<Vec<_>>());
         assert_eq!(session.output().bytes(), &expected[..]);
     }
 }
@@ -174,10 +191,10 @@ fn nodes_are_what_postcard_decodes() {
     for seed in 0..400 {
         let network = random::networks().new_tree(&mut runner).unwrap().current();
         let fixed = random::every_kind(&network, seed);
-        let bytes = encode(&fixed).unwrap();
+        let bytes = random::encoded(&fixed, seed).unwrap();
         let behind = |count: usize| bytes.get(count..).unwrap();
         // Header, needs, tensors with their number, and the number of nodes, below 128.
-        let count = fixed.layers.len();
+        let count = Model::parse(&bytes).unwrap().node_count();
         let mut rest = behind(HEADER_BYTES + NEEDS_BYTES + 1 + (count + 1) * TENSOR_RECORD_BYTES + 1);
         for node in Model::parse(&bytes).unwrap().nodes() {
             let (decoded, behind): (Node<'_>, _) = postcard::take_from_bytes(rest).unwrap();

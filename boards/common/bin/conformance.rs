@@ -74,10 +74,10 @@ fn check_pair(
     let bytes = semihosting::read(vectors_path, vectors).map_err(Reason::File)?;
     let vectors = Vectors::parse(bytes).map_err(|_| Reason::Vectors)?;
     let outcome = check(model, &vectors, arena, |_, _| {});
-    if let Err(Failure::Node { image, node, .. }) = outcome {
-        // Once more, to keep the codes of the node that differs.
+    if let Err(Failure::Node { image, step, .. }) = outcome {
+        // Once more, to keep the codes of the step that differs.
         let _ = check(model, &vectors, arena, |at, output| {
-            if at == image && output.index == node {
+            if at == image && output.step == step {
                 save(vectors_path, output.codes);
             }
         });

@@ -7,8 +7,8 @@ use super::weights::WeightBits;
 use super::{
     Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
     Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean, Multiply, Node, Op, OperatorKind,
-    Packing, Pad, Rescale, Reshape, Scratch, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d,
-    UpsampleBilinear, UpsampleNearest, Weights, Window,
+    Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice, Softmax, State, Store, Stream, Table,
+    Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, Weights, Window,
 };
 
 /// Decodes one node; what is behind it is returned too. `None` for an operator that is not in `LINKS`.
@@ -97,6 +97,12 @@ fn take_op<'a, const LINKS: u64>(index: u32, reader: &mut Reader<'a>) -> Option<
     }
     if is(OperatorKind::Stream) {
         return reader.take().map(Op::Stream);
+    }
+    if is(OperatorKind::PatchInput) {
+        return reader.take().map(Op::PatchInput);
+    }
+    if is(OperatorKind::PatchOutput) {
+        return reader.take().map(Op::PatchOutput);
     }
     None
 }
@@ -323,3 +329,5 @@ fields!(AffineBinary: kind, input_a, input_b, a, b, output, activation);
 fields!(State:);
 fields!(Store: input, state);
 fields!(Stream: input);
+fields!(PatchInput: input, rows, columns, nodes);
+fields!(PatchOutput: input);

@@ -33,10 +33,12 @@ pub enum OperatorKind {
     State,
     Store,
     Stream,
+    PatchInput,
+    PatchOutput,
 }
 
 /// Number of operators.
-pub const OPERATOR_COUNT: u32 = OperatorKind::Stream as u32 + 1;
+pub const OPERATOR_COUNT: u32 = OperatorKind::PatchOutput as u32 + 1;
 
 /// First bit behind those of operators.
 const FIRST_ELEMENT_BIT: u32 = 48;
@@ -52,6 +54,9 @@ pub const AFFINE_LINK: u64 = 1 << 63;
 
 /// The operators whose tensors keep their contents between runs.
 pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
+
+/// The operators of stages that run patch by patch.
+pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
 
 /// Every operator, element, width, packing and scheme.
 pub const ALL_LINKS: u64 =

@@ -17,12 +17,13 @@ mod window;
 
 pub(crate) use decode::take_node;
 pub use element::Element;
-pub(crate) use links::KEEPING_OPERATORS;
 pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};
+pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS};
 pub use operators::{
     Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
-    Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad, Rescale, Reshape, SOFTMAX_ENTRIES, Slice,
-    Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
+    Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad, PatchInput, PatchOutput, Rescale,
+    Reshape, SOFTMAX_ENTRIES, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d,
+    UpsampleBilinear, UpsampleNearest,
 };
 pub use packing::{Packing, Pairs, Runs, Scratch};
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
@@ -83,21 +84,21 @@ pub struct ModelFile<'a> {
     pub certificate: Option<Certificate<'a>>,
 }
 
-/// One input with a digest of every node's output, for a self-test on the device. Format 5.
+/// One input with a digest of what every step writes, for a self-test on the device. Format 5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate<'a> {
     /// `[H, W, C]`: codes of the input, as they lie in the arena.
     pub input: &'a [u8],
-    /// `[node]` u32 in little-endian bytes: [`digest`](crate::digest) of what each node writes.
+    /// `[step]` u32 in little-endian bytes: [`digest`](crate::digest) of what each step writes, a node or a node of a patch.
     pub digests: &'a [u8],
 }
 
 impl<'a> Certificate<'a> {
-    /// Digest of what `node` writes.
+    /// Digest of what `step` writes.
     #[must_use]
-    pub fn digest(&self, node: usize) -> Option<u32> {
+    pub fn digest(&self, step: usize) -> Option<u32> {
         let (digests, _) = self.digests.as_chunks::<4>();
-        digests.get(node).map(|bytes| u32::from_le_bytes(*bytes))
+        digests.get(step).map(|bytes| u32::from_le_bytes(*bytes))
     }
 }
 
@@ -174,6 +175,10 @@ pub enum Op<'a> {
     Store(Store),
     /// The newest rows of a signal behind those before.
     Stream(Stream),
+    /// Begins a stage that runs patch by patch.
+    PatchInput(PatchInput),
+    /// Ends it.
+    PatchOutput(PatchOutput),
 }
 
 impl Op<'_> {
@@ -206,6 +211,8 @@ impl Op<'_> {
             Self::State(_) => OperatorKind::State,
             Self::Store(_) => OperatorKind::Store,
             Self::Stream(_) => OperatorKind::Stream,
+            Self::PatchInput(_) => OperatorKind::PatchInput,
+            Self::PatchOutput(_) => OperatorKind::PatchOutput,
         }
     }
 

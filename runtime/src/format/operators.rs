@@ -412,3 +412,24 @@ pub struct Stream {
     /// Tensor read.
     pub input: u16,
 }
+
+/// [`Op::PatchInput`](super::Op::PatchInput): begins a stage, which runs once for each patch of what it writes; the part
+/// of the input that a patch is computed from. Spec 4.24.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchInput {
+    /// Tensor read.
+    pub input: u16,
+    /// Rows of a patch, at least 1; the last ones may have fewer.
+    pub rows: u16,
+    /// Columns of a patch, at least 1; the last ones may have fewer.
+    pub columns: u16,
+    /// Nodes of the stage, this one and its [`PatchOutput`] included.
+    pub nodes: u16,
+}
+
+/// [`Op::PatchOutput`](super::Op::PatchOutput): ends a stage; puts a patch into its place. Spec 4.24.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatchOutput {
+    /// Tensor read.
+    pub input: u16,
+}

@@ -16,7 +16,8 @@ pub use dispatch::{conv2d, fully_connected};
 pub use operand::{Code, InOut, Typed, View, ViewMut};
 pub use portable::{
     affine_binary, argmax, average_pool2d, binary, clip, concat_part, depthwise_conv2d, leaky_relu, max_pool2d, mean,
-    pad, rescale, slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
+    pad, patch_input, patch_output, rescale, slice, softmax, stream, table, transpose, transpose_conv2d,
+    upsample_bilinear, upsample_nearest,
 };
 pub(crate) use weight_codes::by_width;
 pub use weight_codes::{Bytes, Packed, WeightCodes, Words};

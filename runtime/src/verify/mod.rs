@@ -5,29 +5,48 @@ mod elementwise;
 mod movement;
 mod node;
 mod pools;
+mod stages;
 
 use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, TensorRecord};
+use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, TensorRecord};
 use crate::model::Model;
+use stages::Inside;
 
 /// How many tensors may be live at one node, its output included.
 pub const MAX_LIVE_TENSORS: usize = 32;
 
-/// Checks the whole model; its certificate, which lies behind the nodes.
-pub(crate) fn verify<'a, const LINKS: u64>(model: &Model<'a, LINKS>) -> Result<Option<Certificate<'a>>, LoadError> {
+/// Checks the whole model; the steps of a run, and the certificate, which lies behind the nodes.
+pub(crate) fn verify<'a, const LINKS: u64>(
+    model: &Model<'a, LINKS>,
+) -> Result<(u32, Option<Certificate<'a>>), LoadError> {
     if model.tensor_count() != model.node_count() + 1 {
         return Err(tensor_fault(0, TensorFault::Count));
     }
     tensors_fit(model)?;
     let kept = kept_tensors(model)?;
     let mut nodes = model.nodes();
-    let mut needed = 0_u64;
-    for (index, node) in nodes.by_ref().enumerate() {
-        node::verify(model, &kept, index, &node)?;
-        let shape = |tensor: usize| model.tensor(tensor).map_or(TensorRecord::EMPTY.shape, |tensor| tensor.shape);
-        needed = needed.saturating_add(node.op.operations(|input| shape(input.into()), shape(index + 1)));
+    let (mut needed, mut steps) = (0_u64, model.node_count() as u32);
+    let mut inside: Option<Inside> = None;
+    for index in 0.. {
+        let at = nodes.clone();
+        let Some(node) = nodes.next() else { break };
+        inside = inside.filter(|stage| stage.last >= index);
+        if let Op::PatchInput(op) = &node.op
+            && OperatorKind::PatchInput.is_in(LINKS)
+            && inside.is_none()
+        {
+            let stage = Inside::enter(model, index, op, at)?;
+            needed = needed.saturating_add(stage.operations);
+            steps = steps.saturating_add(stage.further_steps());
+            inside = Some(stage);
+        }
+        node::verify(model, &kept, inside.as_ref(), index, &node)?;
+        if inside.is_none() {
+            let shape = |tensor: usize| model.tensor(tensor).map_or(TensorRecord::EMPTY.shape, |tensor| tensor.shape);
+            needed = needed.saturating_add(node.op.operations(|input| shape(input.into()), shape(index + 1)));
+        }
     }
     if nodes.remaining() != 0 {
         return Err(LoadError::Malformed);
@@ -38,12 +57,13 @@ pub(crate) fn verify<'a, const LINKS: u64>(model: &Model<'a, LINKS>) -> Result<O
     }
     live_tensors_are_disjoint(model)?;
     kept_tensors_are_alone(model, &kept)?;
-    certificate(model, nodes.rest())
+    Ok((steps, certificate(model, steps, nodes.rest())?))
 }
 
 /// The last part of the file.
 fn certificate<'a, const LINKS: u64>(
     model: &Model<'a, LINKS>,
+    steps: u32,
     bytes: &'a [u8],
 ) -> Result<Option<Certificate<'a>>, LoadError> {
     let (certificate, rest): (Option<Certificate<'a>>, _) =
@@ -51,7 +71,7 @@ fn certificate<'a, const LINKS: u64>(
     if !rest.is_empty() {
         return Err(LoadError::TrailingBytes(u32::try_from(rest.len()).unwrap_or(u32::MAX)));
     }
-    let (input_len, digests_len) = (model.input().bytes(), model.node_count().saturating_mul(4));
+    let (input_len, digests_len) = (model.input().bytes(), (steps as usize).saturating_mul(4));
     let fits = |found: &Certificate<'_>| found.input.len() == input_len && found.digests.len() == digests_len;
     if certificate.as_ref().is_none_or(fits) { Ok(certificate) } else { Err(LoadError::Certificate) }
 }
@@ -80,32 +100,55 @@ fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadErr
 
 /// No byte belongs to two tensors while both are live, but for the operators that work in place.
 ///
-/// A tensor is live from the node that writes it to its last use, both included.
+/// A tensor is live from the node that writes it to its last use, both included; what a stage writes, from the stage's
+/// first node on.
 fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     if usize::from(model.output().last_use) != model.node_count() {
         return Err(tensor_fault(model.node_count(), TensorFault::OutputNotKept));
     }
     let mut live = heapless::Vec::<u16, MAX_LIVE_TENSORS>::new();
     enter(&mut live, 0)?;
+    let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
+    let mut end = None;
     for (writer, node) in model.nodes().enumerate() {
-        let output = model.tensor(writer + 1).ok_or(LoadError::Malformed)?;
-        let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
-        let clash = live.iter().find(|index| {
-            let other = record(**index);
-            overlap(&other, &output) && !in_place(&node, writer, **index, &other, &output)
-        });
-        if let Some(index) = clash {
-            return Err(tensor_fault(writer + 1, TensorFault::Overlaps(*index)));
+        if let Some(last) = stages::end::<LINKS>(writer, &node) {
+            is_apart(model, &live, last + 1, |_, _, _| false)?;
+            enter(&mut live, last + 1)?;
+            end = Some(last);
+        }
+        // What a stage writes has been live since it began.
+        let is_end = end == Some(writer);
+        if !is_end {
+            let in_stage = end.is_some();
+            is_apart(model, &live, writer + 1, |index, other, output| {
+                in_place(&node, writer, index, other, output, in_stage)
+            })?;
         }
         let scratch = node.op.scratch().region();
+        let output = record(narrow(writer + 1));
         let taken = |tensor: &TensorRecord| !scratch.is_empty() && shares(&tensor.region(), &scratch);
         if scratch.end > model.arena_bytes() || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
             return Err(node_fault(writer, NodeFault::Scratch));
         }
         live.retain(|index| usize::from(record(*index).last_use) > writer);
-        enter(&mut live, writer + 1)?;
+        if is_end { end = None } else { enter(&mut live, writer + 1)? }
     }
     Ok(())
+}
+
+/// A tensor shares no byte with those that are live, but as `may_share` allows.
+fn is_apart<const LINKS: u64>(
+    model: &Model<'_, LINKS>,
+    live: &[u16],
+    tensor: usize,
+    may_share: impl Fn(u16, &TensorRecord, &TensorRecord) -> bool,
+) -> Result<(), LoadError> {
+    let output = model.tensor(tensor).ok_or(LoadError::Malformed)?;
+    let clash = live.iter().find(|index| {
+        let other = model.tensor(usize::from(**index)).unwrap_or(TensorRecord::EMPTY);
+        overlap(&other, &output) && !may_share(**index, &other, &output)
+    });
+    clash.map_or(Ok(()), |index| Err(tensor_fault(tensor, TensorFault::Overlaps(*index))))
 }
 
 /// Tensors that keep their contents between runs.
@@ -174,8 +217,16 @@ const fn shares(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// True when `node` may write its output over tensor `index`, which it reads for the last time.
-fn in_place(node: &Node<'_>, writer: usize, index: u16, input: &TensorRecord, output: &TensorRecord) -> bool {
+/// True when `node` may write its output over tensor `index`, which it reads for the last time. A window does not in a
+/// stage, whose patches have paddings of their own.
+fn in_place(
+    node: &Node<'_>,
+    writer: usize,
+    index: u16,
+    input: &TensorRecord,
+    output: &TensorRecord,
+    in_stage: bool,
+) -> bool {
     let slides = match &node.op {
         Op::Conv2d(op) => Some((op.input, &op.window)),
         Op::DepthwiseConv2d(op) => Some((op.input, &op.window)),
@@ -187,7 +238,7 @@ fn in_place(node: &Node<'_>, writer: usize, index: u16, input: &TensorRecord, ou
         let (from, to) = (input.region().start, output.region().start);
         let distance = window.row_distance(input.shape.h, input.row_bytes(), output.shape.h, output.row_bytes());
         let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
-        return operand == index && usize::from(input.last_use) == writer && passed;
+        return operand == index && usize::from(input.last_use) == writer && passed && !in_stage;
     }
     let operand = match node.op {
         Op::Clip(op) => op.input,

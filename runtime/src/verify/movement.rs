@@ -3,7 +3,8 @@
 use super::node::NodeCheck;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Concat, Pad, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose, UpsampleBilinear, UpsampleNearest,
+    Concat, Pad, PatchInput, PatchOutput, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose,
+    UpsampleBilinear, UpsampleNearest,
 };
 
 /// Greatest number of tensors that one node reads.
@@ -100,6 +101,21 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.same_codes(&input)?;
         let Shape { h, w, c } = self.output.shape;
         self.require(input.shape.h <= h && (input.shape.w, input.shape.c) == (w, c), NodeFault::Shape)
+    }
+
+    /// A stage's first node; the rest of the stage was checked when it was entered.
+    pub(super) fn patch_input(&self, op: &PatchInput) -> Result<(), LoadError> {
+        let input = self.input(op.input)?;
+        self.same_codes(&input)?;
+        self.shaped(Some(input.shape))
+    }
+
+    /// A stage's last node.
+    pub(super) fn patch_output(&self, op: &PatchOutput) -> Result<(), LoadError> {
+        self.require(self.stage.is_some_and(|stage| stage.last == self.index), NodeFault::Stage)?;
+        let input = self.input(op.input)?;
+        self.same_codes(&input)?;
+        self.shaped(Some(input.shape))
     }
 
     /// Codes of an input of a concatenation: moved as they are, or brought from exponent to exponent.

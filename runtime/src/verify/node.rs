@@ -1,5 +1,6 @@
 //! One node against the tensors that it reads and writes.
 
+use super::stages::Inside;
 use super::{Kept, narrow, node_fault};
 use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
@@ -10,11 +11,13 @@ use crate::model::Model;
 pub(super) fn verify<const LINKS: u64>(
     model: &Model<'_, LINKS>,
     kept: &Kept,
+    stage: Option<&Inside>,
     index: usize,
     node: &Node<'_>,
 ) -> Result<(), LoadError> {
     let output = model.tensor(index + 1).ok_or(LoadError::Malformed)?;
-    let check = NodeCheck { model, kept, index, output };
+    let output = stage.map_or(output, |stage| stage.whole(index + 1, output));
+    let check = NodeCheck { model, kept, stage, index, output };
     check.require(node.op.links() & !model.links() == 0, NodeFault::Operator)?;
     match &node.op {
         Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => check.conv2d(op),
@@ -42,6 +45,8 @@ pub(super) fn verify<const LINKS: u64>(
         Op::State(_) if OperatorKind::State.is_in(LINKS) => Ok(()),
         Op::Store(op) if OperatorKind::Store.is_in(LINKS) => check.store(op),
         Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => check.stream(op),
+        Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => check.patch_input(op),
+        Op::PatchOutput(op) if OperatorKind::PatchOutput.is_in(LINKS) => check.patch_output(op),
         _ => Err(node_fault(index, NodeFault::Operator)),
     }
 }
@@ -50,17 +55,21 @@ pub(super) fn verify<const LINKS: u64>(
 pub(super) struct NodeCheck<'m, const LINKS: u64> {
     pub(super) model: &'m Model<'m, LINKS>,
     pub(super) kept: &'m Kept,
+    /// The stage that the node is in.
+    pub(super) stage: Option<&'m Inside>,
     pub(super) index: usize,
     pub(super) output: TensorRecord,
 }
 
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
-    /// The record of a tensor that this node reads.
+    /// The record of a tensor that this node reads; inside a stage, as if the tensor were whole.
     pub(super) fn input(&self, tensor: u16) -> Result<TensorRecord, LoadError> {
         self.require(usize::from(tensor) <= self.index, NodeFault::Input)?;
         let record = self.model.tensor(tensor.into()).ok_or(LoadError::Malformed)?;
         self.require(usize::from(record.last_use) >= self.index, NodeFault::UseAfterLastUse)?;
-        Ok(record)
+        let Some(stage) = self.stage else { return Ok(record) };
+        self.require(stage.may_read(self.index, tensor.into()), NodeFault::Stage)?;
+        Ok(stage.whole(tensor.into(), record))
     }
 
     /// The output's shape is `shape`.

@@ -9,6 +9,7 @@ use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_runtime::{Backend, Model};
 use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::channel_bounds;
+use stepshift_trainer::export::patches::{Fit, Patching, fit};
 use stepshift_trainer::export::{FixedPointNetwork, Options, encode_with};
 use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
@@ -26,6 +27,10 @@ pub(crate) struct Export {
     /// Whose kernels are to run the model; every other backend runs it too, in plain Rust
     #[arg(long, default_value = "portable", value_parser = backend())]
     backend: Backend,
+    /// RAM for the arena, in bytes, or with K or M for 1,024 or 1,048,576 of them: if whole layers do not fit, the first ones
+    /// run patch by patch, in the way that computes least again
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    ram: Option<usize>,
     /// Leave out the self-test: one image with a digest of every layer, which firmware can replay
     #[arg(long)]
     no_self_test: bool,
@@ -36,8 +41,16 @@ impl Export {
         let (_, data, network) = self.run.load()?;
         let path = self.model.clone().unwrap_or_else(|| self.run.model());
         let sample = if self.no_self_test { None } else { Some(sample(&network, &data.test)?) };
-        let (fixed, bytes) = write_model(&network, Options { backend: self.backend, sample: sample.as_ref() }, &path)?;
+        let fixed = network.to_fixed_point()?;
+        let fit = self.ram.map(|budget| fit(&fixed, self.backend, budget)).transpose();
+        let fit = fit.with_context(|| format!("{} was not written", path.display()))?;
+        let patching = fit.and_then(|fit| fit.patching);
+        let options = Options { backend: self.backend, patching, sample: sample.as_deref() };
+        let bytes = write(&fixed, options, &path)?;
         print(&fixed)?;
+        if let (Some(fit), Some(budget)) = (fit, self.ram) {
+            println!("{}", fitted(&fixed, fit, budget));
+        }
         let model = Model::parse(&bytes)?;
         let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.tensor(layer.inputs[0]).shape)).sum();
         println!("flash {} bytes, arena {} bytes, {macs} MACs: {}", bytes.len(), model.arena_bytes(), path.display());
@@ -58,9 +71,40 @@ pub(super) fn write_model(
     path: &Path,
 ) -> Result<(FixedPointNetwork, Vec<u8>)> {
     let fixed = network.to_fixed_point()?;
-    let bytes = encode_with(&fixed, options).with_context(|| format!("{} was not written", path.display()))?;
-    atomic_file::write(path, &bytes)?;
+    let bytes = write(&fixed, options, path)?;
     Ok((fixed, bytes))
+}
+
+fn write(fixed: &FixedPointNetwork, options: Options<'_>, path: &Path) -> Result<Vec<u8>> {
+    let bytes = encode_with(fixed, options).with_context(|| format!("{} was not written", path.display()))?;
+    atomic_file::write(path, &bytes)?;
+    Ok(bytes)
+}
+
+/// What was chosen for a budget, and what it costs.
+fn fitted(network: &FixedPointNetwork, fit: Fit, budget: usize) -> String {
+    let Some(Patching { layers, rows, columns }) = fit.patching else {
+        return format!("RAM {} of {budget} bytes, with whole layers", fit.arena_bytes);
+    };
+    let shape = network.tensor(layers).shape;
+    let (down, across) = (shape.h.div_ceil(rows), shape.w.div_ceil(columns));
+    let (first, last) = (&network.layers[0].name, &network.layers[layers - 1].name);
+    let more = 100.0 * fit.recomputed_macs as f64 / fit.macs.max(1) as f64;
+    format!(
+        "RAM {} of {budget} bytes: {first} to {last} in {down} x {across} patches of {rows}x{columns}, \
+         which compute {} of {} MACs again ({more:.1} %)",
+        fit.arena_bytes, fit.recomputed_macs, fit.macs
+    )
+}
+
+/// Reads 65536, 64K or 1M.
+fn bytes(text: &str) -> Result<usize, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'k']) {
+        Some(digits) => (digits, 1 << 10),
+        None => text.strip_suffix(['M', 'm']).map_or((text, 1), |digits| (digits, 1 << 20)),
+    };
+    let count = digits.parse::<usize>().ok().and_then(|count| count.checked_mul(unit));
+    count.ok_or_else(|| "a number of bytes, like 65536, 64K or 1M".to_owned())
 }
 
 /// A line a layer: exponent, shifts, how near the worst channel comes to overflow.

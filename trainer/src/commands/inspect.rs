@@ -99,5 +99,7 @@ fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
         Op::State(_) => ("state".to_owned(), Vec::new(), 0),
         Op::Store(op) => ("store".to_owned(), vec![op.input, op.state], 0),
         Op::Stream(op) => one("stream", op.input),
+        Op::PatchInput(op) => one(&format!("patches of {}x{}", op.rows, op.columns), op.input),
+        Op::PatchOutput(op) => one("patch_output", op.input),
     }
 }

@@ -4,16 +4,18 @@ use stepshift_runtime::arithmetic::{MAX_SHIFT, Requantizer};
 use stepshift_runtime::format::{
     AffineBinary, AffineBinaryKind, Argmax, AveragePool2d, Binary, BinaryKind, CODES_ALIGNMENT, Certificate, Clip,
     Concat, Conv2d, DepthwiseConv2d, Epilogue, FORMAT_VERSION, FullyConnected, HEADER_BYTES, Header, LeakyRelu, MAGIC,
-    MaxPool2d, Mean, ModelFile, Multiply, Needs, Node, Op, Packing, Pad, Rescale, Reshape, Scratch, Slice, Softmax,
-    State, Store, Stream, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest,
-    WeightBits, Weights,
+    MaxPool2d, Mean, ModelFile, Multiply, Needs, Node, Op, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape,
+    Scratch, Slice, Softmax, State, Store, Stream, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear,
+    UpsampleNearest, WeightBits, Weights,
 };
 use stepshift_runtime::{Backend, Model, crc32};
 
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
 use super::pack::Packed;
+use super::patches::{self, Patching};
 use super::plan::{Plan, plan};
+use super::steps::{arena_bytes_of, steps};
 use super::{ExportError, affine, reciprocal, tables};
 
 /// Greatest distance between the exponents of an addition's operands. Spec 4.6.
@@ -36,22 +38,15 @@ struct Blobs {
     table: Vec<u8>,
 }
 
-/// An input, and what training says of it: the certificate of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
-    /// Codes of the input as they lie in the arena, `[H, W, C]`.
-    pub input: Vec<u8>,
-    /// [`stepshift_runtime::digest`] of every layer's output.
-    pub digests: Vec<u32>,
-}
-
 /// What a model file is made for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Whose kernels are to run it; every other backend runs it too, in plain Rust.
     pub backend: Backend,
-    /// Becomes the file's certificate.
-    pub sample: Option<&'a Sample>,
+    /// The first layers, patch by patch.
+    pub patching: Option<Patching>,
+    /// Codes of every tensor for one input, input first, as training has them: the file's certificate is made of it.
+    pub sample: Option<&'a [Vec<i16>]>,
 }
 
 /// Writes a model file for every backend, without a certificate, and has the runtime check it.
@@ -65,9 +60,12 @@ pub fn encode(network: &FixedPointNetwork) -> Result<Vec<u8>, ExportError> {
 /// Writes a model file and has the runtime check it.
 ///
 /// # Errors
-/// As [`encode`].
+/// As [`encode`], and [`ExportError::Patching`] for layers that cannot run patch by patch.
 pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<Vec<u8>, ExportError> {
     network.check()?;
+    let whole = network;
+    let lowered = options.patching.map(|patching| patches::lower(whole, patching)).transpose()?;
+    let network = lowered.as_ref().unwrap_or(whole);
     let packed: Vec<_> = network.layers.iter().map(|layer| Packed::new(network, layer, options.backend)).collect();
     let scratch: Vec<usize> = packed.iter().map(|packed| packed.scratch_bytes).collect();
     let plan = plan(network, &scratch);
@@ -75,11 +73,38 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let mut blobs = (0..network.layers.len())
         .map(|index| blobs(network, &packed[index], &plan, index))
         .collect::<Result<Vec<_>, _>>()?;
-    let unaligned = message(network, &plan, &tensors, &blobs, options.sample)?;
+    let unaligned = message(network, &plan, &tensors, &blobs, None)?;
     align(&unaligned, &mut blobs);
-    let bytes = message(network, &plan, &tensors, &blobs, options.sample)?;
+    let bytes = message(network, &plan, &tensors, &blobs, None)?;
+    let model = Model::parse(&bytes)?;
+    let Some(sample) = options.sample else { return Ok(bytes) };
+    let steps = steps(model, |tensor| whole.tensor(tensor).shape);
+    let digests: Vec<u8> = steps.iter().flat_map(|step| step.digest(sample).to_le_bytes()).collect();
+    let input = arena_bytes_of(network.input.element, &sample[0]);
+    let certificate = Certificate { input: &input, digests: &digests };
+    let bytes = message(network, &plan, &tensors, &blobs, Some(certificate))?;
     Model::parse(&bytes)?;
     Ok(bytes)
+}
+
+/// What a run takes, at most: each layer once, but those of a stage once a patch.
+fn operations(network: &FixedPointNetwork, nodes: &[Node<'_>]) -> u64 {
+    let whole = |tensor: usize| network.tensor(tensor).shape;
+    let stage = patches::stage_of(network);
+    let mut sum = 0_u64;
+    for (index, node) in nodes.iter().enumerate() {
+        if stage.as_ref().is_none_or(|stage| !stage.layers.contains(&index)) {
+            sum = sum.saturating_add(node.op.operations(|input| whole(input.into()), whole(index + 1)));
+        }
+    }
+    for patch in stage.iter().flat_map(patches::LoweredStage::patches) {
+        for index in patch.layers() {
+            let shape = |tensor: usize| patch.shape(tensor, whole(tensor));
+            let output = shape(patch.written(index));
+            sum = sum.saturating_add(nodes[index].op.operations(|input| shape(input.into()), output));
+        }
+    }
+    sum
 }
 
 /// Pads the codes of packed weights, by where they lie in a file without padding.
@@ -100,7 +125,7 @@ fn message(
     plan: &Plan,
     tensors: &[TensorRecord],
     blobs: &[Blobs],
-    sample: Option<&Sample>,
+    certificate: Option<Certificate<'_>>,
 ) -> Result<Vec<u8>, ExportError> {
     let nodes = network
         .layers
@@ -113,12 +138,7 @@ fn message(
     let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());
     let links = nodes.iter().fold(elements, |set, node: &Node<'_>| set | node.op.links());
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let shape = |tensor: u16| network.tensor(tensor.into()).shape;
-    let operations =
-        nodes.iter().zip(&network.layers).map(|(node, layer)| node.op.operations(shape, layer.output.shape));
-    let needs = Needs { arena_bytes, links, operations: operations.fold(0, u64::saturating_add) };
-    let digests: Vec<u8> = sample.iter().flat_map(|sample| &sample.digests).flat_map(|d| d.to_le_bytes()).collect();
-    let certificate = sample.map(|sample| Certificate { input: &sample.input, digests: &digests });
+    let needs = Needs { arena_bytes, links, operations: operations(network, &nodes) };
     Ok(assemble(&ModelFile { header, needs, tensors, nodes: &nodes, certificate }))
 }
 
@@ -274,6 +294,13 @@ fn op<'a>(
         FixedPointOp::State => Op::State(State {}),
         FixedPointOp::Store => Op::Store(Store { input, state: limited("layers", layer.inputs[1])? }),
         FixedPointOp::Stream => Op::Stream(Stream { input }),
+        FixedPointOp::PatchInput(patch) => Op::PatchInput(PatchInput {
+            input,
+            rows: patch.rows,
+            columns: patch.columns,
+            nodes: limited("layers", patch.nodes)?,
+        }),
+        FixedPointOp::PatchOutput => Op::PatchOutput(PatchOutput { input }),
     })
 }
 

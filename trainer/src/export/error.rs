@@ -84,6 +84,24 @@ pub enum ExportError {
         /// The format's limit.
         limit: usize,
     },
+    /// The first layers cannot run patch by patch.
+    #[error("the first {layers} layers cannot run patch by patch: {what}")]
+    Patching {
+        /// Layers that were to.
+        layers: usize,
+        /// What forbids it.
+        what: String,
+    },
+    /// No plan has an arena of the budget.
+    #[error("no plan fits {budget} bytes of RAM: the least arena has {least} bytes, {how}")]
+    Budget {
+        /// Bytes that there are.
+        budget: usize,
+        /// Bytes that would do.
+        least: usize,
+        /// How the least arena comes about.
+        how: String,
+    },
     /// The runtime refused the finished file.
     #[error("the runtime refuses the exported model: {0}")]
     Refused(#[from] LoadError),

@@ -185,6 +185,21 @@ pub enum FixedPointOp {
     Store,
     /// The input's rows behind those of the runs before, as many as the output has.
     Stream,
+    /// Begins a stage that runs patch by patch; [`crate::export::patches`] makes it.
+    PatchInput(Patch),
+    /// Ends it.
+    PatchOutput,
+}
+
+/// How a stage is cut into patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// Rows of a patch of the stage's output.
+    pub rows: u16,
+    /// Columns of a patch of the stage's output.
+    pub columns: u16,
+    /// Layers of the stage, its ends included.
+    pub nodes: usize,
 }
 
 /// Weights and biases of one layer.

@@ -1,7 +1,9 @@
 //! From a network in integers to a model file.
 //!
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
-//! overflow; [`pack`] orders weights for a backend's kernels; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds, assembles and writes.
+//! overflow; [`patches`] cuts the first layers into patches where memory is short; `pack` orders weights for a backend's
+//! kernels; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
+//! assembles and writes; [`steps`] says what each step of a run must give.
 
 mod affine;
 pub mod bounds;
@@ -10,13 +12,16 @@ pub mod encode;
 mod error;
 pub mod fixed_point;
 mod pack;
+pub mod patches;
 pub mod plan;
 pub mod reciprocal;
+pub mod steps;
 pub mod tables;
 
 pub use affine::{quantized_multiplier, scale_parts};
-pub use encode::{Options, Sample, encode, encode_with};
+pub use encode::{Options, encode, encode_with};
 pub use error::ExportError;
-pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
+pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Patch};
+pub use pack::scratch_bytes;
 pub use reciprocal::{Reciprocal, reciprocal};
 pub use tables::Curve;

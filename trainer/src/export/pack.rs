@@ -7,6 +7,12 @@ use stepshift_runtime::kernels::dsp;
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
 
+/// Bytes of scratch that each layer needs on a backend.
+#[must_use]
+pub fn scratch_bytes(network: &FixedPointNetwork, backend: Backend) -> Vec<usize> {
+    network.layers.iter().map(|layer| Packed::new(network, layer, backend).scratch_bytes).collect()
+}
+
 /// How a layer's weights are stored, and what their kernel needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packed {

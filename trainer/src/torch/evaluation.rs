@@ -4,12 +4,11 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use ndarray::{Array4, ArrayView4, Axis, s};
-use stepshift_runtime::format::Element;
-use stepshift_runtime::{Codes, Model, Session, Vectors, argmax, crc32};
+use stepshift_runtime::{Codes, Model, Session, Vectors, argmax};
 
 use super::quantized_network::QuantizedNetwork;
 use crate::data::Images;
-use crate::export::Sample;
+use crate::export::steps::{Step, arena_bytes_of, steps, tensors};
 
 /// Images in a batch of the exact forward.
 const BATCH: usize = 100;
@@ -21,7 +20,7 @@ pub struct Evaluation {
     pub accuracy: f64,
     /// Images compared.
     pub images: usize,
-    /// Tensors compared, of all images.
+    /// Tensors compared, of all images; of layers that run patch by patch, each part.
     pub tensors: usize,
     /// The first code that differs, if one does.
     pub difference: Option<Difference>,
@@ -34,7 +33,7 @@ pub struct Difference {
     pub image: usize,
     /// Name of the layer.
     pub layer: String,
-    /// Index of the code in the layer's output, `[H, W, C]`.
+    /// Index of the code in what the step wrote, `[H, W, C]`.
     pub index: usize,
     /// The integer model's code.
     pub model: i16,
@@ -55,23 +54,24 @@ pub fn evaluate(
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation> {
     anyhow::ensure!(
-        model.input().shape == images.shape() && model.node_count() == network.network().layers.len(),
+        model.input().shape == images.shape() && tensors(model).iter().max() == Some(&network.network().layers.len()),
         "the model is not one of this checkpoint: its input or its number of layers differs"
     );
+    let steps = steps_of(network, model);
     let mut result = Evaluation { accuracy: 0.0, images: 0, tensors: 0, difference: None };
     let mut right = 0;
     for start in (0..images.len()).step_by(BATCH) {
         let end = (start + BATCH).min(images.len());
         let codes = images.codes.slice(s![start..end, .., .., ..]);
         let exact = network.exact_codes(codes)?;
-        for (offset, found) in compare(model, codes, &exact)?.into_iter().enumerate() {
+        for (offset, found) in compare(model, &steps, codes, &exact)?.into_iter().enumerate() {
             right += usize::from(found.class == usize::from(images.labels[start + offset]));
             if let (None, Some(difference)) = (&result.difference, found.difference) {
                 result.difference = Some(Difference { image: start + offset, ..difference });
             }
         }
         result.images = end;
-        result.tensors += (end - start) * model.node_count();
+        result.tensors += (end - start) * model.step_count();
         progress(end);
     }
     result.accuracy = 100.0 * right as f64 / images.len() as f64;
@@ -84,7 +84,7 @@ struct Found {
 }
 
 /// Compares a batch on all cores.
-fn compare(model: Model<'_>, codes: ArrayView4<'_, i8>, exact: &[Array4<i16>]) -> Result<Vec<Found>> {
+fn compare(model: Model<'_>, steps: &[Step], codes: ArrayView4<'_, i8>, exact: &[Array4<i16>]) -> Result<Vec<Found>> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let share = codes.len_of(Axis(0)).div_ceil(cores);
     thread::scope(|scope| {
@@ -97,7 +97,7 @@ fn compare(model: Model<'_>, codes: ArrayView4<'_, i8>, exact: &[Array4<i16>]) -
                     codes
                         .axis_iter(Axis(0))
                         .enumerate()
-                        .map(|(i, image)| compare_image(model, image, exact, first + i))
+                        .map(|(i, image)| compare_image(model, steps, image, exact, first + i))
                         .collect()
                 })
             })
@@ -109,39 +109,51 @@ fn compare(model: Model<'_>, codes: ArrayView4<'_, i8>, exact: &[Array4<i16>]) -
 
 fn compare_image(
     model: Model<'_>,
+    steps: &[Step],
     codes: ndarray::ArrayView3<'_, i8>,
     exact: &[Array4<i16>],
     image: usize,
 ) -> Result<Found> {
+    let tensors = tensors_of(codes, exact, image);
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena)?;
     session.input_mut().copy_from(codes.iter().copied());
     let mut difference = None;
     session.run_observed(|output| {
-        let expected = exact[output.index].index_axis(Axis(0), image);
-        let differs = output.codes.iter().zip(expected).position(|(model, exact)| model != *exact);
+        let expected = || steps[output.step].codes(&tensors);
+        let differs = output.codes.iter().zip(expected()).position(|(model, exact)| model != exact);
         if let (None, Some(index)) = (&difference, differs) {
             difference = Some(Difference {
                 image,
                 layer: output.node.name.to_owned(),
                 index,
                 model: output.codes.get(index).unwrap_or_default(),
-                exact: expected.iter().nth(index).copied().unwrap_or_default(),
+                exact: expected().nth(index).unwrap_or_default(),
             });
         }
     });
     Ok(Found { class: argmax(session.output()), difference })
 }
 
-/// The first image with the digests of the *exact forward*: a model's certificate.
+/// The steps of a model of this network.
+fn steps_of(network: &QuantizedNetwork, model: Model<'_>) -> Vec<Step> {
+    steps(model, |tensor| network.network().shape(tensor))
+}
+
+/// Codes of every tensor for one image of a batch, input first.
+fn tensors_of(codes: ndarray::ArrayView3<'_, i8>, exact: &[Array4<i16>], image: usize) -> Vec<Vec<i16>> {
+    let input = codes.iter().map(|code| i16::from(*code)).collect();
+    let layers = exact.iter().map(|layer| layer.index_axis(Axis(0), image).iter().copied().collect());
+    std::iter::once(input).chain(layers).collect()
+}
+
+/// Codes of every tensor of the *exact forward* for the first image: what a model's certificate is made of.
 ///
 /// # Errors
 /// Those of libtorch.
-pub fn sample(network: &QuantizedNetwork, images: &Images) -> Result<Sample> {
+pub fn sample(network: &QuantizedNetwork, images: &Images) -> Result<Vec<Vec<i16>>> {
     let image = images.codes.slice(s![..1, .., .., ..]);
-    let layers = network.exact_codes(image)?;
-    let digests = layers.iter().map(|layer| crc32(&bytes(layer.iter().copied()))).collect();
-    Ok(Sample { input: bytes(image.iter().map(|code| i16::from(*code))), digests })
+    Ok(tensors_of(image.index_axis(Axis(0), 0), &network.exact_codes(image)?, 0))
 }
 
 /// A vectors file for the first images: inputs, and digests and classes of the *exact forward*.
@@ -152,23 +164,17 @@ pub fn golden_vectors(network: &QuantizedNetwork, model: Model<'_>, images: &Ima
     let count = limit.min(images.len());
     let codes = images.codes.slice(s![..count, .., .., ..]);
     let exact = network.exact_codes(codes)?;
-    let contiguous = |codes: ndarray::ArrayView3<'_, i16>| bytes(codes.iter().copied());
+    let steps = steps_of(network, model);
     let (mut digests, mut classes) = (Vec::new(), Vec::new());
     for image in 0..count {
-        for layer in &exact {
-            digests.extend(crc32(&contiguous(layer.index_axis(Axis(0), image))).to_le_bytes());
-        }
-        let output = exact.last().context("there are no layers")?;
-        let output = contiguous(output.index_axis(Axis(0), image));
-        let class = argmax(Codes::new(Element::I8, &output));
+        let tensors = tensors_of(codes.index_axis(Axis(0), image), &exact, image);
+        digests.extend(steps.iter().flat_map(|step| step.digest(&tensors).to_le_bytes()));
+        let output = arena_bytes_of(model.output().element, tensors.last().context("there are no layers")?);
+        let class = argmax(Codes::new(model.output().element, &output));
         classes.extend(u16::try_from(class)?.to_le_bytes());
     }
-    let inputs = bytes(codes.iter().map(|code| i16::from(*code)));
-    let vectors = Vectors::new(model.crc(), model.node_count(), &inputs, &digests, &classes)?;
+    let inputs: Vec<i16> = codes.iter().map(|code| i16::from(*code)).collect();
+    let inputs = arena_bytes_of(model.input().element, &inputs);
+    let vectors = Vectors::new(model.crc(), model.step_count(), &inputs, &digests, &classes)?;
     Ok(postcard::to_stdvec(&vectors)?)
-}
-
-/// Codes of 8 bits as they lie in an arena.
-fn bytes(codes: impl Iterator<Item = i16>) -> Vec<u8> {
-    codes.map(|code| code.to_le_bytes()[0]).collect()
 }

@@ -40,6 +40,12 @@ pub struct Placement {
     pub last_use: usize,
 }
 
+/// Bytes that no layout can do without: the most that are live during one layer, less what may share its place.
+#[must_use]
+pub fn least_bytes(network: &FixedPointNetwork, scratch: &[usize]) -> usize {
+    search::least_bytes(&Relations::new(network, scratch))
+}
+
 /// Lays out the arena: the least one, proven by search, wherever the search ends within its budget.
 ///
 /// scratch  bytes that each layer needs apart from its tensors

@@ -1,5 +1,7 @@
 //! How any two tensors may lie to one another.
 
+use std::ops::Range;
+
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
 
 use super::super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
@@ -94,7 +96,21 @@ fn last_uses(network: &FixedPointNetwork) -> Vec<usize> {
         }
     }
     last_use[network.layers.len()] = network.layers.len();
+    // A stage reads its input once a patch.
+    if let Some(stage) = stage(network) {
+        let input = network.layers[stage.start].inputs[0];
+        last_use[input] = last_use[input].max(stage.end - 1);
+    }
     last_use
+}
+
+/// Layers of the stage that runs patch by patch, its ends included.
+fn stage(network: &FixedPointNetwork) -> Option<Range<usize>> {
+    let patch = |(index, layer): (usize, &FixedPointLayer)| match layer.op {
+        FixedPointOp::PatchInput(patch) => Some(index..index + patch.nodes),
+        _ => None,
+    };
+    network.layers.iter().enumerate().find_map(patch)
 }
 
 /// Operands that a layer may write over, read by nothing later.
@@ -139,7 +155,9 @@ fn outlives_the_run(network: &FixedPointNetwork, tensor: usize) -> bool {
 /// True where a tensor is live during a layer.
 fn is_live(network: &FixedPointNetwork, last_use: &[usize], tensor: usize, layer: usize) -> bool {
     let kept = tensor.checked_sub(1).is_some_and(|writer| network.layers[writer].op.is_kept());
-    kept || tensor.saturating_sub(1) <= layer && layer <= last_use[tensor]
+    // What a stage writes is there from its first patch on.
+    let from = stage(network).filter(|stage| stage.end == tensor).map_or(tensor.saturating_sub(1), |stage| stage.start);
+    kept || from <= layer && layer <= last_use[tensor]
 }
 
 /// How far below its input a layer's output must begin, and the input, where the layer may write over what it has read.
@@ -154,6 +172,9 @@ fn window_distance(network: &FixedPointNetwork, last_use: &[usize], layer: usize
         _ => return None,
     };
     let input = network.tensor(inputs[0]);
+    if stage(network).is_some_and(|stage| stage.contains(&layer)) {
+        return None;
+    }
     if last_use[inputs[0]] != layer || outlives_the_run(network, inputs[0]) {
         return None;
     }

@@ -41,6 +41,12 @@ pub(super) fn least(relations: &Relations, budget: usize) -> Found {
     }
 }
 
+/// The most that is live during one layer, less what may share its place.
+pub(super) fn least_bytes(relations: &Relations) -> usize {
+    let system = System::new(relations, 1 << 40);
+    relations.live.iter().map(|live| live_bytes(relations, &system, live)).max().unwrap_or(0)
+}
+
 fn peak(relations: &Relations, offsets: &[usize]) -> usize {
     offsets.iter().zip(&relations.bytes).map(|(offset, bytes)| offset + bytes).max().unwrap_or(0)
 }
@@ -259,6 +265,15 @@ fn is_settled(pair: &Relation, system: &System) -> bool {
 
 /// During each layer, what is live and cannot share fits between the lowest start and the highest end.
 fn every_layer_has_room(relations: &Relations, system: &System) -> bool {
+    relations.live.iter().all(|live| {
+        let low = live.iter().map(|tensor| system.at(0, tensor + 1)).min().unwrap_or(0);
+        let high = live.iter().map(|tensor| -system.at(tensor + 1, 0) + relations.bytes[*tensor] as i64).max();
+        live_bytes(relations, system, live) as i64 <= high.unwrap_or(system.room) - low
+    })
+}
+
+/// Bytes of tensors that are live at one time, less what may share its place.
+fn live_bytes(relations: &Relations, system: &System, live: &[usize]) -> usize {
     let shared = |pair: &Relation| {
         let way = |from: usize, to: usize, least: usize| system.allows((from + 1, to + 1, least as i64));
         let (a, b) = (relations.bytes[pair.a], relations.bytes[pair.b]);
@@ -267,12 +282,7 @@ fn every_layer_has_room(relations: &Relations, system: &System) -> bool {
             if way(pair.b, pair.a, pair.b_below) { (a + b).saturating_sub(b.max(pair.b_below + a)) } else { 0 };
         (if same { a.min(b) } else { 0 }).max(passed)
     };
-    relations.live.iter().all(|live| {
-        let bytes: usize = live.iter().map(|tensor| relations.bytes[*tensor]).sum();
-        let both = |pair: &&Relation| live.contains(&pair.a) && live.contains(&pair.b);
-        let saved: usize = relations.pairs.iter().filter(both).map(shared).sum();
-        let low = live.iter().map(|tensor| system.at(0, tensor + 1)).min().unwrap_or(0);
-        let high = live.iter().map(|tensor| -system.at(tensor + 1, 0) + relations.bytes[*tensor] as i64).max();
-        bytes.saturating_sub(saved) as i64 <= high.unwrap_or(system.room) - low
-    })
+    let bytes: usize = live.iter().map(|tensor| relations.bytes[*tensor]).sum();
+    let both = |pair: &&Relation| live.contains(&pair.a) && live.contains(&pair.b);
+    bytes.saturating_sub(relations.pairs.iter().filter(both).map(shared).sum())
 }
