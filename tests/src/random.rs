@@ -253,6 +253,30 @@ pub fn fixed_point(network: &Network, seed: u64) -> FixedPointNetwork {
     bridged(network, seed, Widths::Bytes)
 }
 
+/// As [`fixed_point`], with every element and width.
+#[must_use]
+pub fn mixed_widths(network: &Network, seed: u64) -> FixedPointNetwork {
+    bridged(network, seed, Widths::Mixed)
+}
+
+/// The network with operators of the affine scheme in place of those that it does not have.
+#[must_use]
+pub fn affine_operators(mut network: Network) -> Network {
+    for layer in &mut network.layers {
+        layer.op = match layer.op.clone() {
+            LayerOp::LeakyRelu { .. } => LayerOp::Curve(Curve::HardSwish),
+            LayerOp::UpsampleBilinear => LayerOp::UpsampleNearest,
+            LayerOp::Rescale => LayerOp::Clip,
+            LayerOp::Binary(BinaryKind::Minimum | BinaryKind::Maximum) => LayerOp::Binary(BinaryKind::Add),
+            op => op,
+        };
+        if layer.op.keeps_exponent() && layer.op != LayerOp::Clip || matches!(layer.op, LayerOp::Curve(_)) {
+            layer.activation = LayerActivation::None;
+        }
+    }
+    network
+}
+
 /// As [`fixed_point`], with every element and width, and operators that are not trained in some places: softmax, slopes by
 /// channel, frames of any code, an argmax at the end.
 #[must_use]

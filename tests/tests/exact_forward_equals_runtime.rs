@@ -8,6 +8,7 @@ use stepshift_runtime::{Model, Session};
 use stepshift_tests::random;
 use stepshift_trainer::export::{FixedPointNetwork, FixedPointWeights, encode};
 use stepshift_trainer::network::{LayerOp, Network};
+use stepshift_trainer::quantizer_config::Scheme;
 use stepshift_trainer::torch::quantized_network::{ConstantParts, LayerParts, QuantizedNetwork};
 
 /// Float weights and biases that round to a network's codes: on the codes, at ties, and near ties.
@@ -16,37 +17,44 @@ fn parts(network: &Network, fixed: &FixedPointNetwork, seed: u64) -> Vec<LayerPa
     let layers = network.layers.iter().zip(&fixed.layers);
     layers
         .map(|(layer, fixed_layer)| LayerParts {
-            exponent: fixed_layer.output.exponent,
+            output: fixed_layer.output,
             constants: fixed_layer.op.weights().map(|weights| {
                 let input = fixed.tensor(fixed_layer.inputs[0]);
-                constants(&layer.op, weights, input.exponent, &mut rng)
+                constants(&layer.op, weights, input.step(), &mut rng)
             }),
         })
         .collect()
 }
 
-fn constants(op: &LayerOp, weights: &FixedPointWeights, input_exponent: i8, rng: &mut ChaCha8Rng) -> ConstantParts {
+fn constants(op: &LayerOp, weights: &FixedPointWeights, input_step: f64, rng: &mut ChaCha8Rng) -> ConstantParts {
     let out_ch = weights.bias.len();
     let filter_len = weights.codes.len() / out_ch;
+    let steps: Vec<f64> = (0..out_ch).map(|channel| step(weights, channel)).collect();
     let mut weight = Vec::new();
-    for oc in 0..out_ch {
+    for (oc, step) in steps.iter().enumerate() {
         for i in 0..filter_len {
             let code = weights.codes[code_index(op, filter_len, out_ch, oc, i)];
-            let step = 2_f32.powi(weights.exponents[oc].into());
-            weight.push((f32::from(code) + offset(rng)) * step);
+            weight.push(((f64::from(code) + offset(weights, rng)) * step) as f32);
         }
     }
-    let bias = weights.bias.iter().zip(&weights.exponents).map(|(bias, exponent)| {
+    let bias = weights.bias.iter().zip(&steps).map(|(bias, step)| {
         // Half a unit more can be told in f32 below 2^23.
-        let offset = if bias.abs() < 1 << 20 { offset(rng) } else { 0.0 };
-        (*bias as f32 + offset) * 2_f32.powi(i32::from(*exponent) + i32::from(input_exponent))
+        let offset = if bias.abs() < 1 << 20 { offset(weights, rng) } else { 0.0 };
+        ((*bias as f64 + offset) * step * input_step) as f32
     });
-    ConstantParts { bias: bias.collect(), weight, exponents: weights.exponents.clone() }
+    let bias = bias.collect();
+    ConstantParts { bias, weight, steps: steps.iter().map(|step| *step as f32).collect(), bits: weights.bits }
 }
 
-/// A tie rounds up: half a unit below a code is that code.
-fn offset(rng: &mut ChaCha8Rng) -> f32 {
-    [0.0, -0.5, 0.25, -0.375, 0.4375][rng.random_range(0..5)]
+fn step(weights: &FixedPointWeights, channel: usize) -> f64 {
+    let mantissa = weights.mantissas.get(channel).copied().unwrap_or(1);
+    f64::from(mantissa) * 2_f64.powi(weights.exponents[channel].into())
+}
+
+/// A tie rounds up: half a unit below a code is that code. Real steps have no exact ties.
+fn offset(weights: &FixedPointWeights, rng: &mut ChaCha8Rng) -> f64 {
+    let tie = if weights.mantissas.is_empty() { -0.5 } else { -0.25 };
+    [0.0, tie, 0.25, -0.375, 0.4375][rng.random_range(0..5)]
 }
 
 /// Where the model keeps the trainer's weight `i` of an output channel.
@@ -64,11 +72,7 @@ fn code_index(op: &LayerOp, filter_len: usize, out_ch: usize, oc: usize, i: usiz
 /// The first layer, index and codes that differ, if any.
 fn first_difference(network: &QuantizedNetwork, fixed: &FixedPointNetwork, input: &[i16]) -> Option<String> {
     let shape = fixed.input.shape;
-    let image = Array4::from_shape_vec(
-        (1, shape.h.into(), shape.w.into(), shape.c.into()),
-        input.iter().map(|code| *code as i8).collect(),
-    )
-    .unwrap();
+    let image = Array4::from_shape_vec((1, shape.h.into(), shape.w.into(), shape.c.into()), input.to_vec()).unwrap();
     let exact = network.exact_codes(image.view()).unwrap();
     let bytes = encode(fixed).unwrap();
     let model = Model::parse(&bytes).unwrap();
@@ -88,16 +92,35 @@ fn first_difference(network: &QuantizedNetwork, fixed: &FixedPointNetwork, input
     found
 }
 
+/// Integers back from the trainer's network, and every code of one image.
+fn check(network: &Network, fixed: &FixedPointNetwork, scheme: Scheme, seed: u64) -> Result<(), TestCaseError> {
+    let parts = parts(network, fixed, seed);
+    let quantized = QuantizedNetwork::from_parts(network, scheme, fixed.input, &parts).unwrap();
+    prop_assert_eq!(&quantized.to_fixed_point().unwrap(), fixed);
+    let input = random::input_codes(fixed.input, seed);
+    prop_assert_eq!(first_difference(&quantized, fixed, &input), None);
+    Ok(())
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
     #[test]
     fn exact_forward_equals_the_runtime_on_random_networks(network in random::networks(), seed in any::<u64>()) {
-        let fixed = random::fixed_point(&network, seed);
-        let parts = parts(&network, &fixed, seed);
-        let quantized = QuantizedNetwork::from_parts(&network, fixed.input.exponent, &parts).unwrap();
-        prop_assert_eq!(&quantized.to_fixed_point().unwrap(), &fixed);
-        let input = random::input_codes(fixed.input, seed);
-        prop_assert_eq!(first_difference(&quantized, &fixed, &input), None);
+        check(&network, &random::fixed_point(&network, seed), Scheme::PowerOfTwo, seed)?;
+    }
+
+    #[test]
+    fn exact_forward_equals_the_runtime_in_every_width(network in random::networks(), seed in any::<u64>()) {
+        check(&network, &random::mixed_widths(&network, seed), Scheme::PowerOfTwo, seed)?;
+    }
+
+    #[test]
+    fn exact_forward_equals_the_runtime_in_the_affine_scheme(network in random::networks(), seed in any::<u64>()) {
+        let network = random::affine_operators(network);
+        let concatenates = network.layers.iter().any(|layer| matches!(layer.op, LayerOp::Concat { .. }));
+        if let Some(fixed) = random::affine(&network, seed).filter(|_| !concatenates) {
+            check(&network, &fixed, Scheme::Affine, seed)?;
+        }
     }
 }

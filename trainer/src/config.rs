@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::DatasetName;
 use crate::layer_config::LayerConfig;
 use crate::network::Network;
+use crate::quantizer_config::{GradientConfig, QuantizerConfig, RangeMethod, Scheme};
 
 /// A run: data, network, and how both trainings go.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -47,26 +48,92 @@ pub struct FloatConfig {
 pub struct QuantizedConfig {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Exponents are frozen after so many of them; at least 1.
+    /// Steps are frozen after so many of them; at least 1.
     pub freeze_after: usize,
     /// Share of the past in the moving average of a range, 0 to 1.
     #[serde(default = "default_range_momentum")]
     pub range_momentum: f64,
     /// SGD with Nesterov momentum.
     pub optimizer: OptimizerConfig,
-    /// Exponents fixed by hand, by the name of the layer.
+    /// Steps that are powers of two, or TensorFlow Lite's real ones.
     #[serde(default)]
-    pub layers: BTreeMap<String, FixedExponents>,
+    pub scheme: Scheme,
+    /// What becomes of batch norms.
+    #[serde(default)]
+    pub batch_norm: BatchNormMode,
+    /// Of all layers' weights.
+    #[serde(default)]
+    pub weights: QuantizerConfig,
+    /// Of all layers' biases, before they are rounded to the accumulator's step; left out, that is all.
+    pub biases: Option<QuantizerConfig>,
+    /// Of what all layers write.
+    #[serde(default)]
+    pub activations: QuantizerConfig,
+    /// Of gradients on their way back; left out, they stay as they are.
+    #[serde(default)]
+    pub gradients: GradientConfig,
+    /// What is otherwise for single layers, by name.
+    #[serde(default)]
+    pub layers: BTreeMap<String, LayerQuantizers>,
 }
 
-/// Exponents that are not learned from ranges.
+/// What becomes of batch norms when quantized training begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchNormMode {
+    /// Multiplied into weights and biases once; there is no normalization any more.
+    #[default]
+    Folded,
+    /// Folded at every step, with the batch's statistics until steps are frozen.
+    Corrected,
+    /// A layer of its own, `m * x + b` for each channel, in fixed point.
+    Unfolded,
+}
+
+/// What is otherwise for one layer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct FixedExponents {
-    /// log2 of the step of the layer's output.
+pub struct LayerQuantizers {
+    /// log2 of the step of the layer's output, not chosen from ranges.
     pub activation_exponent: Option<i8>,
-    /// log2 of the step of all of the layer's weights.
+    /// log2 of the step of all of the layer's weights, not chosen from them.
     pub weight_exponent: Option<i8>,
+    /// Of its weights.
+    pub weights: Option<QuantizerConfig>,
+    /// Of its biases.
+    pub biases: Option<QuantizerConfig>,
+    /// Of what it writes.
+    pub activations: Option<QuantizerConfig>,
+    /// Of gradients on their way back through it.
+    #[serde(default)]
+    pub gradients: GradientConfig,
+}
+
+impl QuantizedConfig {
+    fn check(&self) -> Result<()> {
+        let quantizers = |place: &str, list: [(&str, Option<QuantizerConfig>); 3]| {
+            let mut given = list.into_iter().filter_map(|(key, config)| Some((key, config?)));
+            given.try_for_each(|(key, config)| config.check(&format!("{place}.{key}"), self.scheme))
+        };
+        let gradients = |place: &str, gradients: GradientConfig| {
+            let GradientConfig { weights, biases, activations } = gradients;
+            let list = [("weights", weights), ("biases", biases), ("activations", activations)];
+            for (key, config) in list {
+                let learned = config.and_then(|config| config.range).is_some_and(RangeMethod::is_learned);
+                ensure!(!learned, "{place}.gradients.{key}.range: a gradient's range cannot be learned");
+            }
+            quantizers(&format!("{place}.gradients"), list)
+        };
+        let all = [("weights", Some(self.weights)), ("biases", self.biases), ("activations", Some(self.activations))];
+        quantizers("quantized", all)?;
+        gradients("quantized", self.gradients)?;
+        for (name, own) in &self.layers {
+            let place = format!("quantized.layers.{name}");
+            quantizers(&place, [("weights", own.weights), ("biases", own.biases), ("activations", own.activations)])?;
+            gradients(&place, own.gradients)?;
+        }
+        Ok(())
+    }
 }
 
 /// SGD with Nesterov momentum; the rate rises over the warm-up and falls along a cosine to zero.
@@ -134,8 +201,11 @@ pub fn parse(text: &str) -> Result<Config> {
     unit("quantized.range_momentum", config.quantized.range_momentum)?;
     check_optimizer("float.optimizer", config.float.optimizer)?;
     check_optimizer("quantized.optimizer", config.quantized.optimizer)?;
+    config.quantized.check()?;
     for name in config.quantized.layers.keys() {
-        let known = config.layers.iter().any(|layer| layer.name == *name);
+        let layer_of_norm =
+            name.strip_suffix(".norm").filter(|_| config.quantized.batch_norm == BatchNormMode::Unfolded);
+        let known = config.layers.iter().any(|layer| layer.name == *name || Some(layer.name.as_str()) == layer_of_norm);
         ensure!(known, "quantized.layers.{name}: there is no layer of this name");
     }
     Ok(config)
@@ -237,10 +307,21 @@ mod tests {
     #[test]
     fn the_guide_names_every_key() {
         let mut config = parse(DIGITS).unwrap();
-        config
-            .quantized
-            .layers
-            .insert("conv1".to_owned(), FixedExponents { activation_exponent: Some(0), weight_exponent: Some(0) });
+        let quantizer: QuantizerConfig = toml::from_str(
+            "bits = 8\nrange = 'max'\ngranularity = 'channel'\nstochastic = true\npercentile = 99.0\nunsigned = true",
+        )
+        .unwrap();
+        let some = Some(quantizer);
+        let gradients = GradientConfig { weights: some, biases: some, activations: some };
+        let all = LayerQuantizers {
+            activation_exponent: Some(0),
+            weight_exponent: Some(0),
+            weights: some,
+            biases: some,
+            activations: some,
+            gradients,
+        };
+        config.quantized.layers.insert("conv1".to_owned(), all);
         let layer: LayerConfig = toml::from_str(
             "name = 'a'\nop = 'concat'\ninputs = []\nout_ch = 1\nmultiplier = 1\ngroups = 1\nkernel = 1\nstride = 1\n\
              dilation = 1\npadding = 1\nslope = 1.0\naxis = 1\nstart = [0, 0, 0]\nsize = [1, 1, 1]\nbefore = [0, 0, 0]\n\

@@ -13,5 +13,6 @@ pub mod export;
 pub mod front_end;
 pub mod layer_config;
 pub mod network;
+pub mod quantizer_config;
 #[cfg(feature = "torch")]
 pub mod torch;

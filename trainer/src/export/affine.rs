@@ -42,7 +42,7 @@ pub fn quantized_multiplier(factor: f64) -> Option<(i32, i8)> {
 ///
 /// # Errors
 /// [`ExportError::Scale`] where the result's scale is too small.
-pub(super) fn sum(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<[AffineOperand; 3], ExportError> {
+pub(crate) fn sum(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<[AffineOperand; 3], ExportError> {
     let [a, b] = [network.tensor(layer.inputs[0]), network.tensor(layer.inputs[1])];
     let twice_greatest = 2.0 * a.step().max(b.step());
     let output = twice_greatest / (2_f64.powi(HEADROOM) * layer.output.step());
@@ -59,7 +59,7 @@ pub(super) fn sum(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Resul
 ///
 /// # Errors
 /// [`ExportError::Scale`] where the result's scale is too small.
-pub(super) fn product(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<[AffineOperand; 3], ExportError> {
+pub(crate) fn product(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<[AffineOperand; 3], ExportError> {
     let [a, b] = [network.tensor(layer.inputs[0]), network.tensor(layer.inputs[1])];
     let factor = a.step() * b.step() / layer.output.step();
     let parts = quantized_multiplier(factor).filter(|(_, shift)| *shift <= 14);

@@ -5,7 +5,7 @@
 //! kernels; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
 //! assembles and writes; [`steps`] says what each step of a run must give.
 
-mod affine;
+pub(crate) mod affine;
 pub mod bounds;
 pub mod cells;
 pub mod encode;

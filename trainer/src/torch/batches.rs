@@ -66,9 +66,9 @@ fn changed(image: ArrayView3<'_, i8>, changes: Augmentation, rng: &mut ChaCha8Rn
 }
 
 /// Codes `[N, H, W, C]` as a tensor `[N, C, H, W]` of f32.
-pub fn to_tensor(codes: ArrayView4<'_, i8>) -> Tensor {
+pub fn to_tensor<C: Copy + Into<f32>>(codes: ArrayView4<'_, C>) -> Tensor {
     let (n, h, w, c) = codes.dim();
-    let flat: Vec<f32> = codes.iter().map(|code| f32::from(*code)).collect();
+    let flat: Vec<f32> = codes.iter().map(|code| (*code).into()).collect();
     let extents = [n, h, w, c].map(|extent| extent as i64);
     Tensor::from_slice(&flat).view(extents).permute([0, 3, 1, 2]).contiguous()
 }

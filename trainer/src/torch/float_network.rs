@@ -185,13 +185,15 @@ fn normalized(x: &Tensor, norm: &BatchNorm, train: bool) -> Tensor {
 pub fn restore(state: &[(String, Tensor)], mut find: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
     for (name, tensor) in state {
         let saved = find(name).with_context(|| format!("tensor {name} is missing"))?;
+        // Version 1 of checkpoints has scalars where there is one value now.
+        let one = saved.numel() == 1 && tensor.numel() == 1;
         anyhow::ensure!(
-            saved.size() == tensor.size(),
+            one || saved.size() == tensor.size(),
             "tensor {name} has shape {:?} instead of {:?}",
             saved.size(),
             tensor.size()
         );
-        tch::no_grad(|| tensor.shallow_clone().copy_(&saved));
+        tch::no_grad(|| tensor.shallow_clone().copy_(&saved.view_as(tensor)));
     }
     Ok(())
 }

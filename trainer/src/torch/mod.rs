@@ -9,7 +9,7 @@ pub mod evaluation;
 pub mod float_network;
 pub mod operators;
 pub mod optimizer;
+pub mod quantize;
 pub mod quantized_network;
 pub mod shim;
-pub mod steps;
 pub mod training;

@@ -1,6 +1,6 @@
 //! The operators on floating-point tensors `[N, C, H, W]`.
 
-use stepshift_runtime::format::{BinaryKind, Shape, Window};
+use stepshift_runtime::format::{BinaryKind, Element, Shape, Window};
 use tch::{Kind, Tensor};
 
 use crate::export::{Curve, FixedPointTensor};
@@ -135,19 +135,28 @@ fn smooth(curve: Curve, x: &Tensor) -> Tensor {
 
 /// A curve by the table that the runtime reads. Spec 4.11.
 ///
-/// x       8-bit codes times the step of `input`
+/// x       codes times the step of `input`, a power of two
 /// output  codes times the step of `output`, f64
 pub fn curve_by_table(curve: Curve, x: &Tensor, input: FixedPointTensor, output: FixedPointTensor) -> Tensor {
-    let values = curve.codes(input, output).into_iter().map(|code| output.value(code.into()));
-    let table = Tensor::from_slice(&values.collect::<Vec<f64>>()).to_device(x.device());
-    let index = (x.to_kind(Kind::Double) / input.step() - f64::from(input.element.min())).to_kind(Kind::Int64);
-    table.index_select(0, &index.flatten(0, -1)).view_as(&index)
+    let codes: Vec<f64> = curve.codes(input, output).into_iter().map(f64::from).collect();
+    let table = Tensor::from_slice(&codes).to_device(x.device());
+    let entry = |index: &Tensor| table.index_select(0, &index.flatten(0, -1)).view_as(index);
+    let place = x.to_kind(Kind::Double) / input.step() - f64::from(input.element.min());
+    if input.element != Element::I16 {
+        return entry(&place.to_kind(Kind::Int64)) * output.step();
+    }
+    // Between every 128th entry.
+    let below = (&place / 128.0).floor();
+    let part = place - &below * 128.0;
+    let index = below.to_kind(Kind::Int64);
+    let sum = entry(&index) * (-&part + 128.0) + entry(&(index + 1)) * part;
+    ((sum + 64.0) / 128.0).floor() * output.step()
 }
 
 /// The maximum over a window; padding never wins.
 pub fn max_pool(x: &Tensor, window: &Window) -> Tensor {
-    let padded = [window.pad_top, window.pad_bottom, window.pad_left, window.pad_right] != [0; 4];
-    let x = if padded { pad(x, window, f64::NEG_INFINITY) } else { x.shallow_clone() };
+    let has_padding = [window.pad_top, window.pad_bottom, window.pad_left, window.pad_right] != [0; 4];
+    let x = if has_padding { pad(x, window, f64::NEG_INFINITY) } else { x.shallow_clone() };
     let kernel = [i64::from(window.kernel_h), i64::from(window.kernel_w)];
     x.max_pool2d(kernel, strides(window), [0, 0], [1, 1], false)
 }
@@ -169,14 +178,24 @@ pub fn average_by_reciprocal(x: &Tensor) -> Tensor {
     x.to_kind(Kind::Double).sum_dim_intlist([2, 3].as_slice(), true, Kind::Double) * reciprocal
 }
 
+/// The input with a window's zeros around it.
+pub fn padded(x: &Tensor, window: &Window) -> Tensor {
+    pad(x, window, 0.0)
+}
+
+/// The sum over each place of a window, without padding.
+pub fn window_sums(x: &Tensor, window: &Window) -> Tensor {
+    let kernel = [i64::from(window.kernel_h), i64::from(window.kernel_w)];
+    x.avg_pool2d(kernel, strides(window), [0, 0], false, true, 1)
+}
+
 /// The mean over the part of a window inside the input, by the reciprocals of spec 4.5, in f64 and unrounded.
 ///
 /// x       `[N, C, H, W]`, codes times a step
 /// output  `[N, C, H_OUT, W_OUT]`, f64
 pub fn average_pool_by_reciprocal(x: &Tensor, window: &Window) -> Tensor {
     let x = x.to_kind(Kind::Double);
-    let kernel = [i64::from(window.kernel_h), i64::from(window.kernel_w)];
-    let sum = |x: &Tensor| pad(x, window, 0.0).avg_pool2d(kernel, strides(window), [0, 0], false, true, 1);
+    let sum = |x: &Tensor| window_sums(&padded(x, window), window);
     let unit = 2_f64.powi(23);
     let reciprocal = (sum(&x.ones_like()).reciprocal() * unit + 0.5).floor() / unit;
     sum(&x) * reciprocal

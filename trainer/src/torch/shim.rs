@@ -1,7 +1,9 @@
-//! The autograd shim: fake-quantize with a straight-through gradient. The one file of this crate with `unsafe`.
+//! The autograd shim: fake-quantize with a straight-through gradient, and gradients that are replaced on their way. The one file
+//! of this crate with `unsafe`.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use tch::{TchError, Tensor};
@@ -12,24 +14,96 @@ unsafe extern "C" {
         out: *mut *mut C_tensor,
         x: *const C_tensor,
         step: *const C_tensor,
+        zero: *const C_tensor,
+        stochastic: bool,
+        axis: i64,
         lo: f64,
         hi: f64,
+    ) -> *mut c_char;
+    fn stepshift_on_gradient(
+        out: *mut *mut C_tensor,
+        x: *const C_tensor,
+        replace: extern "C" fn(*mut c_void, *mut C_tensor) -> *mut C_tensor,
+        user: *mut c_void,
+        drop: extern "C" fn(*mut c_void),
     ) -> *mut c_char;
     fn stepshift_free(message: *mut c_char);
 }
 
-/// `clamp(round_half_up(x / step), lo, hi) * step`, exactly. Spec 1.2; the gradient is that of 6.3.
+/// How a fake-quantize rounds and where it clamps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rounding {
+    /// Least code.
+    pub lo: f64,
+    /// Greatest code.
+    pub hi: f64,
+    /// Up with the probability of the fraction (spec 6.4) instead of half up (spec 1.2).
+    pub stochastic: bool,
+    /// Dimension along which there is a step for each entry, where there is more than one.
+    pub axis: i64,
+}
+
+impl Rounding {
+    /// Half up, with a step for each entry of the first dimension.
+    #[must_use]
+    pub const fn half_up(lo: f64, hi: f64) -> Self {
+        Self { lo, hi, stochastic: false, axis: 0 }
+    }
+}
+
+/// `(clamp(round(x / step) + zero, lo, hi) - zero) * step`, exactly where the step is a power of two. Spec 1.2; the gradient of
+/// `x` is that of 6.3, that of `step` Esser et al. 2020, equation 3.
 ///
 /// x     any shape, f32 or f64
-/// step  one element, or one for each entry of the first dimension; powers of two, of x's type
+/// step  one element, or one for each entry of the rounding's dimension, of x's type
+/// zero  as many codes of 0; 0 where left out
 ///
 /// # Errors
-/// Where `step` has another type or length.
-pub fn fake_quantize(x: &Tensor, step: &Tensor, lo: f64, hi: f64) -> Result<Tensor, TchError> {
+/// Where `step` or `zero` has another type or length.
+pub fn fake_quantize(x: &Tensor, step: &Tensor, zero: Option<&Tensor>, rounding: Rounding) -> Result<Tensor, TchError> {
     let mut out = ptr::null_mut();
-    // SAFETY: both tensors are alive during the call, `out` is valid for one write, and C++ exceptions end in the shim.
-    let message = unsafe { stepshift_fake_quantize(&raw mut out, x.as_ptr(), step.as_ptr(), lo, hi) };
+    let Rounding { lo, hi, stochastic, axis } = rounding;
+    let zero = zero.map_or(ptr::null(), |zero| zero.as_ptr());
+    // SAFETY: all tensors are alive during the call, `out` is valid for one write, and C++ exceptions end in the shim.
+    let message =
+        unsafe { stepshift_fake_quantize(&raw mut out, x.as_ptr(), step.as_ptr(), zero, stochastic, axis, lo, hi) };
     take(out, message)
+}
+
+/// Makes another gradient of a gradient.
+type Replace = Box<dyn Fn(&Tensor) -> Result<Tensor, TchError> + Send>;
+
+/// `x`, whose gradient is replaced on its way back; `x` itself where nothing asks for its gradient.
+///
+/// An error or a panic of `replace` fails the backward pass.
+///
+/// # Errors
+/// Those of libtorch.
+pub fn on_gradient(
+    x: &Tensor,
+    replace: impl Fn(&Tensor) -> Result<Tensor, TchError> + Send + 'static,
+) -> Result<Tensor, TchError> {
+    let user: *mut Replace = Box::into_raw(Box::new(Box::new(replace)));
+    let mut out = ptr::null_mut();
+    // SAFETY: `x` is alive during the call, `out` is valid for one write; the shim owns `user` from here on and hands it to
+    // `drop_replace` once.
+    let message = unsafe { stepshift_on_gradient(&raw mut out, x.as_ptr(), call_replace, user.cast(), drop_replace) };
+    take(out, message)
+}
+
+extern "C" fn call_replace(user: *mut c_void, gradient: *mut C_tensor) -> *mut C_tensor {
+    // SAFETY: the shim passes the pointer that `on_gradient` made, alive until `drop_replace`, and a new tensor that is ours.
+    let (replace, gradient) = unsafe { (&*user.cast::<Replace>(), Tensor::from_ptr(gradient)) };
+    let result = catch_unwind(AssertUnwindSafe(|| replace(&gradient)));
+    let Ok(Ok(mut result)) = result else { return ptr::null_mut() };
+    let pointer = result.as_mut_ptr();
+    std::mem::forget(result);
+    pointer
+}
+
+extern "C" fn drop_replace(user: *mut c_void) {
+    // SAFETY: the pointer comes from `on_gradient` and is dropped here, once.
+    drop(unsafe { Box::from_raw(user.cast::<Replace>()) });
 }
 
 /// A result of the shim, or its error message.
@@ -53,13 +127,13 @@ mod tests {
 
     use super::*;
 
-    const BOUNDS: (f64, f64) = (-127.0, 127.0);
+    const NARROW: Rounding = Rounding::half_up(-127.0, 127.0);
 
     /// Codes of values, at a step.
     fn codes(values: &[f64], step: f64, kind: Kind) -> Vec<f64> {
         let x = Tensor::from_slice(values).to_kind(kind);
         let step = Tensor::from(step).to_kind(kind);
-        let rounded = fake_quantize(&x, &step, BOUNDS.0, BOUNDS.1).unwrap() / step;
+        let rounded = fake_quantize(&x, &step, None, NARROW).unwrap() / step;
         Vec::try_from(rounded.to_kind(Kind::Double)).unwrap()
     }
 
@@ -98,7 +172,7 @@ mod tests {
         let (low, high) = (-127.5 * step, 127.5 * step);
         let values = [low.next_down(), low, 0.0, 0.125, high.next_down(), high, 1e9];
         let x = Tensor::from_slice(&values).set_requires_grad(true);
-        let y = fake_quantize(&x, &Tensor::from(step), BOUNDS.0, BOUNDS.1).unwrap();
+        let y = fake_quantize(&x, &Tensor::from(step), None, NARROW).unwrap();
         (y * Tensor::from_slice(&[3_f32; 7])).sum(Kind::Float).backward();
         assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [0.0, 3.0, 3.0, 3.0, 3.0, 0.0, 0.0]);
     }
@@ -106,16 +180,73 @@ mod tests {
     #[test]
     fn a_step_a_row_is_used_for_its_row() {
         let x = Tensor::from_slice(&[1.0_f32, 1.0, 0.3, 0.3]).view([2, 2]);
-        let y = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 0.5]), -127.0, 127.0).unwrap();
+        let y = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 0.5]), None, NARROW).unwrap();
         assert_eq!(Vec::<f32>::try_from(y.flatten(0, -1)).unwrap(), [1.0, 1.0, 0.5, 0.5]);
     }
 
     #[test]
     fn steps_that_do_not_fit_are_an_error() {
         let x = Tensor::zeros([3, 2], (Kind::Float, tch::Device::Cpu));
-        let error = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 1.0]), -127.0, 127.0).unwrap_err();
+        let error = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 1.0]), None, NARROW).unwrap_err();
         assert!(error.to_string().contains("one step"), "{error}");
-        let error = fake_quantize(&x, &Tensor::from(1.0_f64), -127.0, 127.0).unwrap_err();
+        let error = fake_quantize(&x, &Tensor::from(1.0_f64), None, NARROW).unwrap_err();
         assert!(error.to_string().contains("input's type"), "{error}");
+    }
+
+    #[test]
+    fn a_step_a_column_is_used_for_its_column() {
+        let x = Tensor::from_slice(&[1.0_f32, 1.0, 0.3, 0.3]).view([2, 2]);
+        let columns = Rounding { axis: 1, ..NARROW };
+        let y = fake_quantize(&x, &Tensor::from_slice(&[1.0_f32, 0.5]), None, columns).unwrap();
+        assert_eq!(Vec::<f32>::try_from(y.flatten(0, -1)).unwrap(), [1.0, 1.0, 0.0, 0.5]);
+    }
+
+    #[test]
+    fn a_zero_point_moves_the_range_and_not_the_values() {
+        let x = Tensor::from_slice(&[-3.0_f32, -1.0, 0.0, 1.3, 250.0, 400.0]);
+        let bytes = Rounding::half_up(-128.0, 127.0);
+        let y = fake_quantize(&x, &Tensor::from(1_f32), Some(&Tensor::from(-126_f32)), bytes).unwrap();
+        assert_eq!(Vec::<f32>::try_from(y).unwrap(), [-2.0, -1.0, 0.0, 1.0, 250.0, 253.0]);
+    }
+
+    /// Defect 4 of nics_fix: noise is added, on the CPU, into the input, and nothing is rounded.
+    #[test]
+    fn stochastic_rounding_gives_codes_without_bias_and_leaves_the_input_alone() {
+        tch::manual_seed(7);
+        let x = Tensor::full([100_000], 2.3, (Kind::Float, tch::Device::Cpu));
+        let rounding = Rounding { stochastic: true, ..NARROW };
+        let y = fake_quantize(&x, &Tensor::from(1_f32), None, rounding).unwrap();
+        let values = Vec::<f32>::try_from(&y).unwrap();
+        assert!(values.iter().all(|value| [2.0, 3.0].contains(value)));
+        assert!((y.mean(Kind::Double).double_value(&[]) - 2.3).abs() < 0.01);
+        assert_eq!(x.min().double_value(&[]), f64::from(2.3_f32));
+        let whole = fake_quantize(&x.full_like(119.0), &Tensor::from(1_f32), None, rounding).unwrap();
+        assert_eq!((whole.min().double_value(&[]), whole.max().double_value(&[])), (119.0, 119.0));
+    }
+
+    #[test]
+    fn the_gradient_of_a_step_is_that_of_learned_step_sizes() {
+        let x = Tensor::from_slice(&[0.3_f32, 0.7, 9.0, -9.0]);
+        let step = Tensor::from(0.5_f32).set_requires_grad(true);
+        let y = fake_quantize(&x, &step, None, Rounding::half_up(-8.0, 7.0)).unwrap();
+        y.sum(Kind::Float).backward();
+        // Inside round(t) - t, outside the bound: (1 - 0.6) + (1 - 1.4) + 7 - 8.
+        assert!((step.grad().double_value(&[]) + 1.0).abs() < 1e-5, "{}", step.grad().double_value(&[]));
+    }
+
+    #[test]
+    fn a_gradient_is_replaced_on_its_way() {
+        let x = Tensor::from_slice(&[1_f32, 2.0]).set_requires_grad(true);
+        let y = on_gradient(&(&x * 3.0), |gradient| Ok(gradient * 10.0)).unwrap();
+        (y * Tensor::from_slice(&[1_f32, 2.0])).sum(Kind::Float).backward();
+        assert_eq!(Vec::<f32>::try_from(x.grad()).unwrap(), [30.0, 60.0]);
+    }
+
+    #[test]
+    fn a_gradient_that_cannot_be_replaced_fails_the_backward_pass() {
+        let x = Tensor::from_slice(&[1_f32]).set_requires_grad(true);
+        let y = on_gradient(&x, |_| Err(TchError::Torch("no".to_owned()))).unwrap();
+        let failed = Tensor::f_run_backward(&[y], &[&x], false, false);
+        assert!(failed.is_err());
     }
 }

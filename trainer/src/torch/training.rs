@@ -10,7 +10,7 @@ use super::batches::{Stream, to_tensor};
 use super::checkpoint::{self, CHECKPOINT_VERSION, EpochRecord, Phase, State, Sums};
 use super::float_network::{FloatNetwork, restore};
 use super::optimizer::Sgd;
-use super::quantized_network::QuantizedNetwork;
+use super::quantized_network::{Mode, QuantizedNetwork};
 use crate::atomic_file;
 use crate::config::{self, Config};
 use crate::data::{Dataset, Images};
@@ -169,9 +169,10 @@ impl Training {
     fn step(&mut self, codes: &Tensor, labels: &Tensor, place: f64) -> Result<f64> {
         let x = codes * 2_f64.powi(self.data.input_exponent.into());
         let frozen = self.state.epoch >= self.config.quantized.freeze_after;
+        let mode = if frozen { Mode::Frozen } else { Mode::Learning };
         let (logits, epochs) = match &mut self.model {
             Model::Float(network) => (network.forward(&x, true), self.config.float.epochs),
-            Model::Quantized(network) => (network.train_forward(&x, frozen)?, self.config.quantized.epochs),
+            Model::Quantized(network) => (network.train_forward(&x, mode)?, self.config.quantized.epochs),
         };
         let loss = logits.cross_entropy_for_logits(labels);
         let value = loss.double_value(&[]);

@@ -1,0 +1,45 @@
+//! A tensor as rows, one for each step.
+
+use tch::Tensor;
+
+use super::settings::Settings;
+use crate::quantizer_config::Granularity;
+
+/// The values that share a step side by side.
+///
+/// x       any shape
+/// output  `[G, N]`, G the number of ranges
+///
+/// # Panics
+/// Where channels share a step in numbers that do not divide them, which [`groups`] tells before.
+pub fn rows(x: &Tensor, settings: &Settings) -> Tensor {
+    if settings.granularity == Granularity::Tensor || x.dim() == 0 {
+        return x.reshape([1, -1]);
+    }
+    let axis = settings.axis();
+    let channels_first = if axis == 0 { x.shallow_clone() } else { x.transpose(0, axis) };
+    let channels = channels_first.size()[0];
+    let groups = groups(channels, settings.granularity).expect("the channels were checked");
+    channels_first.reshape([groups, -1])
+}
+
+/// How many ranges a tensor of so many channels has; `None` where its channels cannot be shared like that.
+#[must_use]
+pub const fn groups(channels: i64, granularity: Granularity) -> Option<i64> {
+    match granularity {
+        Granularity::Tensor => Some(1),
+        Granularity::Channel | Granularity::InputChannel => Some(channels),
+        Granularity::Channels(count) => {
+            let count = count as i64;
+            if count > 0 && channels % count == 0 { Some(channels / count) } else { None }
+        }
+    }
+}
+
+/// One value for each range to one for each channel; one for all stays one.
+pub fn by_channel(values: &Tensor, settings: &Settings) -> Tensor {
+    match settings.granularity {
+        Granularity::Channels(count) => values.repeat_interleave_self_int(i64::from(count), 0, None),
+        _ => values.shallow_clone(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The forward passes: for training in f32, exact in f64. Spec 5.2.
+
+use anyhow::{Context, Result};
+use tch::{Kind, Tensor};
+
+use super::QuantizedNetwork;
+use super::norm::Norm;
+use crate::network::{LayerActivation, LayerOp};
+use crate::quantizer_config::Scheme;
+use crate::torch::operators::{
+    average_by_reciprocal, average_pool_by_reciprocal, clipped, curve_by_table, weighted_sum, weightless,
+};
+use crate::torch::quantize::exponent::MAX_WEIGHT_SHIFT;
+use crate::torch::quantize::gradient::with_quantized_gradient;
+use crate::torch::shim::fake_quantize;
+
+/// What a training forward may change on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Steps follow from the batch, batch norms normalize by it.
+    Learning,
+    /// Steps and statistics stay; weights learn.
+    Frozen,
+}
+
+impl QuantizedNetwork {
+    /// The training forward, in f32.
+    ///
+    /// x       `[N, C, H, W]`, input codes times their step
+    /// output  `[N, classes]`
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn train_forward(&mut self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        Ok(self.train_tensors(x, mode)?.pop().context("there are no layers")?.flatten(1, -1))
+    }
+
+    /// Every tensor of the training forward, the input first.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn train_tensors(&mut self, x: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        let mut tensors = vec![x.shallow_clone()];
+        for index in 0..self.layers.len() {
+            if mode == Mode::Learning {
+                self.observe_weights(index);
+            }
+            let sum = self.train_sum(index, &tensors, mode)?;
+            if mode == Mode::Learning {
+                self.observe_output(index, &sum);
+            }
+            let output = self.rounded(index, &sum, true)?;
+            tensors.push(with_quantized_gradient(&output, self.layers[index].output_gradient)?);
+        }
+        Ok(tensors)
+    }
+
+    /// The training forward with the steps as they are: every tensor, the input first.
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn fast_forward(&self, x: &Tensor) -> Result<Vec<Tensor>> {
+        self.forward(x, Kind::Float)
+    }
+
+    /// The forward without learning, of steps that are powers of two exact in f64.
+    pub(super) fn forward(&self, x: &Tensor, kind: Kind) -> Result<Vec<Tensor>> {
+        tch::no_grad(|| {
+            let mut tensors = vec![x.to_kind(kind)];
+            for index in 0..self.layers.len() {
+                let sum = self.sum(index, &tensors, kind)?;
+                tensors.push(self.rounded(index, &sum, false)?.to_kind(kind));
+            }
+            Ok(tensors)
+        })
+    }
+
+    /// What a layer computes before its requantize, on its way through training.
+    fn train_sum(&mut self, index: usize, tensors: &[Tensor], mode: Mode) -> Result<Tensor> {
+        let input_step = self.output_step(self.network.layers[index].inputs[0]);
+        let layer = &self.network.layers[index];
+        let Some(constants) = &mut self.layers[index].constants else { return self.sum(index, tensors, Kind::Float) };
+        let x = &tensors[layer.inputs[0]];
+        let (weight, bias) = constants.folded();
+        let weight = constants.quantized_weight(&weight, Kind::Float, true)?;
+        if let (Some(norm), Mode::Learning) = (&mut constants.norm, mode) {
+            return Ok(Norm::corrected(norm, &weighted_sum(&layer.op, x, &weight, None)));
+        }
+        let bias = constants.quantized_bias(&bias, &input_step, Kind::Float, true)?;
+        Ok(weighted_sum(&layer.op, x, &weight, Some(&bias)))
+    }
+
+    /// What a layer computes before its requantize.
+    fn sum(&self, index: usize, tensors: &[Tensor], kind: Kind) -> Result<Tensor> {
+        let layer = &self.network.layers[index];
+        let x = &tensors[layer.inputs[0]];
+        Ok(match (&layer.op, &self.layers[index].constants) {
+            (LayerOp::GlobalAveragePool, _) => average_by_reciprocal(x),
+            (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
+            // The training forward rounds the curve itself, which has a gradient.
+            (LayerOp::Curve(curve), _) if kind == Kind::Double => {
+                curve_by_table(*curve, x, self.tensor(layer.inputs[0])?, self.tensor(index + 1)?)
+            }
+            (_, None) => weightless(layer, tensors),
+            (op, Some(constants)) => {
+                let (weight, bias) = constants.folded();
+                let weight = constants.quantized_weight(&weight, kind, false)?;
+                let bias = constants.quantized_bias(&bias, &self.output_step(layer.inputs[0]), kind, false)?;
+                weighted_sum(op, x, &weight, Some(&bias))
+            }
+        })
+    }
+
+    /// The requantize that ends a layer. Spec 3.
+    fn rounded(&self, index: usize, sum: &Tensor, training: bool) -> Result<Tensor> {
+        let layer = &self.network.layers[index];
+        let quantizer = self.quantizer(index + 1);
+        if layer.op.keeps_exponent() && layer.activation == LayerActivation::None {
+            return Ok(sum.shallow_clone());
+        }
+        if self.keeps_step(index) {
+            return quantizer.quantize(&clipped(layer.activation, sum).to_kind(sum.kind()), false);
+        }
+        if quantizer.zero().is_some() || quantizer.settings().method.is_learned() {
+            return quantizer.quantize(&clipped(layer.activation, sum).to_kind(sum.kind()), training);
+        }
+        // Rounding is monotonic: the code of 6 is a bound of the codes.
+        let bounded = if layer.activation == LayerActivation::Relu6 { &sum.clamp_max(6.0) } else { sum };
+        let mut rounding = quantizer.rounding(training);
+        if layer.activation != LayerActivation::None {
+            rounding.lo = 0.0;
+        }
+        let rounded = fake_quantize(bounded, &quantizer.step().to_kind(sum.kind()), None, rounding)?;
+        Ok(if training { rounded.to_kind(Kind::Float) } else { rounded })
+    }
+
+    /// The output covers the moving average of its range. Spec 6.1.
+    fn observe_output(&mut self, index: usize, sum: &Tensor) {
+        if !self.keeps_step(index) {
+            let values = clipped(self.network.layers[index].activation, sum);
+            self.layers[index].output.observe(&values);
+        }
+    }
+
+    /// Weights cover their range, and no right shift exceeds 20. Spec 6.2.
+    pub(super) fn observe_weights(&mut self, index: usize) {
+        let input_step = self.output_step(self.network.layers[index].inputs[0]);
+        let layer = &mut self.layers[index];
+        let Some(constants) = &mut layer.constants else { return };
+        let least = tch::no_grad(|| layer.output.step() / input_step * 2_f64.powi(-MAX_WEIGHT_SHIFT));
+        constants.observe((self.scheme == Scheme::PowerOfTwo).then_some(&least));
+    }
+}

@@ -1,0 +1,82 @@
+//! A network of known weights and steps, put together by hand.
+
+use anyhow::{Result, ensure};
+use stepshift_runtime::format::WeightBits;
+use tch::Tensor;
+
+use super::constants::Constants;
+use super::{QuantizedLayer, QuantizedNetwork};
+use crate::export::FixedPointTensor;
+use crate::network::{Layer, Network};
+use crate::quantizer_config::Scheme;
+use crate::torch::operators::weight_shape;
+use crate::torch::quantize::{CodeRange, Quantizer, Settings};
+
+/// A layer of a network that was put together by hand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerParts {
+    /// Element and step of what it writes.
+    pub output: FixedPointTensor,
+    /// For layers with weights.
+    pub constants: Option<ConstantParts>,
+}
+
+/// Float weights and their steps.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConstantParts {
+    /// `[C_OUT, C_IN / groups, K_H, K_W]`, flattened; of a fully connected layer `[C_OUT, H, W, C_IN]`.
+    pub weight: Vec<f32>,
+    /// `[C_OUT]`.
+    pub bias: Vec<f32>,
+    /// `[C_OUT]`.
+    pub steps: Vec<f32>,
+    /// Width of the weights' codes.
+    pub bits: WeightBits,
+}
+
+impl QuantizedNetwork {
+    /// A network of known weights and steps, frozen.
+    ///
+    /// # Errors
+    /// Names the layer whose parts do not fit it.
+    pub fn from_parts(
+        network: &Network,
+        scheme: Scheme,
+        input: FixedPointTensor,
+        parts: &[LayerParts],
+    ) -> Result<Self> {
+        ensure!(parts.len() == network.layers.len(), "{} parts for {} layers", parts.len(), network.layers.len());
+        let layers = network.layers.iter().zip(parts).map(|(layer, parts)| {
+            let constants = constants(network, layer, parts.constants.as_ref())?;
+            let output = quantizer(parts.output);
+            Ok(QuantizedLayer { output, output_gradient: None, constants })
+        });
+        let layers = layers.collect::<Result<_>>()?;
+        Ok(Self { network: network.clone(), input: quantizer(input), layers, scheme })
+    }
+}
+
+fn quantizer(tensor: FixedPointTensor) -> Quantizer {
+    let codes = CodeRange { lo: tensor.element.min().into(), hi: tensor.element.max().into() };
+    let zero = (tensor.zero != 0).then(|| Tensor::from_slice(&[f32::from(tensor.zero)]));
+    Quantizer::with_step(Settings::of_codes(codes), Tensor::from_slice(&[tensor.step() as f32]), zero)
+}
+
+fn constants(network: &Network, layer: &Layer, parts: Option<&ConstantParts>) -> Result<Option<Constants>> {
+    let shape = weight_shape(layer, network.shape(layer.inputs[0]));
+    let (parts, shape) = match (parts, shape) {
+        (None, None) => return Ok(None),
+        (Some(parts), Some(shape)) if parts.weight.len() as i64 == shape.iter().product::<i64>() => (parts, shape),
+        _ => anyhow::bail!("layer {}: the weights do not fit", layer.name),
+    };
+    let settings = Settings::of_codes(CodeRange::narrow(parts.bits.bits() as u8));
+    Ok(Some(Constants {
+        weight: Tensor::from_slice(&parts.weight).view(shape),
+        bias: Tensor::from_slice(&parts.bias),
+        quantizer: Quantizer::with_step(settings, Tensor::from_slice(&parts.steps), None),
+        bias_quantizer: None,
+        norm: None,
+        weight_gradient: None,
+        bias_gradient: None,
+    }))
+}
