@@ -102,6 +102,19 @@ pub(crate) fn build_device(board: &Board, host: Host, level: LogLevel) -> Result
     Ok(elf(board, DEVICE))
 }
 
+/// Builds an application of `boards/examples`; the path of its ELF file.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_example(board: &Board, name: &str) -> Result<PathBuf> {
+    let toolchain = toolchain::find(board.target).context("no toolchain for this board: run `cargo xtask setup`")?;
+    let mut command = toolchain.cargo("build", board.target);
+    command.current_dir(root().join("boards")).env("CARGO_TARGET_DIR", target("boards"));
+    command.args(["--quiet", "--package", "examples", "--bin", name]);
+    process::run(&mut command).with_context(|| format!("the example {name} does not build"))?;
+    Ok(elf(board, name))
+}
+
 /// The cargo command that builds one program of a board.
 pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Result<Command> {
     let toolchain = toolchain::find(board.target).context("no toolchain for this board: run `cargo xtask setup`")?;

@@ -6,6 +6,7 @@ mod conformance;
 mod demo;
 mod device;
 mod elf;
+mod example;
 mod firmware;
 mod fit;
 mod flash;
@@ -58,6 +59,8 @@ enum Command {
     Boards,
     /// Write firmware and a model to a real board through a debug probe, then show its log
     Flash(flash::Flash),
+    /// Run an application on recorded sensors in QEMU
+    Example(example::Example),
     /// Run inputs on a board and on the host, and compare every layer
     Verify(verify::Verify),
     /// Sizes of a firmware: code, constants, model, arena
@@ -83,6 +86,7 @@ fn run(cli: &Cli) -> Result<()> {
             Ok(())
         }
         Command::Flash(command) => command.run(),
+        Command::Example(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Size(command) => command.run(),
         Command::Tidy => tidy::run(),

@@ -23,6 +23,8 @@ const TIME_OUT: Duration = Duration::from_secs(600);
 pub(crate) struct Outcome {
     /// Its lines.
     pub(crate) text: String,
+    /// The same as bytes: logs of defmt are no text.
+    pub(crate) output: Vec<u8>,
     /// Exit by semihosting without failure.
     pub(crate) success: bool,
 }
@@ -52,14 +54,15 @@ pub(crate) fn run(board: &Board, elf: &Path, file: Option<&Path>) -> Result<Outc
         child.kill()?;
         child.wait()?;
     }
-    let text = String::from_utf8_lossy(&fs::read(&output)?).into_owned();
+    let output = fs::read(&output)?;
+    let text = String::from_utf8_lossy(&output).into_owned();
     let Some(status) = status else {
         bail!("`{}` did not end within {} s; it printed:\n{text}", process::line(&command), TIME_OUT.as_secs());
     };
     if process::interrupted() {
         bail!("stopped");
     }
-    Ok(Outcome { text, success: status.success() })
+    Ok(Outcome { text, output, success: status.success() })
 }
 
 /// The command that runs a firmware; `semihosting` is the value of that option.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::boards::{self, BOARDS, Board};
 use crate::demo::{self, Demo, Evaluation};
+use crate::example::Example;
 use crate::firmware::LogLevel;
 use crate::model_file::ModelFile;
 use crate::setup::{self, Report, Tool};
@@ -42,7 +43,7 @@ pub(crate) struct Test {
 type Step = (&'static str, fn(&[&'static Board]) -> Result<()>);
 
 /// In order.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     ("formatting", |_| formatting()),
     ("house rules", |_| tidy::run()),
     ("clippy", |_| clippy()),
@@ -55,6 +56,7 @@ const STEPS: [Step; 16] = [
     ("sizes of every board's firmware", sizes),
     ("the board table against the registry of chips", |_| board_table()),
     ("verification of the emulated boards, with their logs", verification),
+    ("applications on recorded sensors", |_| Example::all().run()),
     ("random networks on the emulated boards", conformance),
     ("features of sound on the emulated boards", front_ends),
     ("Fashion-MNIST: 10,000 images on the host, 100 on the devices", fashion_mnist),

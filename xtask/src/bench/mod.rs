@@ -1,12 +1,14 @@
-//! `cargo xtask bench`: instructions of every layer of a list, in QEMU.
+//! `cargo xtask bench`: instructions of every layer of a list or a model, in QEMU.
 
+mod comparison;
 mod layers;
+mod whole_model;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use stepshift_runtime::{Backend, Model, Session, digest};
 use stepshift_trainer::export::{Options, encode_with};
 
@@ -23,6 +25,9 @@ pub(crate) struct Bench {
     /// A list of layers: resnet8, ds-cnn, or a file like those in `benches/`
     #[arg(long, default_value = "resnet8", value_name = "NAME|FILE")]
     layers: String,
+    /// A model file, instead of a list
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["layers", "backend", "scheme"])]
+    model: Option<PathBuf>,
     /// Whose order the weights are in; the board's own where left out
     #[arg(long, value_parser = Backend::ALL.map(Backend::name))]
     backend: Option<String>,
@@ -32,10 +37,13 @@ pub(crate) struct Bench {
     /// Where to write the table, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// A table that --json wrote before, to compare with
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
 }
 
 /// A line of the table.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Row {
     layer: String,
     count: u64,
@@ -46,6 +54,25 @@ struct Row {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
+        // Before what takes long.
+        let before = self.compare.as_deref().map(comparison::read).transpose()?;
+        let rows = match &self.model {
+            Some(path) => whole_model::measure(boards::find(&self.board)?, path)?,
+            None => self.list()?,
+        };
+        print(&rows);
+        if let Some(before) = before {
+            println!();
+            comparison::print(&before, &rows);
+        }
+        if let Some(path) = &self.json {
+            let text = serde_json::to_string_pretty(&rows)?;
+            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn list(&self) -> Result<Vec<Row>> {
         let entries = layers::read(&self.layers)?;
         let board = emulated(boards::find(&self.board)?);
         let elf = firmware::build(&board, firmware::BENCH, None)?;
@@ -54,13 +81,7 @@ impl Bench {
             None => firmware::backend(&board),
         };
         let backend = backend.context("the board's backend is unknown")?;
-        let rows = self.measure(&board, &elf, &entries, backend)?;
-        print(&rows);
-        if let Some(path) = &self.json {
-            let text = serde_json::to_string_pretty(&rows)?;
-            fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
-        }
-        Ok(())
+        self.measure(&board, &elf, &entries, backend)
     }
 
     fn measure(&self, board: &Board, elf: &std::path::Path, entries: &[Entry], backend: Backend) -> Result<Vec<Row>> {

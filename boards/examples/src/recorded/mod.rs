@@ -1,0 +1,10 @@
+//! Buses that answer as a sensor would, from a recording.
+
+mod images;
+
+pub use images::RecordedImages;
+
+use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource};
+
+/// What a bus says where nothing answers: another address, or the end of the recording.
+const NOBODY: ErrorKind = ErrorKind::NoAcknowledge(NoAcknowledgeSource::Address);
