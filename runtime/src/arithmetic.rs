@@ -7,6 +7,7 @@ pub const MAX_SHIFT: i8 = 30;
 
 /// From an accumulator to a code, before the saturate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Requantizer {
     /// A power of two: positive values shift right, negative ones left. Spec 3.1.
     Shift(i8),

@@ -24,6 +24,17 @@
 //! ```
 //!
 //! There is no allocation, no floating point and no `unsafe` here; nothing panics.
+//!
+//! # Features
+//!
+//! All of them add and take nothing away; none is on by default.
+//!
+//! - `defmt`: `defmt::Format` on every public type.
+//! - `micromath`: `softmax`, in floating point, outside the bit-exact part.
+//! - `signed`: `verify_signature`, for models of the owner's key alone.
+//! - `std`: the standard library's parts of the dependencies, for hosts.
+//!
+//! The least supported Rust is 1.95; raising it is a change of the minor version.
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -43,6 +54,8 @@ mod argmax;
 mod codes;
 mod digest;
 mod error;
+#[cfg(feature = "defmt")]
+mod log;
 mod model;
 mod session;
 #[cfg(feature = "signed")]

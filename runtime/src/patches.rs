@@ -31,6 +31,7 @@ pub type Regions = heapless::Vec<Region, { MAX_STAGE_NODES - 1 }>;
 
 /// How a node of a stage reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StageNode {
     /// Tensors of the stage: 0 is the part of the stage's input, `i + 1` what node `i` writes. Twice the same for one.
     pub inputs: [u8; 2],
@@ -40,6 +41,7 @@ pub struct StageNode {
 
 /// The nodes of a stage between its ends, and its patches.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stage {
     nodes: heapless::Vec<StageNode, { MAX_STAGE_NODES - 2 }>,
     /// Rows and columns of each tensor, were it whole.

@@ -12,6 +12,7 @@ mod fit;
 mod flash;
 mod front_end;
 mod inference;
+mod linked;
 #[cfg(test)]
 mod linker_script;
 mod model_file;
@@ -65,6 +66,8 @@ enum Command {
     Verify(verify::Verify),
     /// Sizes of a firmware: code, constants, model, arena
     Size(size::Size),
+    /// Firmware holds no operator that its model does not use
+    Linked,
     /// House rules that no compiler checks
     Tidy,
     /// Check a list of models against golden vectors on an emulated board
@@ -89,6 +92,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Example(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Size(command) => command.run(),
+        Command::Linked => linked::run(),
         Command::Tidy => tidy::run(),
         Command::Conformance(command) => command.run(),
         Command::FrontEnd(command) => command.run(),

@@ -17,7 +17,7 @@ use crate::size::{self, Budget};
 use crate::table::{self, grouped};
 use crate::verify::inputs;
 use crate::workspace::{cargo, root, target};
-use crate::{elf, firmware, front_end, inference, no_float, process, tidy, verify};
+use crate::{elf, firmware, front_end, inference, linked, no_float, process, tidy, verify};
 
 /// The Fashion-MNIST run that is kept with the tests.
 const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
@@ -53,6 +53,7 @@ const STEPS: [Step; 17] = [
     ("a minute of damaged models", |_| damaged_models()),
     ("firmware builds, without a panic in it", panic_free),
     ("no floating point in the firmware", |_| float_free()),
+    ("no unused operator in the firmware", |_| linked::run()),
     ("sizes of every board's firmware", sizes),
     ("the board table against the registry of chips", |_| board_table()),
     ("verification of the emulated boards, with their logs", verification),
@@ -95,9 +96,12 @@ fn clippy() -> Result<()> {
     process::run(
         cargo().args(["clippy", "--quiet", "--release", "--workspace", "--all-targets", "--all-features"]).args(deny),
     )?;
-    process::run(
-        cargo().args(["clippy", "--quiet", "--package", "stepshift-runtime", "--no-default-features"]).args(deny),
-    )?;
+    // Each feature of the runtime by itself: none needs another.
+    for feature in ["", "defmt", "micromath", "signed", "std"] {
+        let words =
+            ["clippy", "--quiet", "--package", "stepshift-runtime", "--no-default-features", "--features", feature];
+        process::run(cargo().args(words).args(deny))?;
+    }
     process::run(boards_cargo().args(["clippy", "--quiet", "--release", "--workspace", "--all-features"]).args(deny))
 }
 

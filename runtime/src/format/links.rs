@@ -66,6 +66,37 @@ pub const ALL_LINKS: u64 =
 const PACKING_LINKS: u64 = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
 
 impl OperatorKind {
+    /// Every operator, in the order of its number.
+    pub const ALL: [Self; OPERATOR_COUNT as usize] = [
+        Self::Conv2d,
+        Self::DepthwiseConv2d,
+        Self::TransposeConv2d,
+        Self::FullyConnected,
+        Self::MaxPool2d,
+        Self::AveragePool2d,
+        Self::Mean,
+        Self::Binary,
+        Self::Clip,
+        Self::Rescale,
+        Self::LeakyRelu,
+        Self::Table,
+        Self::Softmax,
+        Self::Concat,
+        Self::Slice,
+        Self::Pad,
+        Self::Reshape,
+        Self::Transpose,
+        Self::UpsampleNearest,
+        Self::UpsampleBilinear,
+        Self::Argmax,
+        Self::AffineBinary,
+        Self::State,
+        Self::Store,
+        Self::Stream,
+        Self::PatchInput,
+        Self::PatchOutput,
+    ];
+
     /// The bit of this operator in a set.
     #[must_use]
     pub const fn bit(self) -> u64 {

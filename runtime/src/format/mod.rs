@@ -41,6 +41,7 @@ pub const HEADER_BYTES: usize = 10;
 
 /// Leads the file; every field is of fixed width. Format 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     /// [`MAGIC`].
     pub magic: [u8; 4],
@@ -54,6 +55,7 @@ pub struct Header {
 
 /// What a build must know before the model is parsed; every field is of fixed width. Format 2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Needs {
     /// Bytes of arena that a run needs.
     #[serde(with = "postcard::fixint::le")]
@@ -104,6 +106,7 @@ impl<'a> Certificate<'a> {
 
 /// One operator with the name of its layer. Format 4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Node<'a> {
     /// The layer's name in the trainer, UTF-8.
     #[serde(borrow)]
@@ -115,6 +118,7 @@ pub struct Node<'a> {
 
 /// The operators. The order of the variants is part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Op<'a> {
     /// 2-D convolution; a pointwise one has a 1x1 kernel, a 1-D one a kernel of one row.
     #[serde(borrow)]

@@ -6,6 +6,7 @@ use super::{Element, Shape, Weights, Window};
 
 /// Bounds of the saturate that ends a node: ReLU and every other clip. Spec 3.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Activation {
     /// Least code of the output.
     #[serde(with = "postcard::fixint::le")]
@@ -31,6 +32,7 @@ impl Activation {
 
 /// [`Op::Conv2d`](super::Op::Conv2d). Spec 4.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Conv2d<'a> {
     /// Tensor read.
     pub input: u16,
@@ -47,6 +49,7 @@ pub struct Conv2d<'a> {
 
 /// [`Op::DepthwiseConv2d`](super::Op::DepthwiseConv2d). Spec 4.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DepthwiseConv2d<'a> {
     /// Tensor read.
     pub input: u16,
@@ -61,6 +64,7 @@ pub struct DepthwiseConv2d<'a> {
 
 /// [`Op::TransposeConv2d`](super::Op::TransposeConv2d). Spec 4.8.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TransposeConv2d<'a> {
     /// Tensor read.
     pub input: u16,
@@ -75,6 +79,7 @@ pub struct TransposeConv2d<'a> {
 
 /// [`Op::FullyConnected`](super::Op::FullyConnected). Spec 4.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FullyConnected<'a> {
     /// Tensor read, flattened in NHWC order.
     pub input: u16,
@@ -87,6 +92,7 @@ pub struct FullyConnected<'a> {
 
 /// [`Op::MaxPool2d`](super::Op::MaxPool2d). Padding never wins; dilation is 1. Spec 4.4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MaxPool2d {
     /// Tensor read.
     pub input: u16,
@@ -123,6 +129,7 @@ impl AveragePool2d<'_> {
 
 /// [`Op::Mean`](super::Op::Mean): `(sum * multiplier + half) >> right_shift`. Spec 4.5.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mean {
     /// Tensor read.
     pub input: u16,
@@ -153,6 +160,7 @@ impl Mean {
 
 /// What [`Binary`] does with two aligned codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum BinaryKind {
     /// `a + b`.
     Add,
@@ -168,6 +176,7 @@ pub enum BinaryKind {
 
 /// [`Op::Binary`](super::Op::Binary): `(kind(a << a_shift, b << b_shift) + half) >> right_shift`. Spec 4.6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Binary {
     /// What is computed.
     pub kind: BinaryKind,
@@ -187,6 +196,7 @@ pub struct Binary {
 
 /// [`Op::Clip`](super::Op::Clip). Input and output share one exponent; the output may lie in the input's place. Spec 4.7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Clip {
     /// Tensor read.
     pub input: u16,
@@ -196,6 +206,7 @@ pub struct Clip {
 
 /// [`Op::Rescale`](super::Op::Rescale). The output may lie in the input's place. Spec 4.9.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Rescale {
     /// Tensor read.
     pub input: u16,
@@ -269,6 +280,7 @@ impl Softmax<'_> {
 
 /// [`Op::Concat`](super::Op::Concat). Spec 4.13.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Concat<'a> {
     /// `[N]` u16 in little-endian bytes: tensors read, N from 1 to 16.
     pub inputs: &'a [u8],
@@ -291,6 +303,7 @@ impl Concat<'_> {
 
 /// [`Op::Slice`](super::Op::Slice): as many rows, columns and channels as the output has. Spec 4.14.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slice {
     /// Tensor read.
     pub input: u16,
@@ -300,6 +313,7 @@ pub struct Slice {
 
 /// [`Op::Pad`](super::Op::Pad): what is behind the input follows from the output's shape. Spec 4.15.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pad {
     /// Tensor read.
     pub input: u16,
@@ -311,6 +325,7 @@ pub struct Pad {
 
 /// [`Op::Reshape`](super::Op::Reshape). The output may lie in the input's place. Spec 4.16.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reshape {
     /// Tensor read.
     pub input: u16,
@@ -318,6 +333,7 @@ pub struct Reshape {
 
 /// [`Op::Transpose`](super::Op::Transpose). Spec 4.17.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transpose {
     /// Tensor read.
     pub input: u16,
@@ -327,6 +343,7 @@ pub struct Transpose {
 
 /// [`Op::UpsampleNearest`](super::Op::UpsampleNearest). Spec 4.18.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UpsampleNearest {
     /// Tensor read.
     pub input: u16,
@@ -334,6 +351,7 @@ pub struct UpsampleNearest {
 
 /// [`Op::UpsampleBilinear`](super::Op::UpsampleBilinear). Spec 4.18.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UpsampleBilinear {
     /// Tensor read.
     pub input: u16,
@@ -345,6 +363,7 @@ pub struct UpsampleBilinear {
 
 /// [`Op::Argmax`](super::Op::Argmax) over the channels of each pixel. Spec 4.19.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Argmax {
     /// Tensor read.
     pub input: u16,
@@ -352,6 +371,7 @@ pub struct Argmax {
 
 /// What [`AffineBinary`] does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AffineBinaryKind {
     /// `a + b`.
     Add,
@@ -363,6 +383,7 @@ pub enum AffineBinaryKind {
 
 /// A tensor's part in an [`AffineBinary`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AffineOperand {
     /// Code of 0.
     pub zero: i16,
@@ -374,6 +395,7 @@ pub struct AffineOperand {
 
 /// [`Op::AffineBinary`](super::Op::AffineBinary). The output may lie in the first operand's place. Spec 4.20.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AffineBinary {
     /// What is computed.
     pub kind: AffineBinaryKind,
@@ -394,10 +416,12 @@ pub struct AffineBinary {
 /// [`Op::State`](super::Op::State): what [`Store`] left in the run before. Its tensor keeps its contents between runs.
 /// Spec 4.21.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct State {}
 
 /// [`Op::Store`](super::Op::Store): keeps a tensor for the next run. Its tensor is the state's. Spec 4.22.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Store {
     /// Tensor read.
     pub input: u16,
@@ -408,6 +432,7 @@ pub struct Store {
 /// [`Op::Stream`](super::Op::Stream): the newest rows behind those of the runs before. Its tensor keeps its contents
 /// between runs. Spec 4.23.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stream {
     /// Tensor read.
     pub input: u16,
@@ -416,6 +441,7 @@ pub struct Stream {
 /// [`Op::PatchInput`](super::Op::PatchInput): begins a stage, which runs once for each patch of what it writes; the part
 /// of the input that a patch is computed from. Spec 4.24.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PatchInput {
     /// Tensor read.
     pub input: u16,
@@ -429,6 +455,7 @@ pub struct PatchInput {
 
 /// [`Op::PatchOutput`](super::Op::PatchOutput): ends a stage; puts a patch into its place. Spec 4.24.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PatchOutput {
     /// Tensor read.
     pub input: u16,

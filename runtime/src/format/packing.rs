@@ -41,6 +41,7 @@ impl Scratch {
 
 /// How the weights of one output channel fall into runs: stretches whose inputs lie side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Runs {
     /// Number of runs.
     pub count: usize,
@@ -73,6 +74,7 @@ impl Runs {
 /// weights 0 and 2 of `a`, and one that rotates by 8 those of `b`. Of 16 bits: `[a0, a2, b0, b2]` and `[a1, a3, b1, b3]`.
 /// Of 4 bits the first step lies in the low halves of the bytes, the second one in the high halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pairs {
     /// The runs of a channel.
     pub runs: Runs,

@@ -41,6 +41,7 @@ impl Shape {
 ///
 /// Tensor 0 is the model's input; node `i` writes tensor `i + 1`; the last one is the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TensorRecord {
     /// Offset of the first code in the arena, in bytes.
     #[serde(with = "postcard::fixint::le")]

@@ -159,6 +159,7 @@ impl<'a> Weights<'a> {
 
 /// What one output channel starts from and ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Channel {
     /// First value of the accumulator.
     pub bias: i32,

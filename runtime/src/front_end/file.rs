@@ -24,6 +24,7 @@ const MAX_CHANNELS: usize = 128;
 
 /// What a build must know before the file is parsed; every field is of fixed width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FrontEndNeeds {
     /// Samples in a frame.
     #[serde(with = "postcard::fixint::le")]
