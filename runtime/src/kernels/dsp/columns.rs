@@ -1,6 +1,5 @@
 //! Columns: the inputs under a window, widened to 16 bits, a pixel beside the next.
 
-use super::CONV_COLUMNS;
 use super::instructions::{Rows, widen};
 use crate::format::Window;
 use crate::kernels::View;
@@ -9,108 +8,142 @@ use crate::kernels::window::Span;
 /// Where the inputs of a convolution lie, and how they fall into quads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gather<'a> {
-    pub(super) input: View<'a>,
-    pub(super) window: Window,
+    input: View<'a>,
+    window: Window,
     /// Code of the input that means 0: what padding reads as.
-    pub(super) zero: i16,
+    zero: i16,
+    /// Quads of a row of the kernel.
+    quads: usize,
+    /// Bytes of a pixel, and from one row of the kernel to the next.
+    pixel_bytes: usize,
+    row_step: usize,
+    /// Output columns whose windows lie inside the input.
+    inside_from: usize,
+    inside_to: usize,
 }
 
-impl Gather<'_> {
-    /// Fills the column of the output pixel at `oy`, `ox`; `target` begins at its first word.
-    ///
-    /// target  every [`CONV_COLUMNS`]-th word, two for each four inputs of a run
-    #[inline]
-    pub(super) fn column(&self, oy: usize, ox: usize, target: &mut [u32]) {
-        let rows = Span::rows(&self.window, self.input.shape, oy);
-        let columns = Span::columns(&self.window, self.input.shape, ox);
-        let (kernel_h, kernel_w) = (usize::from(self.window.kernel_h), usize::from(self.window.kernel_w));
-        let inside = rows.len == kernel_h && columns.len == kernel_w && self.window.dilation_w == 1;
-        if !(inside && self.rows(rows, columns, target)) {
-            self.clipped(rows, columns, target);
+/// An output row, and the input rows that it reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OutputRow {
+    rows: Span,
+    /// Byte of the first input row's first pixel.
+    start: usize,
+    /// All rows of the kernel are inside.
+    inside: bool,
+}
+
+impl<'a> Gather<'a> {
+    pub(super) fn new(input: View<'a>, window: Window, zero: i16) -> Self {
+        let (channels, element_bytes) = (usize::from(input.shape.c), input.element().bytes());
+        let (kernel_w, pad_left) = (usize::from(window.kernel_w), usize::from(window.pad_left));
+        let stride_w = usize::from(window.stride_w).max(1);
+        let room = (usize::from(input.shape.w) + pad_left).checked_sub(kernel_w);
+        // A dilated kernel is gathered entry by entry.
+        let inside_to = room.filter(|_| window.dilation_w == 1).map_or(0, |room| room / stride_w + 1);
+        Self {
+            input,
+            window,
+            zero,
+            quads: (kernel_w * channels).div_ceil(4),
+            pixel_bytes: channels * element_bytes,
+            row_step: usize::from(window.dilation_h) * input.row_len() * element_bytes,
+            inside_from: pad_left.div_ceil(stride_w),
+            inside_to,
         }
     }
 
-    /// All rows of a window that lies inside the input.
-    fn rows(&self, rows: Span, columns: Span, target: &mut [u32]) -> bool {
-        let element = self.input.element();
-        let start = self.input.place(rows.input, columns.input) * element.bytes();
-        let rows = Rows {
-            element,
-            bytes: self.input.codes.bytes().get(start..).unwrap_or_default(),
-            step: rows.step * self.input.row_len() * element.bytes(),
-            count: rows.len,
-            quads: (columns.len * self.channels()).div_ceil(4),
-        };
-        widen::<CONV_COLUMNS>(rows, target)
+    /// What the pixels of an output row share.
+    pub(super) fn output_row(&self, oy: usize) -> OutputRow {
+        let rows = Span::rows(&self.window, self.input.shape, oy);
+        let start = self.input.place(rows.input, 0) * self.input.element().bytes();
+        OutputRow { rows, start, inside: rows.len == usize::from(self.window.kernel_h) }
+    }
+
+    /// Fills the column of an output pixel; `target` begins at its first word.
+    ///
+    /// target  every `STRIDE`-th word, two for each four inputs of a run
+    #[inline]
+    pub(super) fn column<const STRIDE: usize>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) {
+        if row.inside && (self.inside_from..self.inside_to).contains(&ox) {
+            let x = ox * usize::from(self.window.stride_w) - usize::from(self.window.pad_left);
+            let rows = Rows {
+                element: self.input.element(),
+                bytes: self.input.codes.bytes().get(row.start + x * self.pixel_bytes..).unwrap_or_default(),
+                step: self.row_step,
+                count: row.rows.len,
+                quads: self.quads,
+            };
+            // The last run of a tensor may end in the middle of a quad.
+            if widen::<STRIDE>(rows, target) {
+                return;
+            }
+        }
+        self.clipped::<STRIDE>(row.rows, ox, target);
     }
 
     /// A window that reaches over the input's edge, run by run.
     #[inline(never)]
-    fn clipped(&self, rows: Span, columns: Span, target: &mut [u32]) {
+    fn clipped<const STRIDE: usize>(&self, rows: Span, ox: usize, target: &mut [u32]) {
+        let columns = Span::columns(&self.window, self.input.shape, ox);
         let (kernel_h, kernel_w) = (usize::from(self.window.kernel_h), usize::from(self.window.kernel_w));
-        let (channels, dense) = (self.channels(), self.window.dilation_w == 1);
-        let runs = if dense { 1 } else { kernel_w };
-        let quads = if dense { (kernel_w * channels).div_ceil(4) } else { channels.div_ceil(4) };
-        let mut targets = target.chunks_mut((2 * quads * CONV_COLUMNS).max(1));
+        let (channels, dense) = (usize::from(self.input.shape.c), self.window.dilation_w == 1);
+        let (runs, quads) = if dense { (1, self.quads) } else { (kernel_w, channels.div_ceil(4)) };
+        let mut targets = target.chunks_mut((2 * quads * STRIDE).max(1));
         for ky in 0..kernel_h {
             for kx in 0..runs {
                 let Some(target) = targets.next() else { return };
                 if !rows.covers(ky) || !dense && !columns.covers(kx) {
-                    self.fill(target);
+                    self.fill::<STRIDE>(target);
                     continue;
                 }
                 let y = rows.input + (ky - rows.kernel) * rows.step;
                 if dense {
                     let start = self.input.place(y, columns.input);
-                    self.run(start, columns.kernel * channels, columns.len * channels, target);
+                    self.run::<STRIDE>(start, columns.kernel * channels, columns.len * channels, target);
                 } else {
                     let x = columns.input + (kx - columns.kernel) * columns.step;
-                    self.run(self.input.place(y, x), 0, channels, target);
+                    self.run::<STRIDE>(self.input.place(y, x), 0, channels, target);
                 }
             }
         }
     }
 
     /// `inside` codes from index `start` on, behind `before` zeros and before more of them.
-    fn run(&self, start: usize, before: usize, inside: usize, target: &mut [u32]) {
+    fn run<const STRIDE: usize>(&self, start: usize, before: usize, inside: usize, target: &mut [u32]) {
         let element = self.input.element();
         if before.is_multiple_of(4) && inside.is_multiple_of(4) {
             let bytes = self.input.codes.bytes().get(start * element.bytes()..).unwrap_or_default();
-            let (first, rest) = split(target, before / 2);
-            let (middle, last) = split(rest, inside / 2);
-            self.fill(first);
-            let _ = widen::<CONV_COLUMNS>(Rows { element, bytes, step: 0, count: 1, quads: inside / 4 }, middle);
-            self.fill(last);
+            let (first, rest) = split::<STRIDE>(target, before / 2);
+            let (middle, last) = split::<STRIDE>(rest, inside / 2);
+            self.fill::<STRIDE>(first);
+            let _ = widen::<STRIDE>(Rows { element, bytes, step: 0, count: 1, quads: inside / 4 }, middle);
+            self.fill::<STRIDE>(last);
             return;
         }
-        for (quad, words) in target.chunks_mut(2 * CONV_COLUMNS).enumerate() {
+        for (quad, words) in target.chunks_mut(2 * STRIDE).enumerate() {
             let code = |entry: usize| {
                 let index = (4 * quad + entry).wrapping_sub(before);
                 let code = if index < inside { self.input.code(start + index) } else { self.zero.into() };
                 code.cast_unsigned() & 0xffff
             };
             let steps = [code(0) | code(2) << 16, code(1) | code(3) << 16];
-            for (word, step) in words.iter_mut().step_by(CONV_COLUMNS).zip(steps) {
+            for (word, step) in words.iter_mut().step_by(STRIDE).zip(steps) {
                 *word = step;
             }
         }
     }
 
-    fn fill(&self, target: &mut [u32]) {
+    fn fill<const STRIDE: usize>(&self, target: &mut [u32]) {
         let zero = u32::from(self.zero.cast_unsigned());
-        for word in target.iter_mut().step_by(CONV_COLUMNS) {
+        for word in target.iter_mut().step_by(STRIDE) {
             *word = zero | zero << 16;
         }
-    }
-
-    fn channels(&self) -> usize {
-        self.input.shape.c.into()
     }
 }
 
 /// The words of so many steps, and those behind them.
-fn split(target: &mut [u32], steps: usize) -> (&mut [u32], &mut [u32]) {
-    let at = (steps * CONV_COLUMNS).min(target.len());
+fn split<const STRIDE: usize>(target: &mut [u32], steps: usize) -> (&mut [u32], &mut [u32]) {
+    let at = (steps * STRIDE).min(target.len());
     target.split_at_mut(at)
 }
 

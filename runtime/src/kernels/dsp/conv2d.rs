@@ -1,5 +1,5 @@
 use super::CONV_COLUMNS;
-use super::columns::{Gather, words};
+use super::columns::{Gather, OutputRow, words};
 use super::layer::Layer;
 use crate::format::{Conv2d, Pairs, Runs};
 use crate::kernels::{View, ViewMut};
@@ -13,29 +13,68 @@ use crate::kernels::{View, ViewMut};
 /// scratch  [`Pairs::scratch_bytes`] of [`CONV_COLUMNS`]
 pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
     let Some(order) = Pairs::new(Runs::of_window(&op.window, input.shape.c.into()), op.weights.bits) else { return };
-    let columns = words(scratch, order.channel_len() / 2 * CONV_COLUMNS);
+    let steps = order.channel_len() / 2;
+    let columns = words(scratch, steps * CONV_COLUMNS);
     let layer = Layer::new(&op.weights, order, op.activation, output.element);
-    let gather = Gather { input, window: op.window, zero: op.weights.epilogue.input_zero() };
-    let (w, out_ch) = (usize::from(output.shape.w).max(1), usize::from(output.shape.c).max(1));
-    let pixels = output.len() / out_ch;
+    let gather = Gather::new(input, op.window, op.weights.epilogue.input_zero());
+    let mut pixels = Pixels::new(&gather, &output);
+    let count = output.len() / usize::from(output.shape.c).max(1);
     let mut first = 0;
-    while first < pixels {
-        // The last pixels are computed with some before them, once more; where there are fewer than four, one by one, each
-        // as the last of four that are written to one place.
-        let (start, slot, pitch) = if pixels < CONV_COLUMNS {
-            (first, CONV_COLUMNS - 1, 0)
-        } else {
-            (first.min(pixels - CONV_COLUMNS), 0, out_ch)
-        };
-        let (mut oy, mut ox) = (usize::from(output.first_row) + start / w, start % w);
-        for column in slot..CONV_COLUMNS {
-            gather.column(oy, ox, columns.get_mut(column..).unwrap_or_default());
-            ox += 1;
-            if ox == w {
-                (oy, ox) = (oy + 1, 0);
+    while first < count {
+        // Three pixels at the end are computed with the one before them, once more.
+        match (count - first, first) {
+            (1 | 2, _) | (3, 0) => {
+                let column = columns.get_mut(..steps).unwrap_or_default();
+                pixels.fill::<1>(column);
+                layer.multiply::<LINKS, 1>(column, first, &mut output);
+                first += 1;
+                continue;
             }
+            (3, _) => {
+                first -= 1;
+                pixels.seek(first);
+            }
+            _ => {}
         }
-        layer.multiply::<LINKS, CONV_COLUMNS>(columns, start, pitch, &mut output);
-        first = if pitch == 0 { first + 1 } else { start + CONV_COLUMNS };
+        for column in 0..CONV_COLUMNS {
+            pixels.fill::<CONV_COLUMNS>(columns.get_mut(column..).unwrap_or_default());
+        }
+        layer.multiply::<LINKS, CONV_COLUMNS>(columns, first, &mut output);
+        first += CONV_COLUMNS;
+    }
+}
+
+/// The output's pixels, row by row.
+struct Pixels<'g, 'a> {
+    gather: &'g Gather<'a>,
+    w: usize,
+    first_row: usize,
+    oy: usize,
+    ox: usize,
+    row: OutputRow,
+}
+
+impl<'g, 'a> Pixels<'g, 'a> {
+    fn new(gather: &'g Gather<'a>, output: &ViewMut<'_>) -> Self {
+        let (oy, w) = (usize::from(output.first_row), usize::from(output.shape.w).max(1));
+        Self { gather, w, first_row: oy, oy, ox: 0, row: gather.output_row(oy) }
+    }
+
+    /// Goes to a pixel, counted from the first row on.
+    #[inline(never)]
+    fn seek(&mut self, pixel: usize) {
+        (self.oy, self.ox) = (self.first_row + pixel / self.w, pixel % self.w);
+        self.row = self.gather.output_row(self.oy);
+    }
+
+    /// Fills the column of the next pixel.
+    #[inline]
+    fn fill<const STRIDE: usize>(&mut self, target: &mut [u32]) {
+        if self.ox == self.w {
+            (self.oy, self.ox) = (self.oy + 1, 0);
+            self.row = self.gather.output_row(self.oy);
+        }
+        self.gather.column::<STRIDE>(&self.row, self.ox, target);
+        self.ox += 1;
     }
 }

@@ -20,5 +20,5 @@ pub fn fully_connected<const LINKS: u64>(
     let column = words(scratch, order.channel_len() / 2);
     flat(&input, column);
     let layer = Layer::new(&op.weights, order, op.activation, output.element);
-    layer.multiply::<LINKS, 1>(column, 0, 0, &mut output);
+    layer.multiply::<LINKS, 1>(column, 0, &mut output);
 }

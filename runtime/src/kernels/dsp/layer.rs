@@ -32,13 +32,11 @@ impl<'a> Layer<'a> {
     /// Multiplies the columns of `PIXELS` pixels by all channels.
     ///
     /// pixel  index in the output of the first one
-    /// pitch  codes from one to the next; 0 where only the last one counts
     #[inline]
     pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(
         &self,
         columns: &[u32],
         pixel: usize,
-        pitch: usize,
         output: &mut ViewMut<'_>,
     ) {
         let out_ch = usize::from(output.shape.c);
@@ -46,12 +44,12 @@ impl<'a> Layer<'a> {
         if fast > 0 {
             let start = pixel * out_ch;
             let bytes = output.bytes.get_mut(start..).unwrap_or_default();
-            multiply::<PIXELS>(self.tile(columns, 0, fast, bytes, pitch, self.end));
+            multiply::<PIXELS>(self.tile(columns, 0, fast, bytes, out_ch, self.end));
         }
         let mut pair = fast;
         while 2 * pair < out_ch {
             let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
-            self.slow::<LINKS, PIXELS>(columns, pair, count, (pixel, pitch), output);
+            self.slow::<LINKS, PIXELS>(columns, pair, count, pixel, output);
             pair += count;
         }
     }
@@ -91,7 +89,7 @@ impl<'a> Layer<'a> {
         columns: &[u32],
         pair: usize,
         count: usize,
-        (pixel, pitch): (usize, usize),
+        pixel: usize,
         output: &mut ViewMut<'_>,
     ) {
         let out_ch = usize::from(output.shape.c);
@@ -101,7 +99,7 @@ impl<'a> Layer<'a> {
             *bias = *given;
         }
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
-        let tile = self.tile(columns, pair, count, &mut accumulators.0, pitch, End::Accumulators);
+        let tile = self.tile(columns, pair, count, &mut accumulators.0, out_ch, End::Accumulators);
         let shifts = (&[0][..], 0);
         multiply::<PIXELS>(Tile {
             bias: bias.get(..8 * count).unwrap_or_default(),
@@ -119,7 +117,7 @@ impl<'a> Layer<'a> {
             for (at, acc) in channel.iter().enumerate() {
                 let acc = i32::from_le_bytes(*acc) >> scaled;
                 let code = requantizer.apply::<LINKS>(acc, self.activation);
-                output.put(pixel * out_ch + at * pitch + oc, code);
+                output.put((pixel + at) * out_ch + oc, code);
             }
         }
     }
