@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{WeightBits, Window};
+use super::{Element, WeightBits, Window};
 
 /// The order of a layer's weights, and by it the kernels that run the layer. Format 4.1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -142,6 +142,30 @@ impl Pairs {
             WeightBits::Four => 4,
             _ => 0,
         }
+    }
+}
+
+/// The order that [`Packing::Pairs`] means for a depthwise convolution: channels in fours, 16 bits a code, and of each tap the
+/// channels 0, 2, 1, 3, as `SXTB16` widens them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quads {
+    /// Entries of the kernel.
+    pub taps: usize,
+}
+
+impl Quads {
+    /// The order for layers that have one: one output channel an input channel, in whole fours.
+    #[must_use]
+    pub const fn new(window: &Window, in_ch: usize, out_ch: usize, input: Element) -> Option<Self> {
+        let fits = in_ch == out_ch && in_ch.is_multiple_of(4) && !matches!(input, Element::I16);
+        if fits { Some(Self { taps: window.taps() }) } else { None }
+    }
+
+    /// Index in the blob of a channel's weight.
+    #[must_use]
+    pub const fn place(&self, channel: usize, tap: usize) -> usize {
+        let within = channel % 4;
+        (channel / 4 * self.taps + tap) * 4 + within % 2 * 2 + within / 2
     }
 }
 

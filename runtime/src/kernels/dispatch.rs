@@ -1,7 +1,7 @@
 //! Which kernels run a layer: those of its weights' order.
 
 use super::{View, ViewMut, dsp, portable};
-use crate::format::{Conv2d, FullyConnected, Packing};
+use crate::format::{Conv2d, DepthwiseConv2d, FullyConnected, Packing};
 
 /// 2-D convolution. Spec 4.1.
 pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMut<'_>, scratch: &mut [u8]) {
@@ -9,6 +9,15 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMu
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::conv2d::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, input, output, scratch),
         // `Model::parse_linked` has refused the others.
+        _ => {}
+    }
+}
+
+/// Depthwise 2-D convolution. Spec 4.2.
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
+    match op.weights.packing {
+        Packing::Plain if Packing::Plain.is_in(LINKS) => portable::depthwise_conv2d::<LINKS>(op, input, output),
+        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, input, output),
         _ => {}
     }
 }

@@ -4,8 +4,8 @@ use super::node::{NodeCheck, shift_in_range};
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, Packing, Pairs, Runs, TensorRecord,
-    TransposeConv2d, Weights,
+    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, Packing, Pairs, Quads, Runs, TensorRecord,
+    TransposeConv2d, WeightBits, Weights,
 };
 use crate::kernels::{WeightCodes, by_width, dsp};
 
@@ -18,6 +18,8 @@ enum Layout {
     Interleaved(usize),
     /// Packed for `SMLAD`.
     Pairs(Pairs),
+    /// Packed in fours of channels.
+    Quads(Quads),
 }
 
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
@@ -42,8 +44,16 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let input = self.input(op.input)?;
         self.windowed(&op.window, input.shape)?;
         self.require(self.output.shape.c.is_multiple_of(input.shape.c), NodeFault::Shape)?;
-        self.plain(&op.weights)?;
-        self.weighted(&input, &op.weights, op.activation, Some(Layout::Interleaved(op.window.taps())))
+        let layout = match op.weights.packing {
+            Packing::Plain => Layout::Interleaved(op.window.taps()),
+            Packing::Pairs => {
+                let (in_ch, out_ch) = (input.shape.c.into(), self.output.shape.c.into());
+                let order = Quads::new(&op.window, in_ch, out_ch, input.element);
+                let order = order.filter(|_| op.weights.bits == WeightBits::Sixteen);
+                Layout::Quads(order.ok_or_else(|| self.fault(NodeFault::Packing))?)
+            }
+        };
+        self.weighted(&input, &op.weights, op.activation, Some(layout))
     }
 
     pub(super) fn transpose_conv2d(&self, op: &TransposeConv2d<'_>) -> Result<(), LoadError> {
@@ -92,6 +102,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let count = match layout {
             Layout::Filters(len) | Layout::Interleaved(len) => len.checked_mul(out_ch),
             Layout::Pairs(order) => Some(order.len(out_ch)),
+            Layout::Quads(order) => order.taps.checked_mul(out_ch),
         };
         let expected = count.and_then(|count| weights.bits.bytes(count));
         let lengths = expected == Some(weights.codes.len())
@@ -137,6 +148,10 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 Layout::Filters(len) => sum_of_magnitudes(codes.run(oc * len).take(len)),
                 Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
                 Layout::Pairs(order) => self.packed_magnitude(codes, order, oc)?,
+                Layout::Quads(order) => {
+                    let code = |tap| codes.run(order.place(oc, tap)).next().unwrap_or(0);
+                    sum_of_magnitudes((0..order.taps).map(code))
+                }
             };
             let left = match layout {
                 Layout::Pairs(order) => left.max(order.scaled_by() as i8),

@@ -123,7 +123,11 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     }
 
     pub(super) fn require(&self, condition: bool, reason: NodeFault) -> Result<(), LoadError> {
-        if condition { Ok(()) } else { Err(node_fault(self.index, reason)) }
+        if condition { Ok(()) } else { Err(self.fault(reason)) }
+    }
+
+    pub(super) fn fault(&self, reason: NodeFault) -> LoadError {
+        node_fault(self.index, reason)
     }
 }
 

@@ -24,7 +24,8 @@ const MAX_ALIGN_SHIFT: i32 = 22;
 /// Constants of one layer as the bytes of the file.
 #[derive(Default)]
 struct Blobs {
-    /// Order of the weights.
+    /// Width and order of the weights.
+    bits: WeightBits,
     packing: Packing,
     scratch: Scratch,
     padding: Vec<u8>,
@@ -179,7 +180,7 @@ fn blobs(network: &FixedPointNetwork, packed: &Packed, plan: &Plan, index: usize
     let scratch =
         Scratch { offset: limited("bytes of arena", scratch.start)?, bytes: limited("bytes of arena", scratch.len())? };
     let table = tables::table(network, layer);
-    let mut blobs = Blobs { packing: packed.packing, scratch, table, ..Blobs::default() };
+    let mut blobs = Blobs { bits: packed.bits, packing: packed.packing(), scratch, table, ..Blobs::default() };
     if let FixedPointOp::Concat { .. } = layer.op {
         for input in &layer.inputs {
             blobs.codes.extend(limited::<u16>("layers", *input)?.to_le_bytes());
@@ -187,7 +188,7 @@ fn blobs(network: &FixedPointNetwork, packed: &Packed, plan: &Plan, index: usize
         }
     }
     let Some(weights) = layer.op.weights() else { return Ok(blobs) };
-    blobs.codes = in_width(&packed.codes(weights), weights.bits);
+    blobs.codes = in_width(&packed.codes(weights), packed.bits);
     let channels = channel_bounds(network, layer)?;
     blobs.bias = channels.iter().flat_map(|channel| channel.bias.to_le_bytes()).collect();
     // One entry serves all channels where they agree.
@@ -220,7 +221,6 @@ fn in_width(codes: &[i16], bits: WeightBits) -> Vec<u8> {
 
 /// A layer's constants as the file has them.
 fn weights<'a>(network: &FixedPointNetwork, layer: &FixedPointLayer, blobs: &'a Blobs) -> Weights<'a> {
-    let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
     let epilogue = if blobs.multipliers.is_empty() {
         Epilogue::Shift(&blobs.shifts)
     } else {
@@ -231,8 +231,8 @@ fn weights<'a>(network: &FixedPointNetwork, layer: &FixedPointLayer, blobs: &'a 
             input_zero: network.tensor(layer.inputs[0]).zero,
         })
     };
-    let Blobs { packing, scratch, padding, codes, bias, .. } = blobs;
-    Weights { bits, packing: *packing, scratch: *scratch, padding, codes, bias, epilogue }
+    let Blobs { bits, packing, scratch, padding, codes, bias, .. } = blobs;
+    Weights { bits: *bits, packing: *packing, scratch: *scratch, padding, codes, bias, epilogue }
 }
 
 fn op<'a>(

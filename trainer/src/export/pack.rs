@@ -1,7 +1,7 @@
 //! Weights in the order of a backend's kernels.
 
 use stepshift_runtime::Backend;
-use stepshift_runtime::format::{Packing, Pairs, Runs};
+use stepshift_runtime::format::{Packing, Pairs, Quads, Runs, WeightBits};
 use stepshift_runtime::kernels::dsp;
 
 use super::bounds::channel_bounds;
@@ -16,51 +16,80 @@ pub fn scratch_bytes(network: &FixedPointNetwork, backend: Backend) -> Vec<usize
 /// How a layer's weights are stored, and what their kernel needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packed {
-    /// Order of the weights.
-    pub(super) packing: Packing,
+    /// Width in the file.
+    pub(super) bits: WeightBits,
     /// Bytes of scratch.
     pub(super) scratch_bytes: usize,
-    order: Option<Pairs>,
+    order: Order,
+}
+
+/// Places of the codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Plain,
+    Pairs(Pairs),
+    Quads(Quads),
 }
 
 impl Packed {
-    const PLAIN: Self = Self { packing: Packing::Plain, scratch_bytes: 0, order: None };
-
     /// What `backend` has for a layer: plain weights where it has nothing.
     pub(super) fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend) -> Self {
-        let input = layer.inputs.first().map(|input| network.tensor(*input).shape).unwrap_or_default();
+        let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
+        let found = if backend == Backend::Dsp { Self::for_dsp(network, layer, bits) } else { None };
+        found.unwrap_or(Self { bits, scratch_bytes: 0, order: Order::Plain })
+    }
+
+    fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits) -> Option<Self> {
+        let input = network.tensor(*layer.inputs.first()?);
+        let in_ch = usize::from(input.shape.c);
         let (runs, pixels) = match &layer.op {
-            FixedPointOp::Conv2d { window, groups: 1, .. } => {
-                (Runs::of_window(window, input.c.into()), dsp::CONV_COLUMNS)
+            FixedPointOp::Conv2d { window, groups: 1, .. } => (Runs::of_window(window, in_ch), dsp::CONV_COLUMNS),
+            FixedPointOp::FullyConnected { .. } => (Runs::whole(input.shape.len()), 1),
+            FixedPointOp::DepthwiseConv2d { window, .. } => {
+                let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
+                return Some(Self { bits: WeightBits::Sixteen, scratch_bytes: 0, order: Order::Quads(order) });
             }
-            FixedPointOp::FullyConnected { .. } => (Runs::whole(input.len()), 1),
-            _ => return Self::PLAIN,
+            _ => return None,
         };
-        let weights = layer.op.weights().filter(|_| backend == Backend::Dsp);
-        let order = weights.and_then(|weights| Pairs::new(runs, weights.bits));
-        match order.filter(|order| is_bounded(network, layer, *order)) {
-            Some(order) => {
-                Self { packing: Packing::Pairs, scratch_bytes: order.scratch_bytes(pixels), order: Some(order) }
-            }
-            None => Self::PLAIN,
+        let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, *order))?;
+        Some(Self { bits, scratch_bytes: order.scratch_bytes(pixels), order: Order::Pairs(order) })
+    }
+
+    /// As the file names the order.
+    pub(super) const fn packing(&self) -> Packing {
+        match self.order {
+            Order::Plain => Packing::Plain,
+            Order::Pairs(_) | Order::Quads(_) => Packing::Pairs,
         }
     }
 
     /// The codes of a layer in their order.
     pub(super) fn codes(&self, weights: &FixedPointWeights) -> Vec<i16> {
-        let Some(order) = self.order else { return weights.codes.clone() };
         let out_ch = weights.bias.len();
-        let mut packed = vec![0; order.len(out_ch)];
-        let channels = weights.codes.chunks_exact(order.runs.count * order.runs.len);
-        for (channel, codes) in channels.enumerate() {
-            for (run, codes) in codes.chunks_exact(order.runs.len).enumerate() {
-                for (index, code) in codes.iter().enumerate() {
-                    packed[order.place(channel, run * order.run_len() + index)] = *code;
+        match self.order {
+            Order::Plain => weights.codes.clone(),
+            Order::Pairs(order) => in_pairs(order, &weights.codes, out_ch),
+            Order::Quads(order) => {
+                let mut packed = vec![0; weights.codes.len()];
+                for (index, code) in weights.codes.iter().enumerate() {
+                    packed[order.place(index % out_ch, index / out_ch)] = *code;
                 }
+                packed
             }
         }
-        packed
     }
+}
+
+fn in_pairs(order: Pairs, codes: &[i16], out_ch: usize) -> Vec<i16> {
+    let mut packed = vec![0; order.len(out_ch)];
+    for (channel, codes) in codes.chunks_exact(order.runs.count * order.runs.len).enumerate() {
+        for (run, codes) in codes.chunks_exact(order.runs.len).enumerate() {
+            for (index, code) in codes.iter().enumerate() {
+                packed[order.place(channel, run * order.run_len() + index)] = *code;
+            }
+        }
+    }
+    packed
 }
 
 /// No accumulator leaves 32 bits in the kernel either, which may scale it.

@@ -5,6 +5,7 @@
 use core::arch::naked_asm;
 
 use super::instructions::Rows;
+use super::taps::Taps;
 use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
 
@@ -37,12 +38,7 @@ pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
         pairs: tile.pairs(),
         output: tile.output.as_mut_ptr(),
         pitch: tile.pitch,
-        end: match tile.end {
-            End::Signed8 => 0,
-            End::Unsigned7 => 1,
-            End::Unsigned8 => 2,
-            End::Accumulators => 3,
-        },
+        end: end_number(tile.end),
     };
     let run = match (PIXELS, tile.bits) {
         (4, WeightBits::Eight) => tile4_bits8,
@@ -56,6 +52,16 @@ pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
     // SAFETY: the tile is consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
     // shifts or the one, and room for what it writes.
     unsafe { run(&raw const arguments) }
+}
+
+/// How the loops know an end.
+const fn end_number(end: End) -> usize {
+    match end {
+        End::Signed8 => 0,
+        End::Unsigned7 => 1,
+        End::Unsigned8 => 2,
+        End::Accumulators => 3,
+    }
 }
 
 /// Runs the loop over rows that [`super::instructions::widen`] has checked.
@@ -514,3 +520,202 @@ widen!(widen4_i16, widen_halves!(16), 24);
 widen!(widen1_i8, widen_bytes!("sxtb16", 4), 20);
 widen!(widen1_u8, widen_bytes!("uxtb16", 4), 20);
 widen!(widen1_i16, widen_halves!(4), 24);
+
+/// What the depthwise loop is told, in the order in which it loads it.
+#[repr(C)]
+struct DepthwiseArguments {
+    input: *const u8,
+    weights: *const u8,
+    bias: *const u8,
+    shifts: *const u8,
+    shift_step: usize,
+    output: *mut u8,
+    quads: usize,
+    rows: usize,
+    columns: usize,
+    row_step: usize,
+    column_step: usize,
+    weights_row_skip: usize,
+    weights_quad_step: usize,
+    end: usize,
+}
+
+/// Runs the loop over one pixel that [`Taps::is_consistent`](super::taps::Taps::is_consistent).
+#[inline]
+pub(super) fn depthwise(taps: Taps<'_>) {
+    let arguments = DepthwiseArguments {
+        input: taps.input.as_ptr(),
+        weights: taps.weights.as_ptr(),
+        bias: taps.bias.as_ptr(),
+        shifts: taps.shifts.as_ptr(),
+        shift_step: taps.shift_step,
+        quads: taps.quads(),
+        output: taps.output.as_mut_ptr(),
+        rows: taps.rows,
+        columns: taps.columns,
+        row_step: taps.row_step,
+        column_step: taps.column_step,
+        weights_row_skip: 8 * (taps.kernel_w - taps.columns),
+        weights_quad_step: 8 * taps.kernel_w * taps.kernel_h,
+        end: end_number(taps.end),
+    };
+    let run = if taps.signed { depthwise_i8 } else { depthwise_u8 };
+    // SAFETY: the taps are consistent: every quad has 16 bytes of biases, four shifts or the one, its weights, room for what it
+    // writes, and all its inputs.
+    unsafe { run(&raw const arguments) }
+}
+
+/// One tap of four channels; the input is at `$address`.
+macro_rules! tap {
+    ($extend:literal, $address:literal) => {
+        concat!(
+            "ldr r8, ",
+            $address,
+            "\n",
+            "ldr r10, [r1], #4\n ldr r11, [r1], #4\n",
+            $extend,
+            " r9, r8\n",
+            $extend,
+            " r8, r8, ror #8\n",
+            "smlabb r4, r9, r10, r4
+            smlatt r6, r9, r10, r6
+            smlabb r5, r8, r11, r5
+            smlatt r7, r8, r11, r7
+            "
+        )
+    };
+}
+
+/// Shifts, saturates and stores four channels.
+macro_rules! end_quad {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            "ldr r10, [sp, #12]
+            ldr r11, [sp, #16]
+            ldrb r8, [r10]
+            ldrb r9, [r10, r11]
+            asr r4, r4, r8
+            asr r5, r5, r9
+            add r10, r10, r11, lsl #1
+            ldrb r8, [r10]
+            ldrb r9, [r10, r11]
+            asr r6, r6, r8
+            asr r7, r7, r9
+            add r10, r10, r11, lsl #1
+            str r10, [sp, #12]
+            ldr r10, [sp, #20]
+            ",
+            $sat,
+            " r4, #",
+            $bits,
+            ", r4\n",
+            $sat,
+            " r5, #",
+            $bits,
+            ", r5\n",
+            $sat,
+            " r6, #",
+            $bits,
+            ", r6\n",
+            $sat,
+            " r7, #",
+            $bits,
+            ", r7\n",
+            "strb r5, [r10, #1]
+            strb r6, [r10, #2]
+            strb r7, [r10, #3]
+            strb r4, [r10], #4
+            str r10, [sp, #20]
+            "
+        )
+    };
+}
+
+/// One function over the quads of channels of a pixel.
+///
+/// r0 input, r1 weights, r2 step from column to column, r3 rows, r4 to r7 accumulators, r8 and r9 inputs, r10 and r11 weights,
+/// r12 row of the input, lr columns. On the stack: what it was told.
+///
+/// What bounds it: of the 9 instructions of a tap with four channels 4 multiply, 3 load and 2 widen.
+macro_rules! depthwise {
+    ($name:ident, $extend:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const DepthwiseArguments) {
+            naked_asm!(
+                "push {{r4-r11, lr}}
+                sub sp, #56
+                ldm r0!, {{r1-r7}}
+                stm sp, {{r1-r7}}
+                ldm r0, {{r1-r7}}
+                add lr, sp, #28
+                stm lr, {{r1-r7}}
+                1:
+                ldr r9, [sp, #8]
+                ldr r4, [r9], #4
+                ldr r5, [r9], #4
+                ldr r6, [r9], #4
+                ldr r7, [r9], #4
+                str r9, [sp, #8]
+                ldr r12, [sp]
+                add r9, r12, #4
+                str r9, [sp]
+                ldr r1, [sp, #4]
+                ldr r9, [sp, #48]
+                add r9, r9, r1
+                str r9, [sp, #4]
+                ldr r2, [sp, #40]
+                ldr r3, [sp, #28]
+                2:
+                ldr lr, [sp, #32]
+                cmp lr, #3
+                bne 3f",
+                tap!($extend, "[r12]"),
+                tap!($extend, "[r12, r2]"),
+                tap!($extend, "[r12, r2, lsl #1]"),
+                "b 5f
+                3:
+                mov r0, r12
+                4:",
+                tap!($extend, "[r0]"),
+                "add r0, r0, r2
+                subs lr, #1
+                bne 4b
+                5:
+                ldr r8, [sp, #44]
+                ldr r9, [sp, #36]
+                add r1, r1, r8
+                add r12, r12, r9
+                subs r3, #1
+                bne.w 2b
+                ldr r10, [sp, #52]
+                cmp r10, #1
+                beq 6f
+                bhi 7f",
+                end_quad!("ssat", 8),
+                "b 9f
+                6:",
+                end_quad!("usat", 7),
+                "b 9f
+                7:
+                cmp r10, #2
+                bne 8f",
+                end_quad!("usat", 8),
+                "b 9f
+                8:
+                ldr r10, [sp, #20]
+                stm r10!, {{r4-r7}}
+                str r10, [sp, #20]
+                9:
+                ldr r10, [sp, #24]
+                subs r10, #1
+                str r10, [sp, #24]
+                bne.w 1b
+                add sp, #56
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+depthwise!(depthwise_i8, "sxtb16");
+depthwise!(depthwise_u8, "uxtb16");

@@ -2,6 +2,7 @@
 
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
+use super::taps::Taps;
 use super::tile::Tile;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
@@ -42,4 +43,12 @@ pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> 
         native::widen::<STRIDE>(rows, target);
     }
     enough
+}
+
+/// Accumulates the taps of one pixel, every quad of its channels. Nothing where the taps contradict themselves.
+#[inline]
+pub(super) fn depthwise(taps: Taps<'_>) {
+    if taps.is_consistent() {
+        native::depthwise(taps);
+    }
 }

@@ -130,7 +130,7 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
 }
 
 /// The end that the inner loop has for a layer, if any: right shifts, and a saturate that is one instruction.
-fn end(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
+pub(super) fn end(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
     let Epilogue::Shift(shifts) = weights.epilogue else { return End::Accumulators };
     if shifts.iter().any(|shift| shift.cast_signed() < 0) {
         return End::Accumulators;

@@ -8,14 +8,17 @@
 mod arm;
 mod columns;
 mod conv2d;
+mod depthwise_conv2d;
 mod fully_connected;
 mod instructions;
 mod layer;
+mod taps;
 mod tile;
 #[cfg(not(stepshift_backend = "dsp"))]
 mod twin;
 
 pub use conv2d::conv2d;
+pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
 
 /// Pixels whose columns a convolution builds at a time.

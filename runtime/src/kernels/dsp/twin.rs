@@ -1,6 +1,7 @@
 //! The inner loops in Rust: what the instructions do, word by word.
 
 use super::instructions::Rows;
+use super::taps::Taps;
 use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
 
@@ -118,5 +119,33 @@ fn steps(element: Element, quad: &[u8]) -> [u32; 2] {
     match element {
         Element::I16 => [a & 0xffff | b << 16, a >> 16 | b & 0xffff_0000],
         _ => [a, a.rotate_right(8)].map(|word| extend(word, element == Element::I8)),
+    }
+}
+
+/// Twin of the depthwise loop.
+pub(super) fn depthwise(taps: Taps<'_>) {
+    let weight = |quad: usize, tap: usize, channel: usize| {
+        let place = ((quad * taps.kernel_h * taps.kernel_w) + tap) * 4 + [0, 2, 1, 3][channel];
+        taps.weights.as_chunks().0.get(place).map_or(0, |code| i32::from(i16::from_le_bytes(*code)))
+    };
+    let input = |at: usize| {
+        let byte = taps.input.get(at).copied().unwrap_or(0);
+        if taps.signed { i32::from(byte.cast_signed()) } else { byte.into() }
+    };
+    for (channel, bias) in taps.bias.as_chunks().0.iter().enumerate().take(4 * taps.quads()) {
+        let mut acc = i32::from_le_bytes(*bias);
+        for row in 0..taps.rows {
+            for column in 0..taps.columns {
+                let x = input(row * taps.row_step + column * taps.column_step + channel);
+                acc = acc.wrapping_add(x * weight(channel / 4, row * taps.kernel_w + column, channel % 4));
+            }
+        }
+        if taps.end == End::Accumulators {
+            put(taps.output, 4 * channel, &acc.to_le_bytes());
+        } else {
+            let shift = taps.shifts.get(channel * taps.shift_step).copied().unwrap_or(0);
+            let [code, ..] = saturated(acc >> shift.min(31), taps.end).to_le_bytes();
+            put(taps.output, channel, &[code]);
+        }
     }
 }

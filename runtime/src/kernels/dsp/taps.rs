@@ -1,0 +1,61 @@
+//! The taps of a depthwise window over one pixel, four channels at a time.
+
+use super::tile::End;
+
+/// Operands of the depthwise loop.
+#[derive(Debug)]
+pub(super) struct Taps<'a> {
+    /// Codes have a sign.
+    pub(super) signed: bool,
+    /// From the first tap's first channel on.
+    pub(super) input: &'a [u8],
+    /// From the first tap of the first quad on, in the order of [`Quads`](crate::format::Quads).
+    pub(super) weights: &'a [u8],
+    /// Four i32 a quad.
+    pub(super) bias: &'a [u8],
+    /// Right shifts: four a quad, or one for all.
+    pub(super) shifts: &'a [u8],
+    /// 1, or 0 for one shift.
+    pub(super) shift_step: usize,
+    /// Four codes a quad, or accumulators.
+    pub(super) output: &'a mut [u8],
+    /// Rows and columns of the kernel that meet the input.
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    /// Bytes of the input from one to the next.
+    pub(super) row_step: usize,
+    pub(super) column_step: usize,
+    /// The whole kernel.
+    pub(super) kernel_h: usize,
+    pub(super) kernel_w: usize,
+    pub(super) end: End,
+}
+
+impl Taps<'_> {
+    /// Quads of channels.
+    pub(super) const fn quads(&self) -> usize {
+        self.bias.len() / 16
+    }
+
+    /// The loop stays inside its operands.
+    pub(super) const fn is_consistent(&self) -> bool {
+        let quads = self.quads();
+        if quads == 0
+            || self.rows == 0
+            || self.columns == 0
+            || self.rows > self.kernel_h
+            || self.columns > self.kernel_w
+        {
+            return false;
+        }
+        let last_tap = (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step;
+        let last_weight = (quads - 1) * self.kernel_h * self.kernel_w + (self.rows - 1) * self.kernel_w + self.columns;
+        let written = if matches!(self.end, End::Accumulators) { 16 * quads } else { 4 * quads };
+        let shifts = if self.shift_step == 0 { 1 } else { 4 * quads };
+        last_tap + 4 * quads <= self.input.len()
+            && 8 * last_weight <= self.weights.len()
+            && self.shift_step <= 1
+            && shifts <= self.shifts.len()
+            && written <= self.output.len()
+    }
+}
