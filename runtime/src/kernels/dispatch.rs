@@ -1,7 +1,11 @@
 //! Which kernels run a layer: those of its weights' order.
 
-use super::{View, ViewMut, dsp, portable};
-use crate::format::{Conv2d, DepthwiseConv2d, FullyConnected, Packing};
+use super::{InOut, View, ViewMut, dsp, portable};
+use crate::format::{Binary, Conv2d, DepthwiseConv2d, FullyConnected, Mean, Packing};
+
+/// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
+/// extension's twin, so that a host's tests run them.
+const DSP: bool = cfg!(any(stepshift_backend = "dsp", not(target_os = "none")));
 
 /// 2-D convolution. Spec 4.1.
 pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMut<'_>, scratch: &mut [u8]) {
@@ -33,5 +37,19 @@ pub fn fully_connected<const LINKS: u64>(
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::fully_connected::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::fully_connected::<LINKS>(op, input, output, scratch),
         _ => {}
+    }
+}
+
+/// Two tensors of one shape, code by code. Spec 4.6.
+pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+    if !(DSP && dsp::binary(op, &mut a_output, b.as_ref())) {
+        portable::binary(op, a_output, b);
+    }
+}
+
+/// Mean over whole axes. Spec 4.5.
+pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
+    if !(DSP && dsp::mean(op, &input, &mut output)) {
+        portable::mean::<LINKS>(op, input, output);
     }
 }

@@ -209,6 +209,16 @@ fn affine(mut network: FixedPointNetwork) -> FixedPointNetwork {
                 weights.mantissas = (0..weights.bias.len() as u32).map(|channel| 3 + 2 * (channel % 5)).collect();
                 layer.output = FixedPointTensor { mantissa: 5, zero: 4, ..layer.output };
             }
+            // A second operand, of the same scale; as TensorFlow Lite averages, without a change of scale.
+            FixedPointOp::Rescale => {
+                layer.op = FixedPointOp::Clip;
+                layer.output = FixedPointTensor { shape: layer.output.shape, ..network.input };
+            }
+            FixedPointOp::Mean { .. } => {
+                let Shape { h, w, .. } = network.input.shape;
+                layer.op = FixedPointOp::AffineAveragePool2d { window: Window::new(h as u8, w as u8) };
+                layer.output = FixedPointTensor { shape: layer.output.shape, ..network.input };
+            }
             FixedPointOp::Binary(_) => {
                 layer.op = FixedPointOp::AffineBinary(stepshift_runtime::format::AffineBinaryKind::Add);
                 layer.output = FixedPointTensor { mantissa: 5, zero: 4, ..layer.output };

@@ -4,7 +4,7 @@
 
 use core::arch::naked_asm;
 
-use super::instructions::Rows;
+use super::instructions::{First, Rows, Sum};
 use super::taps::Taps;
 use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
@@ -719,3 +719,147 @@ macro_rules! depthwise {
 
 depthwise!(depthwise_i8, "sxtb16");
 depthwise!(depthwise_u8, "uxtb16");
+
+/// What the addition is told, in the order in which it loads it.
+#[repr(C)]
+struct SumArguments {
+    a: *const u8,
+    b: *const u8,
+    output: *mut u8,
+    quads: usize,
+    factors: u32,
+    rounding: i32,
+    right_shift: usize,
+}
+
+/// Runs the addition over quads that [`super::instructions::add`] has checked. The output may be `a`.
+#[inline]
+pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+    let arguments = SumArguments {
+        a: match a {
+            First::InPlace => output.as_ptr(),
+            First::Apart(a) => a.as_ptr(),
+        },
+        b: b.as_ptr(),
+        output: output.as_mut_ptr(),
+        quads,
+        factors: sum.factors,
+        rounding: sum.rounding,
+        right_shift: sum.right_shift,
+    };
+    let run = match (sum.signed, sum.end) {
+        (true, End::Signed8) => add_signed8,
+        (true, End::Unsigned7) => add_unsigned7,
+        (false, _) => add_unsigned8,
+        (true, _) => return,
+    };
+    // SAFETY: `a`, `b` and the output have four bytes for each quad; `a` is read before the output is written.
+    unsafe { run(&raw const arguments) }
+}
+
+/// Two of four sums: the lower and upper halves of r8 and r9, times the halves of r4.
+macro_rules! two_sums {
+    ($low:literal, $high:literal) => {
+        concat!(
+            "smlabb ",
+            $low,
+            ", r8, r4, r5\n",
+            "smlatb ",
+            $high,
+            ", r8, r4, r5\n",
+            "smlabt ",
+            $low,
+            ", r9, r4, ",
+            $low,
+            "\n",
+            "smlatt ",
+            $high,
+            ", r9, r4, ",
+            $high,
+            "\n",
+            "asr ",
+            $low,
+            ", ",
+            $low,
+            ", r6\n",
+            "asr ",
+            $high,
+            ", ",
+            $high,
+            ", r6\n"
+        )
+    };
+}
+
+/// One function over quads of two tensors: r0 and r1 operands, r2 output, r3 quads, r4 factors, r5 rounding constant, r6 right
+/// shift; r7 and r10 codes, r8 and r9 two of each, r7, r11, r12, lr sums. 29 instructions for 4 sums, of which 3 load or store.
+macro_rules! add {
+    ($name:ident, $extend:literal, $sat:literal, $bits:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const SumArguments) {
+            naked_asm!(
+                "push {{r4-r11, lr}}
+                ldm r0, {{r0-r6}}
+                1:
+                ldr r7, [r0], #4
+                ldr r10, [r1], #4",
+                concat!($extend, " r8, r7\n", $extend, " r9, r10"),
+                two_sums!("r11", "r12"),
+                concat!($sat, " r11, #", $bits, ", r11\n", $sat, " r12, #", $bits, ", r12"),
+                "strb r11, [r2]
+                strb r12, [r2, #2]",
+                concat!($extend, " r8, r7, ror #8\n", $extend, " r9, r10, ror #8"),
+                two_sums!("r11", "r12"),
+                concat!($sat, " r11, #", $bits, ", r11\n", $sat, " r12, #", $bits, ", r12"),
+                "strb r11, [r2, #1]
+                strb r12, [r2, #3]
+                add r2, r2, #4
+                subs r3, #1
+                bne 1b
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+add!(add_signed8, "sxtb16", "ssat", 8);
+add!(add_unsigned7, "sxtb16", "usat", 7);
+add!(add_unsigned8, "uxtb16", "usat", 8);
+
+/// Runs the sum over pixels that [`super::instructions::sum_pixels`] has checked.
+#[inline]
+pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+    let run = if signed { sum_i8 } else { sum_u8 };
+    // SAFETY: every pixel's four bytes lie in the input.
+    let sums = unsafe { run(input.as_ptr(), pitch, pixels) };
+    [sums as u32, (sums >> 32) as u32]
+}
+
+/// One function over the four channels of pixels: r0 input, r1 pitch, r2 pixels; r3 codes, r4 and r5 sums of 16 bits. 6
+/// instructions for 4 codes, and 2 for the loop.
+macro_rules! sum {
+    ($name:ident, $extend:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(input: *const u8, pitch: usize, pixels: usize) -> u64 {
+            naked_asm!(
+                "push {{r4, r5, r6, lr}}
+                mov r4, #0
+                mov r5, #0
+                1:
+                ldr r3, [r0]
+                add r0, r0, r1",
+                concat!($extend, " r6, r3\n", $extend, " r3, r3, ror #8"),
+                "sadd16 r4, r4, r6
+                sadd16 r5, r5, r3
+                subs r2, #1
+                bne 1b
+                mov r0, r4
+                mov r1, r5
+                pop {{r4, r5, r6, pc}}",
+            )
+        }
+    };
+}
+
+sum!(sum_i8, "sxtb16");
+sum!(sum_u8, "uxtb16");

@@ -3,7 +3,7 @@
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
 use super::taps::Taps;
-use super::tile::Tile;
+use super::tile::{End, Tile};
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
 use crate::format::Element;
@@ -50,5 +50,56 @@ pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> 
 pub(super) fn depthwise(taps: Taps<'_>) {
     if taps.is_consistent() {
         native::depthwise(taps);
+    }
+}
+
+/// What an addition does with two codes: `(a * factor_a + b * factor_b + rounding) >> right_shift`, saturated.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sum {
+    /// Operands have a sign.
+    pub(super) signed: bool,
+    /// Factor of `a` in the low half, of `b` in the high one.
+    pub(super) factors: u32,
+    pub(super) rounding: i32,
+    /// Less than 32.
+    pub(super) right_shift: usize,
+    /// Not [`End::Accumulators`].
+    pub(super) end: End,
+}
+
+/// Where an addition finds its first operand.
+#[derive(Debug)]
+pub(super) enum First<'a> {
+    /// In the place of the sum.
+    InPlace,
+    Apart(&'a [u8]),
+}
+
+/// Adds whole quads of codes; how many bytes were written.
+#[inline]
+pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) -> usize {
+    let len = match a {
+        First::InPlace => output.len(),
+        First::Apart(a) => a.len().min(output.len()),
+    };
+    let quads = len.min(b.len()) / 4;
+    if quads > 0 {
+        native::add(sum, a, b, output, quads);
+    }
+    4 * quads
+}
+
+/// Most pixels whose codes add up within 16 bits.
+pub(super) const PIXELS_OF_A_SUM: usize = 256;
+
+/// Sums of four channels over pixels `pitch` bytes apart, at most [`PIXELS_OF_A_SUM`]: of channels 0 and 2, then 1 and 3, in
+/// halves of words. 0 where there are fewer pixels.
+#[inline]
+pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+    match pixels.checked_sub(1) {
+        Some(last) if last < PIXELS_OF_A_SUM && last * pitch + 4 <= input.len() => {
+            native::sum_pixels(signed, input, pitch, pixels)
+        }
+        _ => [0; 2],
     }
 }

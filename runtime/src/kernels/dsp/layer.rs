@@ -135,6 +135,11 @@ pub(super) fn end(weights: &Weights<'_>, activation: Activation, output: Element
     if shifts.iter().any(|shift| shift.cast_signed() < 0) {
         return End::Accumulators;
     }
+    saturate(activation, output)
+}
+
+/// The saturate that is one instruction, if any.
+pub(super) const fn saturate(activation: Activation, output: Element) -> End {
     match (output, activation.min, activation.max) {
         (Element::I8, -128, 127) => End::Signed8,
         (Element::I8 | Element::U8, 0, 127) => End::Unsigned7,

@@ -6,20 +6,24 @@
 
 #[cfg(stepshift_backend = "dsp")]
 mod arm;
+mod binary;
 mod columns;
 mod conv2d;
 mod depthwise_conv2d;
 mod fully_connected;
 mod instructions;
 mod layer;
+mod mean;
 mod taps;
 mod tile;
 #[cfg(not(stepshift_backend = "dsp"))]
 mod twin;
 
+pub use binary::binary;
 pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
+pub use mean::mean;
 
 /// Pixels whose columns a convolution builds at a time.
 pub const CONV_COLUMNS: usize = 4;

@@ -1,6 +1,6 @@
 //! The inner loops in Rust: what the instructions do, word by word.
 
-use super::instructions::Rows;
+use super::instructions::{First, Rows, Sum};
 use super::taps::Taps;
 use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
@@ -148,4 +148,35 @@ pub(super) fn depthwise(taps: Taps<'_>) {
             put(taps.output, channel, &[code]);
         }
     }
+}
+
+/// Twin of the addition.
+pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+    let value = |byte: u8| if sum.signed { i32::from(byte.cast_signed()) } else { byte.into() };
+    let factor = |half: u32| i32::from((half as u16).cast_signed());
+    for (index, (b, output)) in b.iter().zip(output).enumerate().take(4 * quads) {
+        let a = match a {
+            First::InPlace => *output,
+            First::Apart(a) => a.get(index).copied().unwrap_or(0),
+        };
+        let acc = value(a) * factor(sum.factors) + value(*b) * factor(sum.factors >> 16) + sum.rounding;
+        let [code, ..] = saturated(acc >> (sum.right_shift & 31), sum.end).to_le_bytes();
+        *output = code;
+    }
+}
+
+/// Twin of the sum over pixels.
+pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+    let mut sums = [[0_u16; 2]; 2];
+    for pixel in 0..pixels {
+        let word =
+            input.get(pixel * pitch..).and_then(|input| input.first_chunk()).map_or(0, |w| u32::from_le_bytes(*w));
+        for (sums, word) in sums.iter_mut().zip([word, word.rotate_right(8)]) {
+            let codes = extend(word, signed);
+            for (sum, code) in sums.iter_mut().zip([codes as u16, (codes >> 16) as u16]) {
+                *sum = sum.wrapping_add(code);
+            }
+        }
+    }
+    sums.map(|[low, high]| u32::from(low) | u32::from(high) << 16)
 }

@@ -1,0 +1,56 @@
+use super::instructions::{First, Sum, add};
+use super::layer::saturate;
+use super::tile::End;
+use crate::arithmetic::rounding;
+use crate::format::{Binary, BinaryKind, Element};
+use crate::kernels::{InOut, View};
+
+/// Greatest left shift whose factor is a half word.
+const MAX_FACTOR_SHIFT: u8 = 14;
+
+/// Sum or difference of two tensors of one element of 8 bits; false for others, which it leaves alone. Spec 4.6.
+///
+/// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
+/// b         `[H, W, C]`  codes
+#[must_use]
+pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
+    let Some((sum, b)) = sum(op, a_output, b) else { return false };
+    let written = match a_output {
+        InOut::InPlace(output, _) => add(&sum, &First::InPlace, b.codes.bytes(), output.bytes),
+        InOut::Apart(a, output) => add(&sum, &First::Apart(a.codes.bytes()), b.codes.bytes(), output.bytes),
+    };
+    let factor = |half: u32| i32::from((half as u16).cast_signed());
+    let (a_factor, b_factor) = (factor(sum.factors), factor(sum.factors >> 16));
+    for index in written..a_output.shape().len() {
+        let acc = a_output.code(index) * a_factor + b.code(index) * b_factor + sum.rounding;
+        let code = (acc >> (sum.right_shift & 31)).max(op.activation.min.into()).min(op.activation.max.into());
+        a_output.put(index, code);
+    }
+    true
+}
+
+/// The addition that the instructions have for two tensors.
+fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&'v View<'v>>) -> Option<(Sum, &'v View<'v>)> {
+    let b = b?;
+    let element = match a {
+        InOut::InPlace(_, element) => *element,
+        InOut::Apart(a, _) => a.element(),
+    };
+    let sign = match op.kind {
+        BinaryKind::Add => 1,
+        BinaryKind::Sub => -1,
+        _ => return None,
+    };
+    let end = saturate(op.activation, a.element());
+    let alike = element == a.element() && element == b.element() && element != Element::I16;
+    if !alike || end == End::Accumulators || element == Element::U8 && end != End::Unsigned8 {
+        return None;
+    }
+    let right_shift = usize::try_from(op.right_shift).ok()?;
+    if op.a_shift > MAX_FACTOR_SHIFT || op.b_shift > MAX_FACTOR_SHIFT {
+        return None;
+    }
+    let b_factor: i16 = sign << op.b_shift;
+    let factors = 1_u32 << op.a_shift | u32::from(b_factor.cast_unsigned()) << 16;
+    Some((Sum { signed: element == Element::I8, factors, rounding: rounding(op.right_shift), right_shift, end }, b))
+}

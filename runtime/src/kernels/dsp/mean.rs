@@ -1,0 +1,37 @@
+use super::instructions::{PIXELS_OF_A_SUM, sum_pixels};
+use crate::arithmetic;
+use crate::format::{Element, Mean};
+use crate::kernels::{View, ViewMut};
+
+/// Mean over rows and columns of a tensor of 8 bits whose channels are a multiple of 4; false for others, which it leaves alone.
+/// Spec 4.5.
+///
+/// input    `[H, W, C]`  codes
+/// output   `[1, 1, C]`  codes
+#[must_use]
+pub fn mean(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
+    let channels = usize::from(input.shape.c);
+    if op.axes != Mean::GLOBAL || input.element() == Element::I16 || !channels.is_multiple_of(4) {
+        return false;
+    }
+    let signed = input.element() == Element::I8;
+    let pixels = usize::from(input.shape.h) * usize::from(input.shape.w);
+    for channel in (0..channels).step_by(4) {
+        let mut sums = [0; 4];
+        let mut first = 0;
+        while first < pixels {
+            let count = (pixels - first).min(PIXELS_OF_A_SUM);
+            let codes = input.codes.bytes().get(first * channels + channel..).unwrap_or_default();
+            let [even, odd] = sum_pixels(signed, codes, channels, count);
+            for (sum, half) in sums.iter_mut().zip([even, odd, even >> 16, odd >> 16]) {
+                let half = half as u16;
+                *sum += if signed { i32::from(half.cast_signed()) } else { half.into() };
+            }
+            first += count;
+        }
+        for (index, sum) in sums.into_iter().enumerate() {
+            output.put(channel + index, arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation));
+        }
+    }
+    true
+}
