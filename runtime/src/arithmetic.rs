@@ -85,7 +85,7 @@ fn saturating_shift_left(acc: i32, left_shift: u8) -> i32 {
 
 /// `acc * multiplier * 2^(shift - 31)` with two roundings, as the affine scheme's reference kernels have it: to the
 /// nearest after the multiplication, half away from zero after the shift. Spec 3.4.
-#[inline(never)]
+#[inline]
 #[must_use]
 pub fn multiply(acc: i32, multiplier: i32, shift: i8) -> i32 {
     let left = shift.max(0).cast_unsigned().min(30);
@@ -93,23 +93,24 @@ pub fn multiply(acc: i32, multiplier: i32, shift: i8) -> i32 {
     rounding_divide(doubling_high_multiply(acc.wrapping_shl(left.into()), multiplier), right)
 }
 
-/// `a * b / 2^31`, rounded to the nearest, half away from zero for products below zero as well: gemmlowp's
-/// `SaturatingRoundingDoublingHighMul` for a `b` that is not negative.
+/// `a * b / 2^31`, rounded to the nearest, half up: gemmlowp's `SaturatingRoundingDoublingHighMul` for a `b` that is not
+/// negative, whose nudge and truncating division come to the same: `trunc((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31)`
+/// for every `p < 0`.
 #[inline]
 fn doubling_high_multiply(a: i32, b: i32) -> i32 {
-    let product = i64::from(a) * i64::from(b);
-    let nudge = if product >= 0 { 1 << 30 } else { 1 - (1 << 30) };
     #[expect(clippy::cast_possible_truncation, reason = "a product of 62 bits, halved 31 times")]
-    let high = ((product + nudge) / (1 << 31)) as i32;
+    let high = ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32;
     high
 }
 
 /// `x / 2^exponent`, rounded to the nearest, half away from zero: gemmlowp's `RoundingDivideByPOT`.
+///
+/// Half up of `x`, or of `x - 1` below zero: the bit below the point is the rounding.
 #[inline]
 fn rounding_divide(x: i32, exponent: u8) -> i32 {
-    let mask = (1_u32 << (exponent & 31)).wrapping_sub(1).cast_signed();
-    let threshold = (mask >> 1) + i32::from(x < 0);
-    (x >> (exponent & 31)) + i32::from(x & mask > threshold)
+    let Some(below) = exponent.checked_sub(1) else { return x };
+    let x = x.wrapping_add(x >> 31) >> (below & 31);
+    (x >> 1) + (x & 1)
 }
 
 #[cfg(test)]

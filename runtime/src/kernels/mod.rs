@@ -15,7 +15,8 @@ pub use backend::Backend;
 pub use dispatch::{binary, conv2d, depthwise_conv2d, fully_connected, mean};
 pub use operand::{Code, InOut, Typed, View, ViewMut};
 pub use portable::{
-    affine_binary, argmax, average_pool2d, clip, concat_part, leaky_relu, max_pool2d, pad, patch_input, patch_output, rescale, slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
+    affine_binary, argmax, average_pool2d, clip, concat_part, leaky_relu, max_pool2d, pad, patch_input, patch_output,
+    rescale, slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
 };
 pub(crate) use weight_codes::by_width;
 pub use weight_codes::{Bytes, Packed, WeightCodes, Words};

@@ -32,7 +32,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
             }
             (3, _) => {
                 first -= 1;
-                pixels.seek(first);
+                pixels.step_back();
             }
             _ => {}
         }
@@ -48,7 +48,6 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
 struct Pixels<'g, 'a> {
     gather: &'g Gather<'a>,
     w: usize,
-    first_row: usize,
     oy: usize,
     ox: usize,
     row: OutputRow,
@@ -57,14 +56,18 @@ struct Pixels<'g, 'a> {
 impl<'g, 'a> Pixels<'g, 'a> {
     fn new(gather: &'g Gather<'a>, output: &ViewMut<'_>) -> Self {
         let (oy, w) = (usize::from(output.first_row), usize::from(output.shape.w).max(1));
-        Self { gather, w, first_row: oy, oy, ox: 0, row: gather.output_row(oy) }
+        Self { gather, w, oy, ox: 0, row: gather.output_row(oy) }
     }
 
-    /// Goes to a pixel, counted from the first row on.
+    /// Back by one pixel.
     #[inline(never)]
-    fn seek(&mut self, pixel: usize) {
-        (self.oy, self.ox) = (self.first_row + pixel / self.w, pixel % self.w);
-        self.row = self.gather.output_row(self.oy);
+    fn step_back(&mut self) {
+        if let Some(ox) = self.ox.checked_sub(1) {
+            self.ox = ox;
+        } else {
+            (self.oy, self.ox) = (self.oy.saturating_sub(1), self.w - 1);
+            self.row = self.gather.output_row(self.oy);
+        }
     }
 
     /// Fills the column of the next pixel.

@@ -23,8 +23,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<
     let channels = usize::from(input.shape.c);
     let end = end(&op.weights, op.activation, output.element);
     let order = Quads { taps: op.window.taps() };
-    let mut pixel = 0;
-    for (oy, ox) in positions(&output) {
+    for (pixel, (oy, ox)) in positions(&output).enumerate() {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
         let layer = Layer { op, input: &input, order, rows, columns };
@@ -35,7 +34,6 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<
             let bytes = output.bytes.get_mut(pixel * channels..).unwrap_or_default();
             depthwise(layer.taps(0, channels / 4, bytes, end));
         }
-        pixel += 1;
     }
 }
 
@@ -112,7 +110,14 @@ impl Layer<'_> {
         }
         let (codes, _) = self.op.weights.codes.as_chunks::<2>();
         let code = |tap: usize| codes.get(self.order.place(channel, tap)).map_or(0, |code| i16::from_le_bytes(*code));
-        let outside = |tap: &usize| !(self.rows.covers(tap / kernel_w) && self.columns.covers(tap % kernel_w));
-        (0..self.order.taps).filter(outside).map(|tap| zero * i32::from(code(tap))).sum()
+        let mut sum = 0;
+        for ky in 0..kernel_h {
+            for kx in 0..kernel_w {
+                if !(self.rows.covers(ky) && self.columns.covers(kx)) {
+                    sum += i32::from(code(ky * kernel_w + kx));
+                }
+            }
+        }
+        zero * sum
     }
 }

@@ -113,11 +113,11 @@ impl<'a> Layer<'a> {
             if oc >= out_ch {
                 return;
             }
+            let start = pixel * out_ch + oc;
             let requantizer = self.weights.epilogue.channel(oc);
             for (at, acc) in channel.iter().enumerate() {
                 let acc = i32::from_le_bytes(*acc) >> scaled;
-                let code = requantizer.apply::<LINKS>(acc, self.activation);
-                output.put((pixel + at) * out_ch + oc, code);
+                output.put(start + at * out_ch, requantizer.apply::<LINKS>(acc, self.activation));
             }
         }
     }
