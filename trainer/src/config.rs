@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::data::DatasetName;
 use crate::layer_config::LayerConfig;
 use crate::network::Network;
+use crate::optimizer_config::OptimizerConfig;
 use crate::quantizer_config::{GradientConfig, QuantizerConfig, RangeMethod, Scheme};
 
 /// A run: data, network, and how both trainings go.
@@ -33,13 +34,26 @@ pub struct Config {
 }
 
 /// Training in floating point.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct FloatConfig {
     /// Passes over the training images.
     pub epochs: usize,
-    /// SGD with Nesterov momentum.
+    /// How weights change.
     pub optimizer: OptimizerConfig,
+    /// Share of each label that is spread over all classes.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Share of the past in the moving average of the weights, which is evaluated and quantized; left out, there is none.
+    pub average: Option<f64>,
+}
+
+impl FloatConfig {
+    fn check(&self) -> Result<()> {
+        self.optimizer.check("float.optimizer")?;
+        unit("float.label_smoothing", self.label_smoothing)?;
+        unit("float.average", self.average.unwrap_or_default())
+    }
 }
 
 /// Training of the quantized network.
@@ -48,13 +62,23 @@ pub struct FloatConfig {
 pub struct QuantizedConfig {
     /// Passes over the training images.
     pub epochs: usize,
-    /// Steps are frozen after so many of them; at least 1.
+    /// Steps are frozen after so many of them.
+    #[serde(default)]
     pub freeze_after: usize,
     /// Share of the past in the moving average of a range, 0 to 1.
     #[serde(default = "default_range_momentum")]
     pub range_momentum: f64,
-    /// SGD with Nesterov momentum.
+    /// How weights change.
     pub optimizer: OptimizerConfig,
+    /// Share of each label that is spread over all classes.
+    #[serde(default)]
+    pub label_smoothing: f64,
+    /// Share of the past in the moving average of the weights, which is evaluated and exported; left out, there is none.
+    pub average: Option<f64>,
+    /// Learns from the float network's outputs as well.
+    pub distillation: Option<DistillationConfig>,
+    /// Quantizes by some images before it is trained on, or instead of that.
+    pub calibration: Option<CalibrationConfig>,
     /// Steps that are powers of two, or TensorFlow Lite's real ones.
     #[serde(default)]
     pub scheme: Scheme,
@@ -75,6 +99,35 @@ pub struct QuantizedConfig {
     /// What is otherwise for single layers, by name.
     #[serde(default)]
     pub layers: BTreeMap<String, LayerQuantizers>,
+}
+
+/// Learning from the float network.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DistillationConfig {
+    /// Share of the float network's outputs in the loss, the rest being the labels'.
+    #[serde(default = "default_distillation_weight")]
+    pub weight: f64,
+    /// What both networks' outputs are divided by.
+    #[serde(default = "default_temperature")]
+    pub temperature: f64,
+}
+
+/// Quantization without training.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationConfig {
+    /// Training images that are looked at.
+    pub images: usize,
+    /// Evens out the ranges of channels across layers first.
+    #[serde(default = "yes")]
+    pub equalize: bool,
+    /// Takes back the mean error of each channel last.
+    #[serde(default = "yes")]
+    pub bias_correction: bool,
+    /// Steps in which each layer learns to round its weights up or down; 0 rounds them half up.
+    #[serde(default)]
+    pub adaround_steps: usize,
 }
 
 /// What becomes of batch norms when quantized training begins.
@@ -111,6 +164,35 @@ pub struct LayerQuantizers {
 
 impl QuantizedConfig {
     fn check(&self) -> Result<()> {
+        let (epochs, freeze) = (self.epochs, self.freeze_after);
+        match &self.calibration {
+            None => {
+                ensure!(epochs > 0, "quantized.epochs is 0, it must be at least 1 without quantized.calibration");
+                let legal = (1..=epochs).contains(&freeze);
+                ensure!(legal, "quantized.freeze_after is {freeze}, it must be 1 to quantized.epochs, {epochs}");
+            }
+            Some(calibration) => {
+                ensure!(calibration.images > 0, "quantized.calibration.images is 0, it must be at least 1");
+                ensure!(
+                    freeze <= epochs,
+                    "quantized.freeze_after is {freeze}, it must be 0 to quantized.epochs, {epochs}"
+                );
+            }
+        }
+        self.optimizer.check("quantized.optimizer")?;
+        unit("quantized.range_momentum", self.range_momentum)?;
+        unit("quantized.label_smoothing", self.label_smoothing)?;
+        unit("quantized.average", self.average.unwrap_or_default())?;
+        if let Some(DistillationConfig { weight, temperature }) = self.distillation {
+            let share = (0.0..=1.0).contains(&weight);
+            ensure!(share, "quantized.distillation.weight is {weight}, it must be 0 to 1");
+            let warm = temperature > 0.0 && temperature.is_finite();
+            ensure!(warm, "quantized.distillation.temperature is {temperature}, it must be positive");
+        }
+        self.check_quantizers()
+    }
+
+    fn check_quantizers(&self) -> Result<()> {
         let quantizers = |place: &str, list: [(&str, Option<QuantizerConfig>); 3]| {
             let mut given = list.into_iter().filter_map(|(key, config)| Some((key, config?)));
             given.try_for_each(|(key, config)| config.check(&format!("{place}.{key}"), self.scheme))
@@ -136,23 +218,6 @@ impl QuantizedConfig {
     }
 }
 
-/// SGD with Nesterov momentum; the rate rises over the warm-up and falls along a cosine to zero.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct OptimizerConfig {
-    /// Greatest learning rate.
-    pub learning_rate: f64,
-    /// Momentum, 0 to 1.
-    #[serde(default = "default_momentum")]
-    pub momentum: f64,
-    /// L2 penalty on weights.
-    #[serde(default)]
-    pub weight_decay: f64,
-    /// Epochs of linear warm-up.
-    #[serde(default)]
-    pub warmup_epochs: f64,
-}
-
 /// Random changes of the training images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -165,8 +230,16 @@ pub struct Augmentation {
     pub flip: bool,
 }
 
-const fn default_momentum() -> f64 {
-    0.9
+const fn yes() -> bool {
+    true
+}
+
+const fn default_distillation_weight() -> f64 {
+    0.5
+}
+
+const fn default_temperature() -> f64 {
+    4.0
 }
 
 const fn default_range_momentum() -> f64 {
@@ -191,16 +264,7 @@ pub fn parse(text: &str) -> Result<Config> {
     let config: Config = toml::from_str(text)?;
     ensure!(config.batch_size > 0, "batch_size is 0, it must be at least 1");
     ensure!(config.float.epochs > 0, "float.epochs is 0, it must be at least 1");
-    ensure!(config.quantized.epochs > 0, "quantized.epochs is 0, it must be at least 1");
-    let freeze = config.quantized.freeze_after;
-    ensure!(
-        (1..=config.quantized.epochs).contains(&freeze),
-        "quantized.freeze_after is {freeze}, it must be 1 to quantized.epochs, {}",
-        config.quantized.epochs
-    );
-    unit("quantized.range_momentum", config.quantized.range_momentum)?;
-    check_optimizer("float.optimizer", config.float.optimizer)?;
-    check_optimizer("quantized.optimizer", config.quantized.optimizer)?;
+    config.float.check()?;
     config.quantized.check()?;
     for name in config.quantized.layers.keys() {
         let layer_of_norm =
@@ -209,17 +273,6 @@ pub fn parse(text: &str) -> Result<Config> {
         ensure!(known, "quantized.layers.{name}: there is no layer of this name");
     }
     Ok(config)
-}
-
-fn check_optimizer(key: &str, optimizer: OptimizerConfig) -> Result<()> {
-    let OptimizerConfig { learning_rate, momentum, weight_decay, warmup_epochs } = optimizer;
-    if !(learning_rate > 0.0 && learning_rate.is_finite()) {
-        bail!("{key}.learning_rate is {learning_rate}, it must be positive");
-    }
-    unit(&format!("{key}.momentum"), momentum)?;
-    ensure!(weight_decay >= 0.0, "{key}.weight_decay is {weight_decay}, it must not be negative");
-    ensure!(warmup_epochs >= 0.0, "{key}.warmup_epochs is {warmup_epochs}, it must not be negative");
-    Ok(())
 }
 
 fn unit(key: &str, value: f64) -> Result<()> {
@@ -249,6 +302,7 @@ mod tests {
     use stepshift_runtime::format::Shape;
 
     use super::*;
+    use crate::optimizer_config::Schedule;
 
     const DIGITS: &str = include_str!("../configs/digits.toml");
     const FASHION_MNIST: &str = include_str!("../configs/fashion-mnist.toml");
@@ -322,6 +376,11 @@ mod tests {
             gradients,
         };
         config.quantized.layers.insert("conv1".to_owned(), all);
+        config.quantized.average = Some(0.9);
+        config.float.average = Some(0.9);
+        config.quantized.distillation = Some(DistillationConfig { weight: 0.5, temperature: 2.0 });
+        config.quantized.calibration = toml::from_str("images = 1").ok();
+        config.float.optimizer.schedule = Schedule::Steps { epochs: vec![1.0], factor: 0.1 };
         let layer: LayerConfig = toml::from_str(
             "name = 'a'\nop = 'concat'\ninputs = []\nout_ch = 1\nmultiplier = 1\ngroups = 1\nkernel = 1\nstride = 1\n\
              dilation = 1\npadding = 1\nslope = 1.0\naxis = 1\nstart = [0, 0, 0]\nsize = [1, 1, 1]\nbefore = [0, 0, 0]\n\

@@ -13,6 +13,7 @@ pub mod export;
 pub mod front_end;
 pub mod layer_config;
 pub mod network;
+pub mod optimizer_config;
 pub mod quantizer_config;
 #[cfg(feature = "torch")]
 pub mod torch;

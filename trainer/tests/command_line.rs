@@ -304,3 +304,92 @@ fn signing_needs_a_key_and_a_model() {
     let message = error(sign(readme, &key));
     assert!(message.contains("README.md: not a stepshift model"), "{message}");
 }
+
+/// `SMALL` with keys in its table `[quantized]`, and tables behind it.
+fn with_quantized(keys: &str, tables: &str) -> String {
+    let text = SMALL.replace("[quantized]\n", &format!("[quantized]\n{keys}\n"));
+    text.replacen("[[layers]]", &format!("{tables}\n[[layers]]"), 1)
+}
+
+fn evaluates_bit_exactly(run: &Path) {
+    let output = stepshift().arg("eval").arg(run).arg("--json").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("\"bit_exact\":true"), "{text}{}", stderr(&output));
+    // The certificate is that of the exact forward.
+    let bytes = bytes(run, "model.stepshift");
+    let model = stepshift_runtime::Model::parse(&bytes).unwrap();
+    let mut arena = vec![0; model.arena_bytes()];
+    stepshift_runtime::Session::new(model, &mut arena).unwrap().self_test().unwrap();
+}
+
+#[test]
+fn every_quantizer_of_a_config_ends_in_a_model_with_the_bits_of_training() {
+    let place = Place::new();
+    let mixed = "[quantized.weights]\nbits = 4\nrange = 'mse'\n[quantized.activations]\nbits = 6\nunsigned = true\n\
+                 [quantized.layers.conv1.weights]\nbits = 16\ngranularity = { channels = 4 }\n\
+                 [quantized.layers.fc.activations]\nbits = 12\nunsigned = false\n\
+                 [quantized.gradients]\nweights = { bits = 8 }\nbiases = { bits = 8 }\n\
+                 activations = { bits = 8, stochastic = true, range = '3sigma' }\n[quantized.biases]\nbits = 10";
+    evaluates_bit_exactly(&place.train(&with_quantized("batch_norm = 'corrected'", mixed), "mixed"));
+    let learned = "[quantized.weights]\nrange = 'tqt'\n[quantized.activations]\nrange = 'tqt'";
+    evaluates_bit_exactly(&place.train(&with_quantized("batch_norm = 'unfolded'", learned), "learned"));
+    let affine = "[quantized.weights]\nrange = 'lsq'";
+    evaluates_bit_exactly(&place.train(&with_quantized("scheme = 'affine'", affine), "affine"));
+}
+
+#[test]
+fn a_network_is_quantized_without_training() {
+    let place = Place::new();
+    let calibration = "[quantized.calibration]\nimages = 256\nadaround_steps = 30";
+    let text = with_quantized("", calibration).replace("epochs = 2\nfreeze_after = 1", "epochs = 0");
+    let run = place.train(&text, "calibrated");
+    evaluates_bit_exactly(&run);
+    assert_eq!(
+        fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count(),
+        4,
+        "three passes in floating point"
+    );
+}
+
+#[test]
+fn averages_and_a_teacher_are_part_of_a_run() {
+    let place = Place::new();
+    let keys = "average = 0.9\nlabel_smoothing = 0.1\ndistillation = { weight = 0.5, temperature = 2.0 }";
+    let text = with_quantized(keys, "").replace("learning_rate = 0.005", "kind = 'adamw', learning_rate = 0.001");
+    let first = place.train(&text, "first");
+    assert_same_run(&first, &place.train(&text, "second"));
+    evaluates_bit_exactly(&first);
+}
+
+#[test]
+fn a_training_that_diverges_names_the_layer_and_keeps_its_checkpoint() {
+    let place = Place::new();
+    let out = place.path("run");
+    let text = SMALL.replace("learning_rate = 0.005", "learning_rate = 1e9");
+    let message = refusal(stepshift().arg("train").arg(place.config(&text)).arg("--out").arg(&out));
+    assert!(message.contains("Quantized epoch 1, batch"), "{message}");
+    assert!(
+        message.contains("layer fc") || message.contains("layer conv1") || message.contains("gradient of"),
+        "{message}"
+    );
+    assert!(out.join("checkpoint.safetensors").exists());
+    let log = fs::read_to_string(out.join("metrics.csv")).unwrap();
+    assert_eq!(log.lines().count(), 4, "{log}");
+}
+
+#[test]
+fn diff_shows_noise_and_the_first_difference_of_each_layer() {
+    let place = Place::new();
+    let run = place.train(SMALL, "run");
+    let own = run.join("model.stepshift");
+    let output = stepshift().arg("diff").arg(&own).arg(&run).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && text.contains("2 layers are equal over 100 images"), "{text}");
+    assert!(text.contains(" dB") && text.contains('%'), "{text}");
+    let other = place.train(&SMALL.replace("seed = 5", "seed = 6"), "other");
+    let checkpoint = other.join("checkpoint.safetensors");
+    let output = stepshift().arg("diff").arg(&own).arg(checkpoint).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("image 0 index") && text.contains("2 of 2 layers differ"), "{text}");
+}

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_runtime::{Backend, Model};
 use stepshift_trainer::atomic_file;
-use stepshift_trainer::export::bounds::channel_bounds;
+use stepshift_trainer::export::bounds::{ExactIn, channel_bounds, exact_in};
 use stepshift_trainer::export::patches::{Fit, Patching, fit};
 use stepshift_trainer::export::{FixedPointNetwork, Options, encode_with};
 use stepshift_trainer::torch::evaluation::sample;
@@ -107,9 +107,11 @@ fn bytes(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| "a number of bytes, like 65536, 64K or 1M".to_owned())
 }
 
-/// A line a layer: exponent, shifts, how near the worst channel comes to overflow.
+/// A line a layer: exponent, shifts, how near the worst channel comes to overflow, and in which floating point its sums are exact.
 fn print(network: &FixedPointNetwork) -> Result<()> {
-    let mut table = Table::new(["layer", "output", "exponent", "right shift", "worst accumulator", "weights", "MACs"]);
+    let header =
+        ["layer", "output", "exponent", "right shift", "worst accumulator", "channel", "exact in", "weights", "MACs"];
+    let mut table = Table::new(header);
     for layer in &network.layers {
         let bounds = channel_bounds(network, layer)?;
         let shifts = bounds.iter().map(|channel| match channel.requantizer {
@@ -118,8 +120,8 @@ fn print(network: &FixedPointNetwork) -> Result<()> {
         });
         let (least, greatest) = (shifts.clone().min(), shifts.max());
         let shifts = least.zip(greatest).map(|(least, greatest)| format!("{least} to {greatest}"));
-        let worst = bounds.iter().map(|channel| channel.bound).max();
-        let share = worst.map(|bound| format!("{:.3} % of 2^31", 100.0 * bound as f64 / 2_f64.powi(31)));
+        let worst = bounds.iter().max_by_key(|channel| channel.bound);
+        let share = worst.map(|channel| format!("{:.3} % of 2^31", 100.0 * channel.bound as f64 / 2_f64.powi(31)));
         let weights = layer.op.weights().map_or(0, |weights| weights.codes.len());
         let shape = layer.output.shape;
         table.row([
@@ -128,6 +130,8 @@ fn print(network: &FixedPointNetwork) -> Result<()> {
             layer.output.exponent.to_string(),
             shifts.unwrap_or_default(),
             share.unwrap_or_default(),
+            worst.map(|worst| worst.channel.to_string()).unwrap_or_default(),
+            exact_in(network, layer, &bounds).map(ExactIn::name).unwrap_or_default().to_owned(),
             weights.to_string(),
             layer.macs(network.tensor(layer.inputs[0]).shape).to_string(),
         ]);

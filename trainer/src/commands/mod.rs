@@ -1,5 +1,6 @@
 //! The commands of `stepshift`, one a file.
 
+mod diff;
 mod eval;
 mod export;
 mod inspect;
@@ -40,6 +41,8 @@ enum Command {
     Eval(eval::Eval),
     /// Write the model file of a checkpoint
     Export(export::Export),
+    /// Compare a model with a checkpoint, layer by layer: exponents, saturation, noise, first difference
+    Diff(diff::Diff),
     /// Show what is in a model file
     Inspect(inspect::Inspect),
     /// Sign a model file, so that firmware can refuse models of others
@@ -80,6 +83,7 @@ pub(crate) fn run(cli: &Cli) -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Diff(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Sign(command) => command.run(),
     };

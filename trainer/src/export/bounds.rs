@@ -54,6 +54,50 @@ fn channel_bound(
     }
 }
 
+/// The narrowest floating point in which a layer's sums of products are exact, in any order. Spec 5.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExactIn {
+    /// Operands of 8 significant bits, sums of 24.
+    Bf16,
+    /// Operands of 11 significant bits, sums of 24.
+    Tf32,
+    /// Sums of 24 significant bits.
+    F32,
+    /// Sums of 53 significant bits: what the exact forward has.
+    F64,
+}
+
+impl ExactIn {
+    /// As users know it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bf16 => "bf16",
+            Self::Tf32 => "tf32",
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+        }
+    }
+}
+
+/// Where a layer's sums of products are exact; `None` for one without them, or whose steps are no powers of two.
+///
+/// bounds  of its channels
+#[must_use]
+pub fn exact_in(network: &FixedPointNetwork, layer: &FixedPointLayer, bounds: &[ChannelBound]) -> Option<ExactIn> {
+    let weights = layer.op.weights().filter(|weights| weights.mantissas.is_empty())?;
+    let input = network.tensor(layer.inputs[0]);
+    let worst = bounds.iter().map(|channel| channel.bound).max().filter(|_| input.is_power_of_two())?;
+    let greatest_code = weights.codes.iter().map(|code| i64::from(code.unsigned_abs())).max().unwrap_or(0);
+    let operand = greatest_code.max(input.element.max_abs());
+    Some(match (worst <= 1 << 24, operand) {
+        (false, _) => ExactIn::F64,
+        (true, ..=256) => ExactIn::Bf16,
+        (true, ..=2048) => ExactIn::Tf32,
+        (true, _) => ExactIn::F32,
+    })
+}
+
 /// The right shift of a channel. Spec 3.1.
 fn right_shift(
     layer: &FixedPointLayer,
@@ -92,4 +136,37 @@ fn codes<'a>(
     }
     let len = weights.codes.len() / out_ch;
     Box::new(weights.codes[channel * len..][..len].iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use stepshift_runtime::format::{Activation, Element, Shape, WeightBits};
+
+    use super::*;
+
+    fn network(element: Element, bits: WeightBits, codes: Vec<i16>) -> FixedPointNetwork {
+        let tensor = |len| FixedPointTensor { element, ..FixedPointTensor::i8(Shape { h: 1, w: 1, c: len }, 0) };
+        let (input, output) = (tensor(codes.len() as u16), tensor(1));
+        let weights = FixedPointWeights { bits, codes, exponents: vec![-8], mantissas: Vec::new(), bias: vec![0] };
+        let op = FixedPointOp::FullyConnected { weights };
+        let activation = Activation::full(element);
+        let layer = FixedPointLayer { name: "fc".to_owned(), inputs: vec![0], output, activation, op };
+        FixedPointNetwork { input, layers: vec![layer] }
+    }
+
+    fn found(element: Element, bits: WeightBits, codes: Vec<i16>) -> Option<ExactIn> {
+        let network = network(element, bits, codes);
+        let bounds = channel_bounds(&network, &network.layers[0]).unwrap();
+        exact_in(&network, &network.layers[0], &bounds)
+    }
+
+    #[test]
+    fn a_layer_is_exact_in_the_narrowest_floating_point_that_holds_its_operands_and_sums() {
+        // 127 * 128 * 1031 + 128 < 2^24 < 127 * 128 * 1033.
+        assert_eq!(found(Element::I8, WeightBits::Eight, vec![127; 1031]), Some(ExactIn::Bf16));
+        assert_eq!(found(Element::I8, WeightBits::Eight, vec![127; 1033]), Some(ExactIn::F64));
+        assert_eq!(found(Element::I8, WeightBits::Sixteen, vec![2000]), Some(ExactIn::Tf32));
+        assert_eq!(found(Element::I8, WeightBits::Sixteen, vec![32767]), Some(ExactIn::F32));
+        assert_eq!(found(Element::I16, WeightBits::Two, vec![1]), Some(ExactIn::F32));
+    }
 }

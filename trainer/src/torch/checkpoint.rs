@@ -10,8 +10,11 @@ use tch::{Kind, Tensor};
 
 use crate::atomic_file;
 
-/// Version of what [`State`] and the tensors' names mean.
-pub const CHECKPOINT_VERSION: u32 = 1;
+/// Version of what [`State`] and the tensors' names mean. Version 2 has the settings of more quantizers; one of version 1 is read as well.
+pub const CHECKPOINT_VERSION: u32 = 2;
+
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 1;
 
 /// Key in the file's metadata of a checksum, a space, and the state. One key, since the order of several is random.
 const METADATA_KEY: &str = "stepshift";
@@ -105,8 +108,8 @@ fn parse(bytes: &[u8]) -> Result<(State, HashMap<String, Tensor>)> {
     let version: serde_json::Value = serde_json::from_str(json).context("its training state is not readable")?;
     let version = version.get("version").and_then(serde_json::Value::as_u64).unwrap_or(0);
     ensure!(
-        version == u64::from(CHECKPOINT_VERSION),
-        "it is of version {version}, this program reads version {CHECKPOINT_VERSION}"
+        (u64::from(OLDEST_VERSION)..=u64::from(CHECKPOINT_VERSION)).contains(&version),
+        "it is of version {version}, this program reads versions {OLDEST_VERSION} to {CHECKPOINT_VERSION}"
     );
     let file = SafeTensors::deserialize(bytes)?;
     let views = file.iter().collect::<Vec<_>>();

@@ -66,12 +66,21 @@ impl FloatNetwork {
     /// x      `[N, C, H, W]`
     /// train  normalizes by the batch and updates the running statistics
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+        self.all_tensors(x, train).last().expect("there is the input").flatten(1, -1)
+    }
+
+    /// Every tensor by the running statistics, the input first.
+    pub fn tensors(&self, x: &Tensor) -> Vec<Tensor> {
+        self.all_tensors(x, false)
+    }
+
+    fn all_tensors(&self, x: &Tensor, train: bool) -> Vec<Tensor> {
         let mut tensors = vec![x.shallow_clone()];
         for (layer, constants) in self.network.layers.iter().zip(&self.layers) {
             let y = layer_forward(layer, constants.as_ref(), &tensors, train);
             tensors.push(y);
         }
-        tensors.last().expect("there is the input").flatten(1, -1)
+        tensors
     }
 
     /// What the optimizer changes, with names; the flag says that weight decay applies.

@@ -4,18 +4,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::batches::{Stream, to_tensor};
 use super::checkpoint::{self, CHECKPOINT_VERSION, EpochRecord, Phase, State, Sums};
-use super::float_network::{FloatNetwork, restore};
-use super::optimizer::Sgd;
+use super::learner::{Learner, Model, Place};
 use super::quantized_network::{Mode, QuantizedNetwork};
 use crate::atomic_file;
 use crate::config::{self, Config};
 use crate::data::{Dataset, Images};
 use crate::export::encode;
-use crate::network::Network;
 
 /// Images in a batch of an evaluation.
 const EVALUATION_BATCH: usize = 500;
@@ -66,14 +64,7 @@ pub struct Training {
     data: Dataset,
     folder: PathBuf,
     state: State,
-    model: Model,
-    optimizer: Sgd,
-}
-
-#[derive(Debug)]
-enum Model {
-    Float(FloatNetwork),
-    Quantized(QuantizedNetwork),
+    learner: Learner,
 }
 
 impl Training {
@@ -87,8 +78,7 @@ impl Training {
         let taken = folder.join(CHECKPOINT_FILE);
         ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
         atomic_file::write(&folder.join(CONFIG_FILE), text.as_bytes())?;
-        let float = FloatNetwork::new(&network, config.seed);
-        let optimizer = Sgd::new(config.float.optimizer, float.parameters());
+        let learner = Learner::float(&config, &network);
         let state = State {
             version: CHECKPOINT_VERSION,
             config: text,
@@ -99,7 +89,7 @@ impl Training {
             history: Vec::new(),
             float_accuracy: None,
         };
-        Ok(Self { config, data, folder: folder.into(), state, model: Model::Float(float), optimizer })
+        Ok(Self { config, data, folder: folder.into(), state, learner })
     }
 
     /// The run that a folder's checkpoint holds.
@@ -114,8 +104,8 @@ impl Training {
     ) -> Result<Self> {
         let config = config::parse(&state.config)?;
         let network = config.network(data.train.shape(), data.classes)?;
-        let (model, optimizer) = restored(&config, &network, data.input_exponent, state.phase, tensors)?;
-        Ok(Self { config, data, folder: folder.into(), state, model, optimizer })
+        let learner = Learner::restored(&config, &network, data.input_exponent, state.phase, tensors)?;
+        Ok(Self { config, data, folder: folder.into(), state, learner })
     }
 
     /// Where the run stands.
@@ -166,41 +156,34 @@ impl Training {
     }
 
     /// One step of the optimizer; the loss.
-    fn step(&mut self, codes: &Tensor, labels: &Tensor, place: f64) -> Result<f64> {
+    fn step(&mut self, codes: &Tensor, labels: &Tensor, epoch: f64) -> Result<f64> {
         let x = codes * 2_f64.powi(self.data.input_exponent.into());
         let frozen = self.state.epoch >= self.config.quantized.freeze_after;
         let mode = if frozen { Mode::Frozen } else { Mode::Learning };
-        let (logits, epochs) = match &mut self.model {
-            Model::Float(network) => (network.forward(&x, true), self.config.float.epochs),
-            Model::Quantized(network) => (network.train_forward(&x, mode)?, self.config.quantized.epochs),
-        };
-        let loss = logits.cross_entropy_for_logits(labels);
-        let value = loss.double_value(&[]);
-        if !value.is_finite() {
-            bail!(
-                "the loss became {value} in {:?} epoch {}, batch {}: lower the learning rate; the last checkpoint is kept",
-                self.state.phase,
-                self.state.epoch + 1,
-                self.state.batch + 1
-            );
-        }
-        self.optimizer.zero_gradients();
-        loss.backward();
-        self.optimizer.step(self.optimizer.rate(place, epochs));
-        Ok(value)
+        let (float, quantized) = (self.config.float.epochs, self.config.quantized.epochs);
+        let epochs = if self.state.phase == Phase::Float { float } else { quantized };
+        let Stream { seed, epoch: pass } = self.stream();
+        let seed = (seed ^ (pass << 32) ^ self.state.batch as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).cast_signed();
+        let place = Place { epoch, epochs, mode, seed };
+        let loss = self.learner.step(&self.config, &x, |of| of(labels), place);
+        loss.with_context(|| {
+            let State { phase, epoch, batch, .. } = &self.state;
+            format!(
+                "{phase:?} epoch {}, batch {}: lower the learning rate; the last good checkpoint is kept",
+                epoch + 1,
+                batch + 1
+            )
+        })
     }
 
     /// Evaluates, records, goes on to the next pass or phase, and saves.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let phase = self.state.phase;
-        if let Model::Quantized(network) = &mut self.model
-            && self.state.epoch + 1 == self.config.quantized.freeze_after
-        {
-            network.freeze();
+        if phase == Phase::Quantized && self.state.epoch + 1 == self.config.quantized.freeze_after {
             // Exponents are known now: a network that cannot be exported is refused before it is trained on.
-            encode(&network.to_fixed_point()?)?;
+            encode(&self.learner.freeze()?.to_fixed_point()?)?;
         }
-        let test_accuracy = self.accuracy(&self.data.test)?;
+        let test_accuracy = self.test_accuracy()?;
         let Sums { loss, images } = self.state.sums;
         let record = EpochRecord { phase, epoch: self.state.epoch + 1, loss: loss / images as f64, test_accuracy };
         observer.epoch(&record);
@@ -214,20 +197,55 @@ impl Training {
 
     /// Goes on to the next phase where this one has had all its passes.
     fn change_phase(&mut self, test_accuracy: f64) -> Result<()> {
-        match &self.model {
-            Model::Float(float) if self.state.epoch == self.config.float.epochs => {
-                let quantized = QuantizedNetwork::fold(float, self.data.input_exponent, &self.config.quantized)?;
-                self.optimizer = Sgd::new(self.config.quantized.optimizer, quantized.parameters());
-                self.model = Model::Quantized(quantized);
-                self.state.float_accuracy = Some(test_accuracy);
-                (self.state.phase, self.state.epoch) = (Phase::Quantized, 0);
-            }
-            Model::Quantized(_) if self.state.epoch == self.config.quantized.epochs => {
-                self.state.phase = Phase::Finished;
-            }
-            Model::Float(_) | Model::Quantized(_) => {}
+        let over = match self.state.phase {
+            Phase::Float => self.state.epoch == self.config.float.epochs,
+            Phase::Quantized => self.state.epoch == self.config.quantized.epochs,
+            Phase::Finished => false,
+        };
+        if !over {
+            return Ok(());
+        }
+        self.learner.use_average();
+        if self.state.phase == Phase::Quantized {
+            self.state.phase = Phase::Finished;
+            return Ok(());
+        }
+        self.state.float_accuracy = Some(test_accuracy);
+        (self.state.phase, self.state.epoch) = (Phase::Quantized, 0);
+        let network = self.config.network(self.data.train.shape(), self.data.classes)?;
+        let blank = Learner::float(&self.config, &network);
+        if let Model::Float(float) = std::mem::replace(&mut self.learner, blank).into_model() {
+            self.learner = Learner::quantized(&self.config, float, self.data.input_exponent)?;
+        }
+        self.calibrate()
+    }
+
+    /// Quantizes by some images of the training set, where the config asks for that; with no pass of training that is all.
+    fn calibrate(&mut self) -> Result<()> {
+        let Some(calibration) = self.config.quantized.calibration else { return Ok(()) };
+        let scale = 2_f64.powi(self.data.input_exponent.into());
+        let images = &self.data.train;
+        let order = Stream { seed: self.config.seed, epoch: u64::from(u32::MAX) }.order(images.len());
+        let chosen = &order[..calibration.images.min(images.len())];
+        let plain = crate::config::Augmentation::default();
+        let stream = self.stream();
+        let batches = chosen.chunks(self.config.batch_size).enumerate();
+        let batches: Vec<Tensor> =
+            batches.map(|(number, indices)| stream.batch(images, indices, number, plain).0 * scale).collect();
+        self.learner.calibrate(&self.config, &batches)?;
+        if self.config.quantized.epochs == 0 {
+            encode(&self.learner.freeze()?.to_fixed_point()?)?;
+            self.state.phase = Phase::Finished;
         }
         Ok(())
+    }
+
+    /// Test accuracy of the average of the weights, where there is one.
+    fn test_accuracy(&mut self) -> Result<f64> {
+        self.learner.use_average();
+        let accuracy = self.accuracy(&self.data.test);
+        self.learner.use_average();
+        accuracy
     }
 
     /// Percent of images whose greatest output is their label, by the training forward.
@@ -240,12 +258,7 @@ impl Training {
             .zip(images.labels.chunks(EVALUATION_BATCH))
         {
             let x = to_tensor(codes) * scale;
-            let logits = tch::no_grad(|| match &self.model {
-                Model::Float(network) => Ok(network.forward(&x, false)),
-                Model::Quantized(network) => {
-                    network.fast_forward(&x)?.pop().map(|output| output.flatten(1, -1)).context("there are no layers")
-                }
-            })?;
+            let logits = self.learner.outputs(&x)?;
             let classes = Vec::<i64>::try_from(logits.argmax(1, false))?;
             right += classes.iter().zip(labels).filter(|(class, label)| **class == i64::from(**label)).count();
         }
@@ -273,11 +286,7 @@ impl Training {
 
     /// Writes the checkpoint and the metrics.
     fn save(&self) -> Result<()> {
-        let mut tensors = match &self.model {
-            Model::Float(network) => network.state(),
-            Model::Quantized(network) => network.state(),
-        };
-        tensors.extend(self.optimizer.state());
+        let tensors = self.learner.state();
         checkpoint::save(&self.folder.join(CHECKPOINT_FILE), &self.state, &tensors)?;
         let mut csv = csv::Writer::from_writer(Vec::new());
         for record in &self.state.history {
@@ -298,31 +307,8 @@ pub fn quantized_network(
 ) -> Result<QuantizedNetwork> {
     let config = config::parse(&state.config)?;
     let network = config.network(data.train.shape(), data.classes)?;
-    match restored(&config, &network, data.input_exponent, state.phase, tensors)?.0 {
+    match Learner::restored(&config, &network, data.input_exponent, state.phase, tensors)?.into_model() {
         Model::Quantized(network) => Ok(network),
         Model::Float(_) => bail!("its quantized training has not begun: go on with `stepshift train --resume`"),
     }
-}
-
-fn restored(
-    config: &Config,
-    network: &Network,
-    input_exponent: i8,
-    phase: Phase,
-    tensors: &std::collections::HashMap<String, Tensor>,
-) -> Result<(Model, Sgd)> {
-    let float = FloatNetwork::new(network, config.seed);
-    let (model, optimizer, mut expected) = if phase == Phase::Float {
-        let optimizer = Sgd::new(config.float.optimizer, float.parameters());
-        let state = float.state();
-        (Model::Float(float), optimizer, state)
-    } else {
-        let quantized = QuantizedNetwork::fold(&float, input_exponent, &config.quantized)?;
-        let optimizer = Sgd::new(config.quantized.optimizer, quantized.parameters());
-        let state = quantized.state();
-        (Model::Quantized(quantized), optimizer, state)
-    };
-    expected.extend(optimizer.state());
-    restore(&expected, |name| tensors.get(name).map(|tensor| tensor.to_kind(Kind::Float)))?;
-    Ok((model, optimizer))
 }

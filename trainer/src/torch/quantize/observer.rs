@@ -27,6 +27,8 @@ pub struct Quantizer {
     /// Values that share a step.
     values: i64,
     fixed: bool,
+    /// The gradient reaches what is learned.
+    learning: bool,
 }
 
 impl Quantizer {
@@ -52,6 +54,7 @@ impl Quantizer {
             learned: settings.method.is_learned().then(|| zeros().set_requires_grad(true)),
             values: 1.max(shape.iter().product::<i64>() / groups),
             fixed: false,
+            learning: true,
         })
     }
 
@@ -62,7 +65,7 @@ impl Quantizer {
     #[must_use]
     pub fn with_step(settings: Settings, step: Tensor, zero: Option<Tensor>) -> Self {
         let range = step.zeros_like();
-        Self { settings, range, low: None, step, zero, learned: None, values: 1, fixed: true }
+        Self { settings, range, low: None, step, zero, learned: None, values: 1, fixed: true, learning: false }
     }
 
     /// Its settings.
@@ -102,6 +105,11 @@ impl Quantizer {
                 (None, None) => self.observe_magnitude(&rows),
             }
         });
+    }
+
+    /// Whether the gradient reaches a learned step; where not, the step is the one that was observed last.
+    pub const fn set_learning(&mut self, learning: bool) {
+        self.learning = learning;
     }
 
     /// No step below `least`. Spec 6.2.
@@ -156,7 +164,7 @@ impl Quantizer {
     }
 
     fn differentiable_step(&self) -> Tensor {
-        match &self.learned {
+        match self.learned.as_ref().filter(|_| self.learning) {
             Some(learned) => rows::by_channel(&learned::step(learned, self.values, &self.settings), &self.settings),
             None => self.step.shallow_clone(),
         }

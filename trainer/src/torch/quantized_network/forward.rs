@@ -40,6 +40,7 @@ impl QuantizedNetwork {
     /// # Errors
     /// Those of libtorch.
     pub fn train_tensors(&mut self, x: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
+        self.set_learning(mode == Mode::Learning);
         let mut tensors = vec![x.shallow_clone()];
         for index in 0..self.layers.len() {
             if mode == Mode::Learning {
@@ -75,6 +76,13 @@ impl QuantizedNetwork {
         })
     }
 
+    fn set_learning(&mut self, learning: bool) {
+        for layer in &mut self.layers {
+            layer.output.set_learning(learning);
+            layer.constants.iter_mut().for_each(|constants| constants.quantizer.set_learning(learning));
+        }
+    }
+
     /// What a layer computes before its requantize, on its way through training.
     fn train_sum(&mut self, index: usize, tensors: &[Tensor], mode: Mode) -> Result<Tensor> {
         let input_step = self.output_step(self.network.layers[index].inputs[0]);
@@ -91,7 +99,7 @@ impl QuantizedNetwork {
     }
 
     /// What a layer computes before its requantize.
-    fn sum(&self, index: usize, tensors: &[Tensor], kind: Kind) -> Result<Tensor> {
+    pub(super) fn sum(&self, index: usize, tensors: &[Tensor], kind: Kind) -> Result<Tensor> {
         let layer = &self.network.layers[index];
         let x = &tensors[layer.inputs[0]];
         Ok(match (&layer.op, &self.layers[index].constants) {

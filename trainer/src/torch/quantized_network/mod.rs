@@ -10,6 +10,7 @@ mod fixed_point;
 mod forward;
 mod norm;
 mod parts;
+mod real;
 
 use anyhow::Result;
 use ndarray::{Array4, ArrayView4};
@@ -69,6 +70,12 @@ impl QuantizedNetwork {
     #[must_use]
     pub fn input_exponent(&self) -> i32 {
         exponent::exponents(self.input.step())[0]
+    }
+
+    /// The step of the input's codes.
+    #[must_use]
+    pub fn input_step(&self) -> f64 {
+        self.input.step().double_value(&[0])
     }
 
     /// Every tensor of the exact forward as real values, the input first. Spec 5.2.

@@ -1,0 +1,161 @@
+//! Optimizers and how their rate goes, as a config words them. `docs/config.md` documents every key.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+/// An optimizer and its rate.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which one.
+    #[serde(default)]
+    pub kind: OptimizerKind,
+    /// Greatest learning rate.
+    pub learning_rate: f64,
+    /// Momentum, or share of the past in Adam's first moment, 0 to 1.
+    #[serde(default = "default_momentum")]
+    pub momentum: f64,
+    /// Share of the past in Adam's second moment, 0 to 1.
+    #[serde(default = "default_second_momentum")]
+    pub second_momentum: f64,
+    /// Nesterov's form of momentum.
+    #[serde(default = "default_nesterov")]
+    pub nesterov: bool,
+    /// L2 penalty on weights; of AdamW, decay by the rate.
+    #[serde(default)]
+    pub weight_decay: f64,
+    /// Epochs of linear warm-up.
+    #[serde(default)]
+    pub warmup_epochs: f64,
+    /// How the rate falls.
+    #[serde(default)]
+    pub schedule: Schedule,
+}
+
+/// The optimizers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// Stochastic gradient descent with momentum.
+    #[default]
+    Sgd,
+    /// Adam with weight decay apart from the gradient.
+    AdamW,
+}
+
+/// How a rate falls behind the warm-up.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Along a cosine to zero.
+    #[default]
+    Cosine,
+    /// Not at all.
+    Constant,
+    /// At once, at some epochs.
+    Steps {
+        /// Epochs behind which it falls.
+        epochs: Vec<f64>,
+        /// What it is multiplied by.
+        factor: f64,
+    },
+}
+
+const fn default_momentum() -> f64 {
+    0.9
+}
+
+const fn default_second_momentum() -> f64 {
+    0.999
+}
+
+const fn default_nesterov() -> bool {
+    true
+}
+
+impl OptimizerConfig {
+    /// AdamW at a rate, without weight decay.
+    #[must_use]
+    pub const fn adam_w(learning_rate: f64) -> Self {
+        Self {
+            kind: OptimizerKind::AdamW,
+            learning_rate,
+            momentum: default_momentum(),
+            second_momentum: default_second_momentum(),
+            nesterov: false,
+            weight_decay: 0.0,
+            warmup_epochs: 0.0,
+            schedule: Schedule::Constant,
+        }
+    }
+
+    /// The learning rate at a place in the training, in epochs: linear warm-up, then the schedule.
+    #[must_use]
+    pub fn rate(&self, epoch: f64, epochs: usize) -> f64 {
+        if epoch < self.warmup_epochs {
+            return self.learning_rate * epoch / self.warmup_epochs;
+        }
+        let share = match &self.schedule {
+            Schedule::Cosine => {
+                let progress = ((epoch - self.warmup_epochs) / (epochs as f64 - self.warmup_epochs)).clamp(0.0, 1.0);
+                0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+            }
+            Schedule::Constant => 1.0,
+            Schedule::Steps { epochs, factor } => {
+                let passed = epochs.iter().filter(|place| epoch >= **place).count();
+                factor.powi(i32::try_from(passed).unwrap_or(i32::MAX))
+            }
+        };
+        self.learning_rate * share
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Names the key under `place`, its value and what would be right.
+    pub fn check(&self, place: &str) -> Result<()> {
+        let Self { learning_rate, weight_decay, warmup_epochs, .. } = *self;
+        let positive = learning_rate > 0.0 && learning_rate.is_finite();
+        ensure!(positive, "{place}.learning_rate is {learning_rate}, it must be positive");
+        for (key, value) in [("momentum", self.momentum), ("second_momentum", self.second_momentum)] {
+            ensure!((0.0..1.0).contains(&value), "{place}.{key} is {value}, it must be at least 0 and below 1");
+        }
+        ensure!(weight_decay >= 0.0, "{place}.weight_decay is {weight_decay}, it must not be negative");
+        ensure!(warmup_epochs >= 0.0, "{place}.warmup_epochs is {warmup_epochs}, it must not be negative");
+        if let Schedule::Steps { epochs, factor } = &self.schedule {
+            let falls = *factor > 0.0 && *factor <= 1.0;
+            ensure!(falls, "{place}.schedule.steps.factor is {factor}, it must be above 0 and at most 1");
+            ensure!(epochs.is_sorted(), "{place}.schedule.steps.epochs is {epochs:?}, it must rise");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(text: &str, places: &[f64]) -> Vec<f64> {
+        let config: OptimizerConfig = toml::from_str(text).unwrap();
+        config.check("optimizer").unwrap();
+        places.iter().map(|place| config.rate(*place, 10)).collect()
+    }
+
+    #[test]
+    fn rates_rise_over_the_warm_up_and_fall_as_the_schedule_says() {
+        let cosine = rates("learning_rate = 2.0\nwarmup_epochs = 2", &[0.0, 1.0, 2.0, 6.0, 10.0]);
+        let expected = [0.0, 1.0, 2.0, 1.0, 0.0];
+        assert!(cosine.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{cosine:?}");
+        let steps = "learning_rate = 1.0\nschedule = { steps = { epochs = [4, 8], factor = 0.5 } }";
+        assert_eq!(rates(steps, &[0.0, 3.9, 4.0, 7.9, 8.0, 10.0]), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
+        assert_eq!(rates("learning_rate = 1.0\nschedule = 'constant'", &[0.0, 9.9]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn schedules_that_cannot_be_are_named() {
+        let config: OptimizerConfig =
+            toml::from_str("learning_rate = 1.0\nschedule = { steps = { epochs = [8, 4], factor = 0.1 } }").unwrap();
+        let error = config.check("float.optimizer").unwrap_err().to_string();
+        assert_eq!(error, "float.optimizer.schedule.steps.epochs is [8.0, 4.0], it must rise");
+    }
+}
