@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use stepshift_runtime::arithmetic::Requantizer;
+use stepshift_runtime::format::{Element, OperatorKind, WeightBits};
 use stepshift_runtime::{Backend, Model};
 use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::{ExactIn, channel_bounds, exact_in};
+use stepshift_trainer::export::heads::Head;
 use stepshift_trainer::export::patches::{Fit, Patching, fit};
 use stepshift_trainer::export::{FixedPointNetwork, Options, encode_with};
 use stepshift_trainer::torch::evaluation::sample;
@@ -31,6 +33,9 @@ pub(crate) struct Export {
     /// run patch by patch, in the way that computes least again
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     ram: Option<usize>,
+    /// What follows the network's logits: probabilities, or the class
+    #[arg(long, value_enum)]
+    head: Option<HeadName>,
     /// Leave out the self-test: one image with a digest of every layer, which firmware can replay
     #[arg(long)]
     no_self_test: bool,
@@ -42,6 +47,7 @@ impl Export {
         let path = self.model.clone().unwrap_or_else(|| self.run.model());
         let sample = if self.no_self_test { None } else { Some(sample(&network, &data.test)?) };
         let fixed = network.to_fixed_point()?;
+        let fixed = self.head.map_or(Ok(fixed.clone()), |head| Head::from(head).append(&fixed))?;
         let fit = self.ram.map(|budget| fit(&fixed, self.backend, budget)).transpose();
         let fit = fit.with_context(|| format!("{} was not written", path.display()))?;
         let patching = fit.and_then(|fit| fit.patching);
@@ -54,8 +60,36 @@ impl Export {
         let model = Model::parse(&bytes)?;
         let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.tensor(layer.inputs[0]).shape)).sum();
         println!("flash {} bytes, arena {} bytes, {macs} MACs: {}", bytes.len(), model.arena_bytes(), path.display());
+        println!("firmware links {}", links(&model));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The heads' names on the command line.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum HeadName {
+    Softmax,
+    Argmax,
+}
+
+impl From<HeadName> for Head {
+    fn from(name: HeadName) -> Self {
+        match name {
+            HeadName::Softmax => Self::Softmax,
+            HeadName::Argmax => Self::Argmax,
+        }
+    }
+}
+
+/// The operators, elements and widths that a model uses.
+fn links(model: &Model<'_>) -> String {
+    let used = model.links();
+    let operators = OperatorKind::ALL.into_iter().filter(|kind| kind.is_in(used)).map(|kind| format!("{kind:?}"));
+    let elements = Element::ALL.into_iter().filter(|element| element.is_in(used));
+    let widths = WeightBits::ALL.into_iter().filter(|width| width.is_in(used));
+    let elements = elements.map(|element| format!("{element:?}").to_lowercase());
+    let widths = widths.map(|width| format!("weights of {} bits", width.bits()));
+    operators.chain(elements).chain(widths).collect::<Vec<_>>().join(", ")
 }
 
 /// Reads a backend's name; clap suggests the nearest for others.

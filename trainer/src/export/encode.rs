@@ -12,6 +12,7 @@ use stepshift_runtime::{Backend, Model, crc32};
 
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
+use super::heads::Head;
 use super::pack::Packed;
 use super::patches::{self, Patching};
 use super::plan::{Plan, plan};
@@ -79,6 +80,7 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let bytes = message(network, &plan, &tensors, &blobs, None)?;
     let model = Model::parse(&bytes)?;
     let Some(sample) = options.sample else { return Ok(bytes) };
+    let sample = &with_head(whole, model, sample);
     let steps = steps(model, |tensor| whole.tensor(tensor).shape);
     let digests: Vec<u8> = steps.iter().flat_map(|step| step.digest(sample).to_le_bytes()).collect();
     let input = arena_bytes_of(network.input.element, &sample[0]);
@@ -86,6 +88,17 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let bytes = message(network, &plan, &tensors, &blobs, Some(certificate))?;
     Model::parse(&bytes)?;
     Ok(bytes)
+}
+
+/// The sample's tensors, with that of a head that it lacks because no training made it.
+fn with_head(network: &FixedPointNetwork, model: Model<'_>, sample: &[Vec<i16>]) -> Vec<Vec<i16>> {
+    let mut tensors = sample.to_vec();
+    if let (Some(head), true) = (Head::of(model), sample.len() == network.layers.len())
+        && let (Some(input), Some(logits)) = (model.tensor(model.node_count() - 1), sample.last())
+    {
+        tensors.push(head.codes(&input, logits));
+    }
+    tensors
 }
 
 /// What a run takes, at most: each layer once, but those of a stage once a patch.

@@ -11,6 +11,7 @@ pub mod cells;
 pub mod encode;
 mod error;
 pub mod fixed_point;
+pub mod heads;
 mod pack;
 pub mod patches;
 pub mod plan;

@@ -8,6 +8,7 @@ use stepshift_runtime::{Codes, Model, Session, Vectors, argmax};
 
 use super::quantized_network::QuantizedNetwork;
 use crate::data::Images;
+use crate::export::heads::Head;
 use crate::export::steps::{Step, arena_bytes_of, steps, tensors};
 
 /// Images in a batch of the exact forward.
@@ -54,7 +55,7 @@ pub fn evaluate(
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation> {
     anyhow::ensure!(
-        model.input().shape == images.shape() && tensors(model).iter().max() == Some(&network.network().layers.len()),
+        model.input().shape == images.shape() && tensors(model).iter().max() == Some(&tensor_count(network, model)),
         "the model is not one of this checkpoint: its input or its number of layers differs"
     );
     let steps = steps_of(network, model);
@@ -114,7 +115,7 @@ fn compare_image(
     exact: &[Array4<i16>],
     image: usize,
 ) -> Result<Found> {
-    let tensors = tensors_of(codes, exact, image);
+    let tensors = with_head(model, tensors_of(codes, exact, image));
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena)?;
     session.input_mut().copy_from(codes.iter().copied());
@@ -132,12 +133,31 @@ fn compare_image(
             });
         }
     });
-    Ok(Found { class: argmax(session.output()), difference })
+    let class = match Head::of(model) {
+        Some(Head::Argmax) => session.output().get(0).and_then(|code| usize::try_from(code).ok()).unwrap_or(0),
+        _ => argmax(session.output()),
+    };
+    Ok(Found { class, difference })
 }
 
 /// The steps of a model of this network.
 fn steps_of(network: &QuantizedNetwork, model: Model<'_>) -> Vec<Step> {
-    steps(model, |tensor| network.network().shape(tensor))
+    let layers = network.network().layers.len();
+    steps(model, |tensor| if tensor > layers { model.output().shape } else { network.network().shape(tensor) })
+}
+
+/// Layers of the network, and the head of the model.
+fn tensor_count(network: &QuantizedNetwork, model: Model<'_>) -> usize {
+    network.network().layers.len() + usize::from(Head::of(model).is_some())
+}
+
+/// The tensors of the network with what the model's head makes of the last.
+fn with_head(model: Model<'_>, mut tensors: Vec<Vec<i16>>) -> Vec<Vec<i16>> {
+    let logits = model.tensor(model.node_count() - 1).zip(tensors.last());
+    if let (Some(head), Some((input, logits))) = (Head::of(model), logits) {
+        tensors.push(head.codes(&input, logits));
+    }
+    tensors
 }
 
 /// Codes of every tensor for one image of a batch, input first.
@@ -167,7 +187,7 @@ pub fn golden_vectors(network: &QuantizedNetwork, model: Model<'_>, images: &Ima
     let steps = steps_of(network, model);
     let (mut digests, mut classes) = (Vec::new(), Vec::new());
     for image in 0..count {
-        let tensors = tensors_of(codes.index_axis(Axis(0), image), &exact, image);
+        let tensors = with_head(model, tensors_of(codes.index_axis(Axis(0), image), &exact, image));
         digests.extend(steps.iter().flat_map(|step| step.digest(&tensors).to_le_bytes()));
         let output = arena_bytes_of(model.output().element, tensors.last().context("there are no layers")?);
         let class = argmax(Codes::new(model.output().element, &output));

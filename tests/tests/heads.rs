@@ -1,0 +1,46 @@
+//! Heads that the exporter puts behind a network: what it expects of them, the runtime and the independent reference.
+
+use stepshift_runtime::format::Element;
+use stepshift_runtime::{Model, Session};
+use stepshift_tests::{fixtures, random, reference};
+use stepshift_trainer::export::heads::Head;
+use stepshift_trainer::export::{ExportError, FixedPointNetwork, encode};
+
+fn check(network: &FixedPointNetwork, head: Head, input: &[i16]) {
+    let with_head = head.append(network).unwrap();
+    let expected = reference::evaluate(&with_head, input);
+    let bytes = encode(&with_head).unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    assert_eq!(Head::of(model), Some(head));
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut session = Session::new(model, &mut arena).unwrap();
+    session.input_mut().copy_from(input.iter().copied());
+    session.run();
+    let logits = &expected[network.layers.len()];
+    let exported = head.codes(&model.tensor(network.layers.len()).unwrap(), logits);
+    assert_eq!(exported, *expected.last().unwrap());
+    assert_eq!(session.output().iter().collect::<Vec<_>>(), exported);
+}
+
+#[test]
+fn a_head_gives_what_the_exporter_expects() {
+    for exponent in [-6, -4, -2] {
+        let mut network = fixtures::small_network();
+        network.layers[6].output.exponent = exponent;
+        for seed in 0..50 {
+            let input = random::input_codes(network.input, seed);
+            check(&network, Head::Softmax, &input);
+            check(&network, Head::Argmax, &input);
+        }
+    }
+}
+
+#[test]
+fn a_head_that_cannot_follow_is_refused_by_name() {
+    let mut network = fixtures::small_network();
+    network.layers[6].output.element = Element::I16;
+    let error = Head::Softmax.append(&network).unwrap_err();
+    assert_eq!(error.to_string(), "layer softmax: it takes 8 bits with a step that is a power of two");
+    network.layers[6].name = "argmax".to_owned();
+    assert!(matches!(Head::Argmax.append(&network), Err(ExportError::Inconsistent { .. })));
+}
