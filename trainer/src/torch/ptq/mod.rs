@@ -1,7 +1,7 @@
 //! Quantization behind a float training without training on (Nagel et al. 2021, "A white paper on neural network quantization", 3).
 //!
-//! [`equalize`] evens out the ranges of channels, ranges are calibrated on some images, [`adaround`] chooses between rounding down and up
-//! weight by weight, [`bias_correction`] takes the mean error back. Quantized training may go on from there.
+//! `equalize` evens out the ranges of channels, ranges are calibrated on some images, `adaround` chooses between rounding down and up
+//! weight by weight, `bias_correction` takes the mean error back. Quantized training may go on from there.
 
 mod adaround;
 mod bias_correction;

@@ -1,7 +1,7 @@
 //! The quantized network.
 //!
-//! [`build`] makes one from a float network, [`parts`] from known codes. [`forward`] trains it and evaluates it, [`affine`] is the exact
-//! forward of the affine scheme, [`fixed_point`] turns it into integers.
+//! `build` makes one from a float network, `parts` from known codes. `forward` trains it and evaluates it, `affine` is the exact
+//! forward of the affine scheme, `fixed_point` turns it into integers.
 
 mod affine;
 mod build;
