@@ -3,7 +3,7 @@
 //! A [`FixPath`] registers what is quantized: the modules here ask it for their weights, biases and outputs, and so does a module of
 //! one's own. The [`FixTopModule`] reads and changes the configs of all of them.
 //!
-//! ```
+//! ```no_run
 //! use stepshift_trainer::torch::nics_fix::{ActivationFix, Conv2dFix, ConvConfig, FixTopModule};
 //! use tch::{Kind, Tensor, nn};
 //!
