@@ -35,7 +35,8 @@ pub(crate) struct Measured {
     sizes: elf::Sizes,
     model: u64,
     arena: u64,
-    stack: Stack,
+    /// None where code calls what is not known before it runs.
+    stack: Option<Stack>,
 }
 
 impl Size {
@@ -64,8 +65,9 @@ pub(crate) fn table(boards: &[&Board], file: &ModelFile, budget: Option<&Budget>
     for board in boards {
         let measured = measure(board, file)?;
         let Measured { sizes, .. } = measured;
-        let numbers = [sizes.code, sizes.constants, measured.model, measured.arena, measured.stack.bytes].map(grouped);
-        let [code, constants, model, arena, stack] = numbers;
+        let [code, constants, model, arena] =
+            [sizes.code, sizes.constants, measured.model, measured.arena].map(grouped);
+        let stack = measured.stack.as_ref().map_or_else(|| "not known".to_owned(), |stack| grouped(stack.bytes));
         rows.push([board.name.to_owned(), measured.program.to_owned(), code, constants, model, arena, stack]);
         all.push((board.name, measured));
     }
@@ -85,7 +87,7 @@ fn measure(board: &Board, file: &ModelFile) -> Result<Measured> {
         sizes: elf::sizes(&elf)?,
         model: file.len(),
         arena: file.model()?.arena_bytes() as u64,
-        stack: stack::deepest(&elf, firmware::ENTRY)?,
+        stack: stack::deepest(&elf, firmware::ENTRY).inspect_err(|error| eprintln!("{}: {error:#}", board.name)).ok(),
     })
 }
 
@@ -99,11 +101,12 @@ fn print(board: &Board, measured: &Measured) {
         row("model", measured.model),
         row("flash, in all", sizes.code_and_constants() + measured.model),
         row("arena", measured.arena),
-        row("stack, at most", measured.stack.bytes),
     ]);
-    println!("\nthe deepest chain of calls:");
-    for (function, frame) in &measured.stack.chain {
-        println!("{frame:>6}  {function}");
+    if let Some(stack) = &measured.stack {
+        println!("stack, at most {}; the deepest chain of calls:", grouped(stack.bytes));
+        for (function, frame) in &stack.chain {
+            println!("{frame:>6}  {function}");
+        }
     }
     println!("\nbytes; {}, firmware `{}`", board.name, measured.program);
 }
