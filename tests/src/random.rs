@@ -609,7 +609,7 @@ pub fn patching(network: &FixedPointNetwork, seed: u64) -> Option<Patching> {
 pub fn encoded(network: &FixedPointNetwork, seed: u64) -> Result<Vec<u8>, ExportError> {
     let patching = if seed.is_multiple_of(3) { patching(network, seed) } else { None };
     let backend = Backend::ALL[(seed / 12) as usize % Backend::ALL.len()];
-    encode_with(network, Options { backend, patching, sample: None })
+    encode_with(network, Options { backend, patching, ..Options::default() })
 }
 
 /// Input codes: uniform ones, extremes or few distinct ones.

@@ -13,12 +13,14 @@ use stepshift_runtime::{Backend, Model, Session};
 use stepshift_tests::{random, reference};
 use stepshift_trainer::export::patches::Patching;
 use stepshift_trainer::export::steps::steps;
-use stepshift_trainer::export::{FixedPointNetwork, Options, encode, encode_with};
+use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode, encode_with};
 
 /// Runs a model on one input after another and returns the first layer and index that differ from the reference, if any.
 fn first_difference(network: &FixedPointNetwork, patching: Option<Patching>, inputs: &[Vec<i16>]) -> Option<String> {
     let expected = reference::evaluate_sequence(network, inputs);
-    let options = |backend| Options { backend, patching, sample: None };
+    // By turns, so that both are reached by every operator.
+    let prefer = if inputs.concat().len() % 2 == 0 { Prefer::Memory } else { Prefer::Speed };
+    let options = |backend| Options { backend, prefer, patching, sample: None };
     Backend::ALL.into_iter().find_map(|backend| differs(network, options(backend), inputs, &expected))
 }
 

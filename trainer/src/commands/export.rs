@@ -12,7 +12,7 @@ use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::{ExactIn, channel_bounds, exact_in};
 use stepshift_trainer::export::heads::Head;
 use stepshift_trainer::export::patches::{Fit, Patching, fit};
-use stepshift_trainer::export::{FixedPointNetwork, Options, encode_with};
+use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
 
@@ -29,6 +29,9 @@ pub(crate) struct Export {
     /// Whose kernels are to run the model; every other backend runs it too, in plain Rust
     #[arg(long, default_value = "portable", value_parser = backend())]
     backend: Backend,
+    /// What the file spares: flash and RAM, or time, for which weights take 16 bits and the arena more
+    #[arg(long, default_value = "memory", value_parser = prefer(), conflicts_with = "ram")]
+    prefer: Prefer,
     /// RAM for the arena, in bytes, or with K or M for 1,024 or 1,048,576 of them: if whole layers do not fit, the first ones
     /// run patch by patch, in the way that computes least again
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
@@ -51,7 +54,7 @@ impl Export {
         let fit = self.ram.map(|budget| fit(&fixed, self.backend, budget)).transpose();
         let fit = fit.with_context(|| format!("{} was not written", path.display()))?;
         let patching = fit.and_then(|fit| fit.patching);
-        let options = Options { backend: self.backend, patching, sample: sample.as_deref() };
+        let options = Options { backend: self.backend, prefer: self.prefer, patching, sample: sample.as_deref() };
         let bytes = write(&fixed, options, &path)?;
         print(&fixed)?;
         if let (Some(fit), Some(budget)) = (fit, self.ram) {
@@ -96,6 +99,12 @@ fn links(model: &Model<'_>) -> String {
 fn backend() -> impl TypedValueParser<Value = Backend> {
     let named = |name: String| Backend::ALL.into_iter().find(|backend| backend.name() == name).unwrap_or_default();
     PossibleValuesParser::new(Backend::ALL.map(Backend::name)).map(named)
+}
+
+/// Reads what to spare.
+fn prefer() -> impl TypedValueParser<Value = Prefer> {
+    let named = |name: String| if name == "speed" { Prefer::Speed } else { Prefer::Memory };
+    PossibleValuesParser::new(["memory", "speed"]).map(named)
 }
 
 /// Encodes a network and writes it atomically.

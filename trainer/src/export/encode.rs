@@ -40,11 +40,23 @@ struct Blobs {
     table: Vec<u8>,
 }
 
+/// What a model file spares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Prefer {
+    /// Flash and RAM: weights in their own width, and the least arena.
+    #[default]
+    Memory,
+    /// Time: weights in the width that the backend multiplies, and no window that writes over its input row by row.
+    Speed,
+}
+
 /// What a model file is made for.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options<'a> {
     /// Whose kernels are to run it; every other backend runs it too, in plain Rust.
     pub backend: Backend,
+    /// What it spares.
+    pub prefer: Prefer,
     /// The first layers, patch by patch.
     pub patching: Option<Patching>,
     /// Codes of every tensor for one input, input first, as training has them: the file's certificate is made of it.
@@ -68,9 +80,10 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let whole = network;
     let lowered = options.patching.map(|patching| patches::lower(whole, patching)).transpose()?;
     let network = lowered.as_ref().unwrap_or(whole);
-    let packed: Vec<_> = network.layers.iter().map(|layer| Packed::new(network, layer, options.backend)).collect();
+    let packed: Vec<_> =
+        network.layers.iter().map(|layer| Packed::new(network, layer, options.backend, options.prefer)).collect();
     let scratch: Vec<usize> = packed.iter().map(|packed| packed.scratch_bytes).collect();
-    let plan = plan(network, &scratch);
+    let plan = plan(network, &scratch, options.prefer);
     let tensors = tensor_records(network, &plan)?;
     let mut blobs = (0..network.layers.len())
         .map(|index| blobs(network, &packed[index], &plan, index))

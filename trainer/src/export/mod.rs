@@ -20,7 +20,7 @@ pub mod steps;
 pub mod tables;
 
 pub use affine::{quantized_multiplier, scale_parts};
-pub use encode::{Options, encode, encode_with};
+pub use encode::{Options, Prefer, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Patch};
 pub use pack::scratch_bytes;

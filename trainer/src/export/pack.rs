@@ -4,13 +4,14 @@ use stepshift_runtime::Backend;
 use stepshift_runtime::format::{Packing, Pairs, Quads, Runs, WeightBits};
 use stepshift_runtime::kernels::dsp;
 
+use super::Prefer;
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
 
 /// Bytes of scratch that each layer needs on a backend.
 #[must_use]
 pub fn scratch_bytes(network: &FixedPointNetwork, backend: Backend) -> Vec<usize> {
-    network.layers.iter().map(|layer| Packed::new(network, layer, backend).scratch_bytes).collect()
+    network.layers.iter().map(|layer| Packed::new(network, layer, backend, Prefer::Memory).scratch_bytes).collect()
 }
 
 /// How a layer's weights are stored, and what their kernel needs.
@@ -33,13 +34,13 @@ enum Order {
 
 impl Packed {
     /// What `backend` has for a layer: plain weights where it has nothing.
-    pub(super) fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend) -> Self {
+    pub(super) fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend, prefer: Prefer) -> Self {
         let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
-        let found = if backend == Backend::Dsp { Self::for_dsp(network, layer, bits) } else { None };
+        let found = if backend == Backend::Dsp { Self::for_dsp(network, layer, bits, prefer) } else { None };
         found.unwrap_or(Self { bits, scratch_bytes: 0, order: Order::Plain })
     }
 
-    fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits) -> Option<Self> {
+    fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, prefer: Prefer) -> Option<Self> {
         let input = network.tensor(*layer.inputs.first()?);
         let in_ch = usize::from(input.shape.c);
         let (runs, pixels) = match &layer.op {
@@ -51,6 +52,8 @@ impl Packed {
             }
             _ => return None,
         };
+        // A multiplication takes 16 bits: a weight that has them need not be widened.
+        let bits = if prefer == Prefer::Speed { WeightBits::Sixteen } else { bits };
         let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, *order))?;
         Some(Self { bits, scratch_bytes: order.scratch_bytes(pixels), order: Order::Pairs(order) })
     }

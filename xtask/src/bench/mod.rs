@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use stepshift_runtime::{Backend, Model, Session, digest};
-use stepshift_trainer::export::{Options, encode_with};
+use stepshift_trainer::export::{Options, Prefer, encode_with};
 
 use self::layers::{Entry, Scheme};
 use crate::boards::{self, Board};
@@ -31,6 +31,9 @@ pub(crate) struct Bench {
     /// Whose order the weights are in; the board's own where left out
     #[arg(long, value_parser = Backend::ALL.map(Backend::name))]
     backend: Option<String>,
+    /// What the models spare
+    #[arg(long, default_value = "memory")]
+    prefer: Spare,
     /// How layers end
     #[arg(long, default_value = "power-of-two")]
     scheme: Scheme,
@@ -40,6 +43,24 @@ pub(crate) struct Bench {
     /// A table that --json wrote before, to compare with
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+}
+
+/// As `stepshift export --prefer` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Spare {
+    /// Flash and RAM.
+    Memory,
+    /// Time.
+    Speed,
+}
+
+impl From<Spare> for Prefer {
+    fn from(spare: Spare) -> Self {
+        match spare {
+            Spare::Memory => Self::Memory,
+            Spare::Speed => Self::Speed,
+        }
+    }
 }
 
 /// A line of the table.
@@ -89,7 +110,7 @@ impl Bench {
         let (mut files, mut rows, mut list) = (Vec::new(), Vec::new(), String::new());
         for (number, entry) in entries.iter().enumerate() {
             let network = entry.network(self.scheme)?;
-            let bytes = encode_with(&network, Options { backend, ..Options::default() })?;
+            let bytes = encode_with(&network, Options { backend, prefer: self.prefer.into(), ..Options::default() })?;
             let path = folder.path().join(format!("{number}.stepshift"));
             fs::write(&path, &bytes)?;
             list += &format!("{}\n", path.display());

@@ -4,6 +4,7 @@ use stepshift_runtime::Backend;
 use stepshift_runtime::patches::{MAX_STAGE_NODES, Stage};
 
 use super::{ExportError, FixedPointNetwork, FixedPointOp, Patching, lower, stage};
+use crate::export::Prefer;
 use crate::export::pack::scratch_bytes;
 use crate::export::plan::{least_bytes, plan};
 
@@ -80,7 +81,7 @@ pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Resu
 }
 
 fn arena_bytes(network: &FixedPointNetwork, backend: Backend) -> usize {
-    plan(network, &scratch_bytes(network, backend)).arena_bytes
+    plan(network, &scratch_bytes(network, backend), Prefer::Memory).arena_bytes
 }
 
 /// The least arena of all plans.

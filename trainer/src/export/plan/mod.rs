@@ -10,6 +10,7 @@ mod search;
 
 use std::ops::Range;
 
+use super::Prefer;
 use super::fixed_point::FixedPointNetwork;
 use relations::Relations;
 
@@ -43,15 +44,16 @@ pub struct Placement {
 /// Bytes that no layout can do without: the most that are live during one layer, less what may share its place.
 #[must_use]
 pub fn least_bytes(network: &FixedPointNetwork, scratch: &[usize]) -> usize {
-    search::least_bytes(&Relations::new(network, scratch))
+    search::least_bytes(&Relations::new(network, scratch, Prefer::Memory))
 }
 
 /// Lays out the arena: the least one, proven by search, wherever the search ends within its budget.
 ///
 /// scratch  bytes that each layer needs apart from its tensors
+/// prefer   whether windows may write over their inputs, which takes them row by row
 #[must_use]
-pub fn plan(network: &FixedPointNetwork, scratch: &[usize]) -> Plan {
-    let relations = Relations::new(network, scratch);
+pub fn plan(network: &FixedPointNetwork, scratch: &[usize], prefer: Prefer) -> Plan {
+    let relations = Relations::new(network, scratch, prefer);
     let found = search::least(&relations, SEARCH_BUDGET);
     let place = |(offset, last_use): (&usize, &usize)| Placement { offset: *offset, last_use: *last_use };
     let tensors = found.offsets.iter().zip(&relations.last_use).take(network.layers.len() + 1).map(place).collect();

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
 
+use super::super::Prefer;
 use super::super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
 
 /// Two tensors that are live at one time.
@@ -38,7 +39,7 @@ pub(super) struct Relations {
 
 impl Relations {
     /// Behind the tensors stand the layers' scratches, each live during its layer alone.
-    pub(super) fn new(network: &FixedPointNetwork, scratch: &[usize]) -> Self {
+    pub(super) fn new(network: &FixedPointNetwork, scratch: &[usize], prefer: Prefer) -> Self {
         let last_use = last_uses(network);
         let count = last_use.len();
         let bytes: Vec<usize> = (0..count).map(|tensor| network.tensor(tensor).bytes()).collect();
@@ -53,7 +54,7 @@ impl Relations {
         };
         let meet = |a: usize, b: usize| relations.live.iter().any(|live| live.contains(&a) && live.contains(&b));
         let pairs = (0..count).flat_map(|b| (0..b).map(move |a| (a, b))).filter(|(a, b)| meet(*a, *b));
-        relations.pairs = pairs.map(|(a, b)| relations.relation(network, a, b)).collect();
+        relations.pairs = pairs.map(|(a, b)| relations.relation(network, prefer, a, b)).collect();
         for (layer, bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
             relations.add_scratch(layer, *bytes);
         }
@@ -72,10 +73,11 @@ impl Relations {
     }
 
     /// `b` is written after `a`.
-    fn relation(&self, network: &FixedPointNetwork, a: usize, b: usize) -> Relation {
+    fn relation(&self, network: &FixedPointNetwork, prefer: Prefer, a: usize, b: usize) -> Relation {
         let layer = b.saturating_sub(1);
         let stored = stored_into(network, b) == Some(a);
-        let window = window_distance(network, &self.last_use, layer).filter(|(_, input)| *input == a);
+        let window = window_distance(network, &self.last_use, layer)
+            .filter(|(_, input)| *input == a && prefer == Prefer::Memory);
         Relation {
             a,
             b,
