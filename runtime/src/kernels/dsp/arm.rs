@@ -40,18 +40,20 @@ pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
         pitch: tile.pitch,
         end: end_number(tile.end),
     };
-    let run = match (PIXELS, tile.bits) {
-        (4, WeightBits::Eight) => tile4_bits8,
-        (4, WeightBits::Four) => tile4_bits4,
-        (4, WeightBits::Sixteen) => tile4_bits16,
-        (1, WeightBits::Eight) => tile1_bits8,
-        (1, WeightBits::Four) => tile1_bits4,
-        (1, WeightBits::Sixteen) => tile1_bits16,
-        _ => return,
-    };
+    let arguments = &raw const arguments;
     // SAFETY: the tile is consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
     // shifts or the one, and room for what it writes.
-    unsafe { run(&raw const arguments) }
+    unsafe {
+        match (PIXELS, tile.bits) {
+            (4, WeightBits::Eight) => tile4_bits8(arguments),
+            (4, WeightBits::Four) => tile4_bits4(arguments),
+            (4, WeightBits::Sixteen) => tile4_bits16(arguments),
+            (1, WeightBits::Eight) => tile1_bits8(arguments),
+            (1, WeightBits::Four) => tile1_bits4(arguments),
+            (1, WeightBits::Sixteen) => tile1_bits16(arguments),
+            _ => {}
+        }
+    }
 }
 
 /// How the loops know an end.
@@ -67,17 +69,20 @@ const fn end_number(end: End) -> usize {
 /// Runs the loop over rows that [`super::instructions::widen`] has checked.
 #[inline]
 pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
-    let run = match (STRIDE, rows.element) {
-        (4, Element::I8) => widen4_i8,
-        (4, Element::U8) => widen4_u8,
-        (4, Element::I16) => widen4_i16,
-        (1, Element::I8) => widen1_i8,
-        (1, Element::U8) => widen1_u8,
-        (1, Element::I16) => widen1_i16,
-        _ => return,
-    };
+    let Rows { element, bytes, step, count, quads } = rows;
+    let (source, target) = (bytes.as_ptr(), target.as_mut_ptr());
     // SAFETY: all rows lie in the source, and the target has a word for each two of their codes.
-    unsafe { run(rows.bytes.as_ptr(), target.as_mut_ptr(), rows.quads, rows.count, rows.step) }
+    unsafe {
+        match (STRIDE, element) {
+            (4, Element::I8) => widen4_i8(source, target, quads, count, step),
+            (4, Element::U8) => widen4_u8(source, target, quads, count, step),
+            (4, Element::I16) => widen4_i16(source, target, quads, count, step),
+            (1, Element::I8) => widen1_i8(source, target, quads, count, step),
+            (1, Element::U8) => widen1_u8(source, target, quads, count, step),
+            (1, Element::I16) => widen1_i16(source, target, quads, count, step),
+            _ => {}
+        }
+    }
 }
 
 /// The next step's weights of 8 bits into lr and r12.
@@ -559,10 +564,10 @@ pub(super) fn depthwise(taps: Taps<'_>) {
         weights_quad_step: 8 * taps.kernel_w * taps.kernel_h,
         end: end_number(taps.end),
     };
-    let run = if taps.signed { depthwise_i8 } else { depthwise_u8 };
+    let arguments = &raw const arguments;
     // SAFETY: the taps are consistent: every quad has 16 bytes of biases, four shifts or the one, its weights, room for what it
     // writes, and all its inputs.
-    unsafe { run(&raw const arguments) }
+    unsafe { if taps.signed { depthwise_i8(arguments) } else { depthwise_u8(arguments) } }
 }
 
 /// One tap of four channels; the input is at `$address`.
@@ -747,14 +752,16 @@ pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: 
         rounding: sum.rounding,
         right_shift: sum.right_shift,
     };
-    let run = match (sum.signed, sum.end) {
-        (true, End::Signed8) => add_signed8,
-        (true, End::Unsigned7) => add_unsigned7,
-        (false, _) => add_unsigned8,
-        (true, _) => return,
-    };
+    let arguments = &raw const arguments;
     // SAFETY: `a`, `b` and the output have four bytes for each quad; `a` is read before the output is written.
-    unsafe { run(&raw const arguments) }
+    unsafe {
+        match (sum.signed, sum.end) {
+            (true, End::Signed8) => add_signed8(arguments),
+            (true, End::Unsigned7) => add_unsigned7(arguments),
+            (false, _) => add_unsigned8(arguments),
+            (true, _) => {}
+        }
+    }
 }
 
 /// Two of four sums: the lower and upper halves of r8 and r9, times the halves of r4.
@@ -829,9 +836,9 @@ add!(add_unsigned8, "uxtb16", "usat", 8);
 /// Runs the sum over pixels that [`super::instructions::sum_pixels`] has checked.
 #[inline]
 pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
-    let run = if signed { sum_i8 } else { sum_u8 };
+    let input = input.as_ptr();
     // SAFETY: every pixel's four bytes lie in the input.
-    let sums = unsafe { run(input.as_ptr(), pitch, pixels) };
+    let sums = unsafe { if signed { sum_i8(input, pitch, pixels) } else { sum_u8(input, pitch, pixels) } };
     [sums as u32, (sums >> 32) as u32]
 }
 
