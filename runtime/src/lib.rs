@@ -32,14 +32,15 @@
 //! - `defmt`: `defmt::Format` on every public type.
 //! - `micromath`: `softmax`, in floating point, outside the bit-exact part.
 //! - `signed`: `verify_signature`, for models of the owner's key alone.
-//! - `std`: the standard library's parts of the dependencies, for hosts.
+//! - `std`: the standard library's parts of the dependencies, for hosts, and kernels for the processor's vector instructions,
+//!   which allocate: the same codes, sooner.
 //!
 //! The least supported Rust is 1.95; raising it is a change of the minor version.
 
 #![no_std]
 #![deny(unsafe_code)]
 
-#[cfg(test)]
+#[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod arithmetic;
@@ -71,6 +72,8 @@ pub use codes::{Codes, CodesMut};
 pub use digest::{crc32, digest};
 pub use error::{LoadError, NodeFault, RunError, SelfTestError, TensorFault};
 pub use kernels::Backend;
+#[cfg(feature = "std")]
+pub use kernels::InstructionSet;
 pub use model::{Model, Nodes};
 pub use session::{NodeOutput, Session};
 #[cfg(feature = "signed")]

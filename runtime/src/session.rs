@@ -22,6 +22,9 @@ pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS> {
     steps: usize,
     /// The stage that runs patch by patch, while one does.
     pub(crate) progress: Progress<'m, LINKS>,
+    /// What the host's kernels keep.
+    #[cfg(feature = "std")]
+    host: kernels::host::Layers,
 }
 
 /// What an observer sees behind every step: a node, or a node of one patch.
@@ -50,7 +53,15 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         let needed = model.arena_bytes();
         let provided = arena.len();
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, provided })?;
-        let mut session = Self { model, arena, rest: model.nodes(), steps: 0, progress: Progress::NONE };
+        let mut session = Self {
+            model,
+            arena,
+            rest: model.nodes(),
+            steps: 0,
+            progress: Progress::NONE,
+            #[cfg(feature = "std")]
+            host: kernels::host::Layers::new(model.node_count()),
+        };
         session.reset();
         Ok(session)
     }
@@ -125,7 +136,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.cut_to_patch(index, &mut node.op, at);
             }
             let tensor = self.tensor(index + 1)?;
-            self.execute(&node.op, tensor);
+            self.run_node(index, &node.op, tensor);
             if self.in_patches()
                 && let Some(first) = self.next_patch(&node.op)
             {
@@ -270,6 +281,34 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             // A state is there already; what is not linked, `Model::parse_linked` has refused.
             _ => {}
         }
+    }
+
+    #[cfg(not(feature = "std"))]
+    fn run_node(&mut self, _: usize, op: &Op<'_>, output: TensorRecord) {
+        self.execute(op, output);
+    }
+
+    /// By the kernels of the host's processor, where there are some for it.
+    #[cfg(feature = "std")]
+    fn run_node(&mut self, index: usize, op: &Op<'_>, output: TensorRecord) {
+        let inputs = kernels::host::inputs(op).map(|tensor| tensor.and_then(|tensor| self.tensor(tensor.into())));
+        if !self.host.run(index, op, inputs, &output, self.arena) {
+            self.execute(op, output);
+        }
+    }
+
+    /// From the next run on uses no instruction set wider than `widest`: to compare them. A session begins with what the
+    /// processor has.
+    #[cfg(feature = "std")]
+    pub fn restrict_to(&mut self, widest: kernels::InstructionSet) {
+        self.host.restrict(widest);
+    }
+
+    /// The instruction set whose kernel ran a node last.
+    #[cfg(feature = "std")]
+    #[must_use]
+    pub fn ran_by(&self, node: usize) -> kernels::InstructionSet {
+        self.host.ran(node)
     }
 
     /// Puts the inputs side by side in the output.

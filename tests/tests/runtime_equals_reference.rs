@@ -9,7 +9,7 @@ use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_runtime::format::{
     Channel, Element, HEADER_BYTES, NEEDS_BYTES, Node, OPERATOR_COUNT, TENSOR_RECORD_BYTES, WeightBits,
 };
-use stepshift_runtime::{Backend, Model, Session};
+use stepshift_runtime::{Backend, InstructionSet, Model, Session};
 use stepshift_tests::{random, reference};
 use stepshift_trainer::export::patches::Patching;
 use stepshift_trainer::export::steps::steps;
@@ -21,13 +21,19 @@ fn first_difference(network: &FixedPointNetwork, patching: Option<Patching>, inp
     // By turns, so that both are reached by every operator.
     let prefer = if inputs.concat().len() % 2 == 0 { Prefer::Memory } else { Prefer::Speed };
     let options = |backend| Options { backend, prefer, patching, sample: None };
-    Backend::ALL.into_iter().find_map(|backend| differs(network, options(backend), inputs, &expected))
+    let plain = InstructionSet::ALL.into_iter().filter(|set| *set <= InstructionSet::detected());
+    let plain = plain.map(|set| (Backend::Portable, set));
+    let packed = Backend::ALL.into_iter().filter(|backend| *backend != Backend::Portable);
+    let packed = packed.map(|backend| (backend, InstructionSet::Portable));
+    let mut all = plain.chain(packed);
+    all.find_map(|(backend, set)| differs(network, options(backend), set, inputs, &expected))
 }
 
-/// The same for weights packed for one backend.
+/// The same for weights packed for one backend, with the host's kernels up to one instruction set.
 fn differs(
     network: &FixedPointNetwork,
     options: Options<'_>,
+    set: InstructionSet,
     inputs: &[Vec<i16>],
     expected: &[Vec<Vec<i16>>],
 ) -> Option<String> {
@@ -36,6 +42,7 @@ fn differs(
     let steps = steps(model, |tensor| network.tensor(tensor).shape);
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
+    session.restrict_to(set);
     let mut found = None;
     for (run, (input, expected)) in inputs.iter().zip(expected).enumerate() {
         session.input_mut().copy_from(input.iter().copied());
@@ -48,9 +55,9 @@ fn differs(
             if let (Some(index), None) = (difference, &found) {
                 let (got, expected) = (output.codes.get(index).unwrap(), expected[index]);
                 let (name, step) = (output.node.name, output.step);
-                let backend = options.backend.name();
+                let (backend, set) = (options.backend.name(), set.name());
                 found = Some(format!(
-                    "{backend}: run {run}, step {step}, layer {name}, index {index}: code {got} instead of {expected}"
+                    "{backend}, {set}: run {run}, step {step}, layer {name}, index {index}: code {got} instead of {expected}"
                 ));
             }
         });

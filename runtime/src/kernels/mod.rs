@@ -6,6 +6,8 @@
 mod backend;
 mod dispatch;
 pub mod dsp;
+#[cfg(feature = "std")]
+pub(crate) mod host;
 mod operand;
 pub mod portable;
 mod weight_codes;
@@ -13,6 +15,8 @@ mod window;
 
 pub use backend::Backend;
 pub use dispatch::{binary, conv2d, depthwise_conv2d, fully_connected, mean};
+#[cfg(feature = "std")]
+pub use host::InstructionSet;
 pub use operand::{Code, InOut, Typed, View, ViewMut};
 pub use portable::{
     affine_binary, argmax, average_pool2d, clip, concat_part, leaky_relu, max_pool2d, pad, patch_input, patch_output,

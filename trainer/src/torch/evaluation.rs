@@ -93,13 +93,12 @@ fn compare(model: Model<'_>, steps: &[Step], codes: ArrayView4<'_, i8>, exact: &
             .axis_chunks_iter(Axis(0), share)
             .enumerate()
             .map(|(worker, codes)| {
-                scope.spawn(move || {
+                scope.spawn(move || -> Result<Vec<Found>> {
                     let first = worker * share;
-                    codes
-                        .axis_iter(Axis(0))
-                        .enumerate()
-                        .map(|(i, image)| compare_image(model, steps, image, exact, first + i))
-                        .collect()
+                    let mut arena = vec![0; model.arena_bytes()];
+                    let mut session = Session::new(model, &mut arena)?;
+                    let images = codes.axis_iter(Axis(0)).enumerate();
+                    Ok(images.map(|(i, image)| compare_image(&mut session, steps, image, exact, first + i)).collect())
                 })
             })
             .collect();
@@ -109,15 +108,15 @@ fn compare(model: Model<'_>, steps: &[Step], codes: ArrayView4<'_, i8>, exact: &
 }
 
 fn compare_image(
-    model: Model<'_>,
+    session: &mut Session<'_, '_>,
     steps: &[Step],
     codes: ndarray::ArrayView3<'_, i8>,
     exact: &[Array4<i16>],
     image: usize,
-) -> Result<Found> {
+) -> Found {
+    let model = session.model();
     let tensors = with_head(model, tensors_of(codes, exact, image));
-    let mut arena = vec![0; model.arena_bytes()];
-    let mut session = Session::new(model, &mut arena)?;
+    session.reset();
     session.input_mut().copy_from(codes.iter().copied());
     let mut difference = None;
     session.run_observed(|output| {
@@ -137,7 +136,7 @@ fn compare_image(
         Some(Head::Argmax) => session.output().get(0).and_then(|code| usize::try_from(code).ok()).unwrap_or(0),
         _ => argmax(session.output()),
     };
-    Ok(Found { class, difference })
+    Found { class, difference }
 }
 
 /// The steps of a model of this network.

@@ -1,0 +1,156 @@
+//! What a session keeps for the host's kernels, and which of them run a layer.
+
+use std::vec::Vec;
+
+use super::image::Image;
+use super::instruction_set::InstructionSet;
+use super::pools::Pool;
+use super::prepared::Prepared;
+use super::{conv2d, depthwise, elementwise, pools, winograd};
+use crate::codes::Codes;
+use crate::format::{Op, Shape, TensorRecord, Window};
+use crate::kernels::ViewMut;
+
+/// The state of the host's kernels in a session.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    /// The instruction set that runs.
+    set: InstructionSet,
+    /// What was made of each node, once it has run.
+    prepared: Vec<Option<Prepared>>,
+    /// What ran each node last.
+    ran: Vec<InstructionSet>,
+    image: Image,
+    other: Image,
+    scratch: winograd::Scratch,
+}
+
+impl Layers {
+    pub(crate) fn new(node_count: usize) -> Self {
+        Self {
+            set: InstructionSet::detected(),
+            prepared: (0..node_count).map(|_| None).collect(),
+            ran: std::vec![InstructionSet::Portable; node_count],
+            image: Image::default(),
+            other: Image::default(),
+            scratch: winograd::Scratch::default(),
+        }
+    }
+
+    /// From now on nothing wider than `widest` runs.
+    pub(crate) fn restrict(&mut self, widest: InstructionSet) {
+        self.set = InstructionSet::detected().min(widest);
+        self.prepared.fill_with(|| None);
+    }
+
+    /// What ran a node last.
+    pub(crate) fn ran(&self, node: usize) -> InstructionSet {
+        self.ran.get(node).copied().unwrap_or_default()
+    }
+
+    /// Runs a node; false where it is left to the portable kernels.
+    pub(crate) fn run(
+        &mut self,
+        node: usize,
+        op: &Op<'_>,
+        inputs: [Option<TensorRecord>; 2],
+        output: &TensorRecord,
+        arena: &mut [u8],
+    ) -> bool {
+        let done = self.set != InstructionSet::Portable && self.execute(node, op, inputs, output, arena).is_some();
+        if let Some(ran) = self.ran.get_mut(node) {
+            *ran = if done { self.set } else { InstructionSet::Portable };
+        }
+        done
+    }
+
+    fn execute(
+        &mut self,
+        node: usize,
+        op: &Op<'_>,
+        inputs: [Option<TensorRecord>; 2],
+        output: &TensorRecord,
+        arena: &mut [u8],
+    ) -> Option<()> {
+        let input = inputs[0]?;
+        let lanes = self.set.lanes();
+        let prepared = self.prepared.get_mut(node)?;
+        let prepared = prepared.get_or_insert_with(|| Prepared::new(lanes, op, &input, output));
+        let codes = |tensor: &TensorRecord| Some(Codes::new(tensor.element, arena.get(tensor.region())?));
+        let size = (usize::from(output.shape.h), usize::from(output.shape.w));
+        let (set, image) = (self.set, &mut self.image);
+        // The input is copied first: the planner may have put the output over it.
+        match (op, &prepared) {
+            (Op::Conv2d(op), Prepared::Winograd(layer, ending)) => {
+                let even = (size.0.next_multiple_of(2), size.1.next_multiple_of(2));
+                image.frame(codes(&input)?, input.shape, &op.window, even, op.weights.epilogue.input_zero())?;
+                let output = arena.get_mut(output.region())?;
+                let scratch = &mut self.scratch;
+                set.run(winograd::Run { winograd: layer, ending, image, scratch, size, output })?;
+            }
+            (Op::Conv2d(op), Prepared::Convolution(convolution, ending)) => {
+                image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                let output = arena.get_mut(output.region())?;
+                set.run(conv2d::Run { convolution, ending, image, size, output })?;
+            }
+            (Op::FullyConnected(_), Prepared::Convolution(convolution, ending)) => {
+                image.plain(codes(&input)?, input.shape);
+                let output = arena.get_mut(output.region())?;
+                set.run(conv2d::Run { convolution, ending, image, size: (1, 1), output })?;
+            }
+            (Op::DepthwiseConv2d(op), Prepared::Depthwise(depthwise, ending)) => {
+                image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                let output = arena.get_mut(output.region())?;
+                set.run(depthwise::Run { depthwise, ending, image, size, output })?;
+            }
+            (Op::Binary(op), Prepared::Weightless) => {
+                let b = inputs[1]?;
+                image.plain(codes(&input)?, input.shape);
+                self.other.plain(codes(&b)?, b.shape);
+                let output = view(output, arena)?;
+                set.run(elementwise::Run { op, a: image.codes(), b: self.other.codes(), output })?;
+            }
+            (_, Prepared::Weightless) => {
+                let (pool, window) = pool(op, input.shape)?;
+                image.plain(codes(&input)?, input.shape);
+                set.run(pools::Run { pool, window, image, shape: input.shape, output: view(output, arena)? })?;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// The tensors that an operator with a kernel here reads.
+pub(crate) const fn inputs(op: &Op<'_>) -> [Option<u16>; 2] {
+    match op {
+        Op::Conv2d(op) => [Some(op.input), None],
+        Op::DepthwiseConv2d(op) => [Some(op.input), None],
+        Op::FullyConnected(op) => [Some(op.input), None],
+        Op::MaxPool2d(op) => [Some(op.input), None],
+        Op::AveragePool2d(op) => [Some(op.input), None],
+        Op::Mean(op) => [Some(op.input), None],
+        Op::Binary(op) => [Some(op.a), Some(op.b)],
+        _ => [None; 2],
+    }
+}
+
+/// A pool and the window that it slides.
+fn pool<'a>(op: &'a Op<'a>, input: Shape) -> Option<(Pool<'a>, Window)> {
+    match op {
+        Op::MaxPool2d(op) => Some((Pool::Max(op.activation), op.window)),
+        Op::AveragePool2d(op) => Some((Pool::Average(op), op.window)),
+        Op::Mean(op) => Some((Pool::Mean(op), averaged(op.averaged(input))?)),
+        _ => None,
+    }
+}
+
+/// The window of a mean over whole rows or columns.
+fn averaged(extent: Shape) -> Option<Window> {
+    Some(Window::new(u8::try_from(extent.h).ok()?, u8::try_from(extent.w).ok()?))
+}
+
+fn view<'a>(output: &TensorRecord, arena: &'a mut [u8]) -> Option<ViewMut<'a>> {
+    let bytes = arena.get_mut(output.region())?;
+    Some(ViewMut { shape: output.shape, element: output.element, first_row: 0, bytes })
+}

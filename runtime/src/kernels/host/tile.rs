@@ -1,0 +1,61 @@
+//! The inner loop: a few pixels by a block of output channels.
+
+use super::filters::BLOCK;
+use super::vectors::Vectors;
+
+/// Pixels of a tile: with [`BLOCK`] vectors each they fill the registers of AVX2.
+pub(super) const PIXELS: usize = 4;
+
+/// What the filters of a layer meet: stretches of codes that lie side by side.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretches<'a> {
+    /// Where each begins, counted from the pixel's first code.
+    pub(super) starts: &'a [usize],
+    /// Pairs of codes of each.
+    pub(super) pairs: usize,
+}
+
+/// Adds `sum(x * w)` of `P` pixels, whose codes begin at `places`, to the accumulators of `N` vectors of channels.
+///
+/// codes    the image
+/// filters  `[stretches, pairs, N, L, 2]`
+#[inline(always)]
+pub(super) fn multiply<V: Vectors<L>, const L: usize, const N: usize, const P: usize>(
+    vectors: V,
+    codes: &[i16],
+    places: [usize; P],
+    stretches: Stretches<'_>,
+    filters: &[[i16; 2]],
+    sums: [V::Sums; N],
+) -> [[V::Sums; N]; P] {
+    let mut sums = [sums; P];
+    let pairs = stretches.pairs;
+    let (mut blocks, _) = filters.as_chunks::<L>().0.as_chunks::<N>();
+    for start in stretches.starts {
+        let mut columns = [&[][..]; P];
+        for (column, place) in columns.iter_mut().zip(places) {
+            let codes = codes.get(place + start..).and_then(|codes| codes.get(..2 * pairs)).unwrap_or_default();
+            *column = codes.as_chunks::<2>().0;
+        }
+        let Some((block, rest)) = blocks.split_at_checked(pairs) else { return sums };
+        blocks = rest;
+        if columns.iter().any(|column| column.len() != pairs) {
+            return sums;
+        }
+        for (step, block) in block.iter().enumerate() {
+            for pixel in 0..P {
+                let x = columns[pixel][step];
+                for vector in 0..N {
+                    sums[pixel][vector] = vectors.multiply_add(sums[pixel][vector], x, &block[vector]);
+                }
+            }
+        }
+    }
+    sums
+}
+
+/// Vectors of a tile that begins with a vector: [`BLOCK`], or what is left.
+#[inline(always)]
+pub(super) fn width(vectors: usize, first: usize) -> usize {
+    BLOCK.min(vectors.saturating_sub(first))
+}
