@@ -4,13 +4,17 @@
 const OVERRIDE: &str = "STEPSHIFT_BACKEND";
 
 /// Every backend whose instructions a core may have.
-const BACKENDS: [&str; 2] = ["portable", "dsp"];
+const BACKENDS: [&str; 3] = ["portable", "dsp", "v6m"];
 
 fn main() {
     println!("cargo:rerun-if-env-changed={OVERRIDE}");
     println!("cargo:rustc-check-cfg=cfg(stepshift_backend, values({}))", BACKENDS.map(|b| format!("{b:?}")).join(", "));
     let target = std::env::var("TARGET").unwrap_or_default();
-    let derived = if target.starts_with("thumbv7em") { "dsp" } else { "portable" };
+    let derived = match &*target {
+        target if target.starts_with("thumbv7em") => "dsp",
+        target if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") => "v6m",
+        _ => "portable",
+    };
     let backend = std::env::var(OVERRIDE).unwrap_or_else(|_| derived.to_owned());
     assert!(BACKENDS.contains(&&*backend), "{OVERRIDE}={backend}: the backends are {}", BACKENDS.join(", "));
     let is_arm = target.starts_with("thumb");

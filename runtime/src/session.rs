@@ -203,8 +203,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 })
             }
             Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, op.weights.scratch, |x, y, _| {
-                    kernels::depthwise_conv2d::<LINKS>(op, x, y)
+                self.sliding(op.input, output, &op.window, op.weights.scratch, |x, y, scratch| {
+                    kernels::depthwise_conv2d::<LINKS>(op, x, y, scratch)
                 })
             }
             Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {

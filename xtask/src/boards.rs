@@ -33,6 +33,8 @@ pub(crate) struct Board {
 pub(crate) enum Backend {
     /// Plain loops.
     Portable,
+    /// Armv6-M's one multiplication, for two products.
+    V6m,
     /// Armv7E-M's dual multiply-accumulates, and Armv8-M's with the DSP extension.
     Dsp,
     /// Armv8.1-M's vectors.
@@ -82,7 +84,7 @@ pub(crate) static BOARDS: [Board; 15] = [
         name: "qemu-m0",
         core: "Cortex-M0",
         target: "thumbv6m-none-eabi",
-        backend: Backend::Portable,
+        backend: Backend::V6m,
         memory: memory((0, 160 * KIB), (0x0002_8000, 96 * KIB), (0x2000_0000, 16 * KIB)),
         machine: Some("microbit"),
         chip: None,
@@ -213,7 +215,7 @@ pub(crate) static BOARDS: [Board; 15] = [
         name: "pico",
         core: "Cortex-M0+",
         target: "thumbv6m-none-eabi",
-        backend: Backend::Portable,
+        backend: Backend::V6m,
         // The first 256 bytes of flash are the second boot stage.
         memory: memory((0x1000_0100, 256 * KIB - 256), (0x1004_0000, 1792 * KIB), (0x2000_0000, 264 * KIB)),
         machine: None,
@@ -268,6 +270,7 @@ impl Backend {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::V6m => "v6m",
             Self::Dsp => "dsp",
             Self::Mve => "mve",
         }

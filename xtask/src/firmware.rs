@@ -130,7 +130,11 @@ pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Res
 
 /// The kernels that a board's build has instructions for.
 pub(crate) fn backend(board: &Board) -> Option<Backend> {
-    let name = if board.target.starts_with("thumbv7em") { "dsp" } else { "portable" };
+    let name = match board.target {
+        "thumbv6m-none-eabi" => "v6m",
+        target if target.starts_with("thumbv7em") => "dsp",
+        _ => "portable",
+    };
     Backend::ALL.into_iter().find(|backend| backend.name() == name)
 }
 

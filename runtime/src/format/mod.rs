@@ -25,7 +25,7 @@ pub use operators::{
     Reshape, SOFTMAX_ENTRIES, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d,
     UpsampleBilinear, UpsampleNearest,
 };
-pub use packing::{Packing, Pairs, Quads, Runs, Scratch};
+pub use packing::{Fours, Packing, Pairs, Quads, Runs, Scratch};
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
 pub use weights::{CODES_ALIGNMENT, Channel, Epilogue, Multiply, WeightBits, Weights};
 pub use window::Window;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Element, WeightBits, Window};
+use super::{Element, Shape, WeightBits, Window};
 
 /// The order of a layer's weights, and by it the kernels that run the layer. Format 4.1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,11 +14,13 @@ pub enum Packing {
     Plain,
     /// Two output channels and four weights of each side by side, for `SMLAD`: see [`Pairs`].
     Pairs,
+    /// Four output channels side by side, for `MULS` on cores without other multiplications: see [`Fours`].
+    Fours,
 }
 
 impl Packing {
     /// Every packing, in the order of its number.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Pairs];
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Pairs, Self::Fours];
 }
 
 /// Bytes of the arena that a node uses while it runs, apart from its tensors.
@@ -169,6 +171,100 @@ impl Quads {
     }
 }
 
+/// The order [`Packing::Fours`], of weights of 8 bits that meet inputs of 8 bits.
+///
+/// For each four channels `a`, `b`, `c`, `d`, weight by weight: `[a0, b0, c0, d0]`, `[a1, b1, c1, d1]`. Channels are padded to fours,
+/// weights to an even number. Codes are those of `w + 128` without a sign, which [`Self::code`] gives; inputs are read as `x + 128`
+/// where they have one, and the bias holds `-128 * sum(w)` for that, modulo `2^32`. Weights of a depthwise convolution
+/// keep their own order and codes, in which the channels lie side by side already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fours {
+    filter_len: usize,
+}
+
+impl Fours {
+    /// Channels side by side.
+    const CHANNELS: usize = 4;
+
+    /// Codes of the input or weights of a depthwise convolution that lie between two rows or columns of its window: less.
+    pub const ROW_LIMIT: usize = 1 << 23;
+
+    /// The order of channels of so many weights each.
+    #[must_use]
+    pub const fn new(filter_len: usize) -> Self {
+        Self { filter_len }
+    }
+
+    /// Whether a layer of so many channels is packed: not where padding would double its weights, nor one of more than
+    /// 65534 weights a channel.
+    #[must_use]
+    pub const fn has(&self, out_ch: usize) -> bool {
+        self.channel_len() < 1 << 16 && self.len(out_ch) < 2 * self.filter_len * out_ch
+    }
+
+    /// Whether a depthwise convolution is: at least four channels of 8 bits, one output of each, and rows within
+    /// [`Self::ROW_LIMIT`].
+    #[must_use]
+    pub const fn has_depthwise(window: &Window, input: Shape, out_ch: u16) -> bool {
+        let (w, c) = (input.w as usize, input.c as usize);
+        let row = w.saturating_mul(c).saturating_mul(window.dilation_h as usize);
+        let (column, filter_row) = (c * window.dilation_w as usize, c * window.kernel_w as usize);
+        input.c == out_ch
+            && c >= Self::CHANNELS
+            && row < Self::ROW_LIMIT
+            && column < Self::ROW_LIMIT
+            && filter_row < Self::ROW_LIMIT
+    }
+
+    /// Codes of a channel, padding included.
+    #[must_use]
+    pub const fn channel_len(&self) -> usize {
+        self.filter_len.next_multiple_of(2)
+    }
+
+    /// Codes of a layer, padding included.
+    #[must_use]
+    pub const fn len(&self, out_ch: usize) -> usize {
+        self.channel_len().saturating_mul(out_ch.next_multiple_of(Self::CHANNELS))
+    }
+
+    /// True for a layer without weights.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.filter_len == 0
+    }
+
+    /// Index in the blob of code `index` of a channel.
+    #[must_use]
+    pub const fn place(&self, channel: usize, index: usize) -> usize {
+        (channel / Self::CHANNELS * self.channel_len() + index) * Self::CHANNELS + channel % Self::CHANNELS
+    }
+
+    /// From a weight to its code, and back.
+    #[must_use]
+    pub const fn code(weight: i8) -> i8 {
+        weight ^ i8::MIN
+    }
+
+    /// What the bias holds for inputs that are read as 128 more: to be added to it where they are.
+    #[must_use]
+    pub const fn offset(weights: i32) -> i32 {
+        weights.wrapping_mul(-128)
+    }
+
+    /// Bytes of scratch for the column of two pixels, and what brings them to a whole word.
+    #[must_use]
+    pub const fn column_bytes(&self) -> usize {
+        self.channel_len().saturating_mul(4).saturating_add(3)
+    }
+
+    /// Bytes of scratch for the biases of so many channels, words like the column's.
+    #[must_use]
+    pub const fn bias_bytes(out_ch: usize) -> usize {
+        out_ch.next_multiple_of(Self::CHANNELS).saturating_mul(4)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -186,6 +282,21 @@ mod tests {
                 assert_eq!(places.len(), order.len(out_ch));
                 assert_eq!(places.last(), Some(&(order.len(out_ch) - 1)));
             }
+        }
+    }
+
+    #[test]
+    fn fours_have_a_place_for_every_code_and_a_code_for_every_weight() {
+        for (filter_len, out_ch) in [(1, 4), (27, 16), (9, 5), (64, 10)] {
+            let order = Fours::new(filter_len);
+            let all = (0..out_ch).flat_map(|channel| (0..filter_len).map(move |index| (channel, index)));
+            let places: BTreeSet<usize> = all.map(|(channel, index)| order.place(channel, index)).collect();
+            assert_eq!(places.len(), filter_len * out_ch);
+            assert!(places.last().is_some_and(|last| *last < order.len(out_ch)));
+        }
+        for weight in i8::MIN..=i8::MAX {
+            assert_eq!(i16::from(Fours::code(weight).cast_unsigned()), i16::from(weight) + 128);
+            assert_eq!(Fours::code(Fours::code(weight)), weight);
         }
     }
 

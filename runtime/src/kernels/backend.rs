@@ -9,14 +9,22 @@ pub enum Backend {
     Portable,
     /// The DSP extension: Cortex-M4, M7, M33.
     Dsp,
+    /// 16-bit Thumb alone: Cortex-M0, M0+, M23.
+    V6m,
 }
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 2] = [Self::Portable, Self::Dsp];
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Dsp, Self::V6m];
 
     /// The backend whose instructions this build runs; packed weights of others run in its plain Rust.
-    pub const NATIVE: Self = if cfg!(stepshift_backend = "dsp") { Self::Dsp } else { Self::Portable };
+    pub const NATIVE: Self = if cfg!(stepshift_backend = "dsp") {
+        Self::Dsp
+    } else if cfg!(stepshift_backend = "v6m") {
+        Self::V6m
+    } else {
+        Self::Portable
+    };
 
     /// As the command line has it.
     #[must_use]
@@ -24,6 +32,7 @@ impl Backend {
         match self {
             Self::Portable => "portable",
             Self::Dsp => "dsp",
+            Self::V6m => "v6m",
         }
     }
 }

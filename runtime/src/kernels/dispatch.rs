@@ -1,7 +1,7 @@
-//! Which kernels run a layer: those of its weights' order.
+//! Which kernels run a layer: those of its weights' order; of a layer without weights, the first that have its case.
 
-use super::{InOut, View, ViewMut, dsp, portable};
-use crate::format::{Binary, Conv2d, DepthwiseConv2d, FullyConnected, Mean, Packing};
+use super::{InOut, View, ViewMut, bytes, dsp, portable, v6m};
+use crate::format::{Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing};
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
 /// extension's twin, so that a host's tests run them.
@@ -12,16 +12,23 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMu
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::conv2d::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, input, output, scratch),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::conv2d::<LINKS>(op, input, output, scratch),
         // `Model::parse_linked` has refused the others.
         _ => {}
     }
 }
 
 /// Depthwise 2-D convolution. Spec 4.2.
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<'_>, output: ViewMut<'_>) {
+pub fn depthwise_conv2d<const LINKS: u64>(
+    op: &DepthwiseConv2d<'_>,
+    input: View<'_>,
+    output: ViewMut<'_>,
+    scratch: &mut [u8],
+) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::depthwise_conv2d::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, input, output),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::depthwise_conv2d::<LINKS>(op, input, output, scratch),
         _ => {}
     }
 }
@@ -36,20 +43,28 @@ pub fn fully_connected<const LINKS: u64>(
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::fully_connected::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::fully_connected::<LINKS>(op, input, output, scratch),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::fully_connected::<LINKS>(op, input, output),
         _ => {}
     }
 }
 
 /// Two tensors of one shape, code by code. Spec 4.6.
 pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
-    if !(DSP && dsp::binary(op, &mut a_output, b.as_ref())) {
+    if !(DSP && dsp::binary(op, &mut a_output, b.as_ref()) || bytes::sum(op, &mut a_output, b)) {
         portable::binary(op, a_output, b);
     }
 }
 
-/// Mean over whole axes. Spec 4.5.
+/// Mean over rows, columns, channels or several of them. Spec 4.5.
 pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
-    if !(DSP && dsp::mean(op, &input, &mut output)) {
+    if !(DSP && dsp::mean(op, &input, &mut output) || bytes::mean(op, input, &mut output)) {
         portable::mean::<LINKS>(op, input, output);
+    }
+}
+
+/// Maximum over a window. Spec 4.4.
+pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
+    if !bytes::max_pool2d(op, input, &mut output) {
+        portable::max_pool2d::<LINKS>(op, input, output);
     }
 }

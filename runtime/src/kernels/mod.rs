@@ -4,23 +4,25 @@
 //! contradict each other leave outputs unwritten and never panic.
 
 mod backend;
+pub mod bytes;
 mod dispatch;
 pub mod dsp;
 #[cfg(feature = "std")]
 pub(crate) mod host;
 mod operand;
 pub mod portable;
+pub mod v6m;
 mod weight_codes;
 mod window;
 
 pub use backend::Backend;
-pub use dispatch::{binary, conv2d, depthwise_conv2d, fully_connected, mean};
+pub use dispatch::{binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean};
 #[cfg(feature = "std")]
 pub use host::InstructionSet;
 pub use operand::{Code, InOut, Typed, View, ViewMut};
 pub use portable::{
-    affine_binary, argmax, average_pool2d, clip, concat_part, leaky_relu, max_pool2d, pad, patch_input, patch_output,
-    rescale, slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
+    affine_binary, argmax, average_pool2d, clip, concat_part, leaky_relu, pad, patch_input, patch_output, rescale,
+    slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
 };
 pub(crate) use weight_codes::by_width;
 pub use weight_codes::{Bytes, Packed, WeightCodes, Words};

@@ -4,8 +4,8 @@ use super::node::{NodeCheck, shift_in_range};
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, Multiply, Packing, Pairs, Quads, Runs, TensorRecord,
-    TransposeConv2d, WeightBits, Weights,
+    Activation, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Multiply, Packing, Pairs, Quads,
+    Runs, TensorRecord, TransposeConv2d, WeightBits, Weights,
 };
 use crate::kernels::{WeightCodes, by_width, dsp};
 
@@ -20,6 +20,8 @@ enum Layout {
     Pairs(Pairs),
     /// Packed in fours of channels.
     Quads(Quads),
+    /// Packed for `MULS`, so many weights each.
+    Fours(Fours, usize),
 }
 
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
@@ -36,6 +38,13 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 self.require(op.groups == 1, NodeFault::Packing)?;
                 self.pairs(&op.weights, Runs::of_window(&op.window, in_ch.into()), dsp::CONV_COLUMNS)?
             }
+            Packing::Fours => {
+                self.require(op.groups == 1, NodeFault::Packing)?;
+                let len = op.window.taps().checked_mul(in_ch.into());
+                let column = |len| Fours::new(len).column_bytes() + self.bias_bytes();
+                self.fours(&input, &op.weights, len.map_or(0, column))?;
+                self.filters_of_fours(len)?
+            }
         };
         self.weighted(&input, &op.weights, op.activation, layout)
     }
@@ -51,6 +60,12 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 let order = Quads::new(&op.window, in_ch, out_ch, input.element);
                 let order = order.filter(|_| op.weights.bits == WeightBits::Sixteen);
                 Layout::Quads(order.ok_or_else(|| self.fault(NodeFault::Packing))?)
+            }
+            Packing::Fours => {
+                let packed = Fours::has_depthwise(&op.window, input.shape, self.output.shape.c);
+                self.require(packed, NodeFault::Packing)?;
+                self.fours(&input, &op.weights, self.bias_bytes() + 3)?;
+                Layout::Interleaved(op.window.taps())
             }
         };
         self.weighted(&input, &op.weights, op.activation, Some(layout))
@@ -70,6 +85,10 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let layout = match op.weights.packing {
             Packing::Plain => Some(Layout::Filters(input.shape.len())),
             Packing::Pairs => self.pairs(&op.weights, Runs::whole(input.shape.len()), 1)?,
+            Packing::Fours => {
+                self.fours(&input, &op.weights, 0)?;
+                self.filters_of_fours(Some(input.shape.len()))?
+            }
         };
         self.weighted(&input, &op.weights, op.activation, layout)
     }
@@ -85,6 +104,25 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let needed = order.map_or(0, |order| order.scratch_bytes(pixels));
         self.require(weights.scratch.bytes as usize >= needed, NodeFault::Scratch)?;
         Ok(order.map(Layout::Pairs))
+    }
+
+    /// Weights packed for `MULS`, whose kernel needs so many bytes of scratch.
+    fn fours(&self, input: &TensorRecord, weights: &Weights<'_>, scratch: usize) -> Result<(), LoadError> {
+        let bytes = weights.bits == WeightBits::Eight && input.element != Element::I16;
+        self.require(bytes, NodeFault::Packing)?;
+        self.require(weights.scratch.bytes as usize >= scratch, NodeFault::Scratch)
+    }
+
+    /// Channels of so many weights, packed for `MULS`.
+    fn filters_of_fours(&self, len: Option<usize>) -> Result<Option<Layout>, LoadError> {
+        let Some(len) = len else { return Ok(None) };
+        let order = Fours::new(len);
+        self.require(order.has(self.output.shape.c.into()), NodeFault::Packing)?;
+        Ok(Some(Layout::Fours(order, len)))
+    }
+
+    fn bias_bytes(&self) -> usize {
+        Fours::bias_bytes(self.output.shape.c.into())
     }
 
     /// Lengths, shifts and accumulator bounds of a layer with weights. Spec 2.2.
@@ -103,6 +141,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             Layout::Filters(len) | Layout::Interleaved(len) => len.checked_mul(out_ch),
             Layout::Pairs(order) => Some(order.len(out_ch)),
             Layout::Quads(order) => order.taps.checked_mul(out_ch),
+            Layout::Fours(order, _) => Some(order.len(out_ch)),
         };
         let expected = count.and_then(|count| weights.bits.bytes(count));
         let lengths = expected == Some(weights.codes.len())
@@ -144,6 +183,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                     shift.max(0)
                 }
             };
+            let mut bias = channel.bias;
             let magnitude = match layout {
                 Layout::Filters(len) => sum_of_magnitudes(codes.run(oc * len).take(len)),
                 Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
@@ -152,12 +192,19 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                     let code = |tap| codes.run(order.place(oc, tap)).next().unwrap_or(0);
                     sum_of_magnitudes((0..order.taps).map(code))
                 }
+                Layout::Fours(order, len) => {
+                    let weights = four_weights(codes, order, oc, len);
+                    if input.element == Element::I8 {
+                        bias = bias.wrapping_sub(Fours::offset(weights.clone().fold(0, i32::wrapping_add)));
+                    }
+                    sum_of_magnitudes(weights)
+                }
             };
             let left = match layout {
                 Layout::Pairs(order) => left.max(order.scaled_by() as i8),
                 _ => left,
             };
-            let bound = magnitude.saturating_mul(input.element.max_abs()) + i64::from(channel.bias).abs();
+            let bound = magnitude.saturating_mul(input.element.max_abs()) + i64::from(bias).abs();
             self.fits(oc, bound.saturating_mul(1 << left))?;
         }
         Ok(())
@@ -176,6 +223,19 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         }
         Ok(sum)
     }
+}
+
+/// The weights of a channel that is packed for `MULS`.
+fn four_weights(
+    codes: impl WeightCodes,
+    order: Fours,
+    channel: usize,
+    len: usize,
+) -> impl Iterator<Item = i32> + Clone {
+    (0..len).map(move |index| {
+        let [code, ..] = codes.run(order.place(channel, index)).next().unwrap_or(0).to_le_bytes();
+        Fours::code(code.cast_signed()).into()
+    })
 }
 
 fn sum_of_magnitudes(codes: impl Iterator<Item = i32>) -> i64 {

@@ -1,7 +1,7 @@
 //! Weights in the order of a backend's kernels.
 
 use stepshift_runtime::Backend;
-use stepshift_runtime::format::{Packing, Pairs, Quads, Runs, WeightBits};
+use stepshift_runtime::format::{Element, Fours, Packing, Pairs, Quads, Runs, WeightBits};
 use stepshift_runtime::kernels::dsp;
 
 use super::Prefer;
@@ -30,13 +30,20 @@ enum Order {
     Plain,
     Pairs(Pairs),
     Quads(Quads),
+    Fours(Fours),
+    /// The operator's own order, for the kernels of [`Fours`].
+    DepthwiseFours,
 }
 
 impl Packed {
     /// What `backend` has for a layer: plain weights where it has nothing.
     pub(super) fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend, prefer: Prefer) -> Self {
         let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
-        let found = if backend == Backend::Dsp { Self::for_dsp(network, layer, bits, prefer) } else { None };
+        let found = match backend {
+            Backend::Portable => None,
+            Backend::Dsp => Self::for_dsp(network, layer, bits, prefer),
+            Backend::V6m => Self::for_v6m(network, layer),
+        };
         found.unwrap_or(Self { bits, scratch_bytes: 0, order: Order::Plain })
     }
 
@@ -63,6 +70,37 @@ impl Packed {
         match self.order {
             Order::Plain => Packing::Plain,
             Order::Pairs(_) | Order::Quads(_) => Packing::Pairs,
+            Order::Fours(_) | Order::DepthwiseFours => Packing::Fours,
+        }
+    }
+
+    fn for_v6m(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Option<Self> {
+        let weights = layer.op.weights().filter(|weights| weights.bits == WeightBits::Eight)?;
+        let input = Some(network.tensor(*layer.inputs.first()?)).filter(|input| input.element != Element::I16)?;
+        let out_ch = weights.bias.len();
+        let biases = Fours::bias_bytes(out_ch);
+        let packed = |scratch_bytes, order| Some(Self { bits: WeightBits::Eight, scratch_bytes, order });
+        if let FixedPointOp::DepthwiseConv2d { window, .. } = &layer.op {
+            let has = Fours::has_depthwise(window, input.shape, layer.output.shape.c);
+            return packed(biases + 3, Order::DepthwiseFours).filter(|_| has);
+        }
+        let order = Some(Fours::new(weights.codes.len() / out_ch)).filter(|order| order.has(out_ch))?;
+        match &layer.op {
+            FixedPointOp::Conv2d { groups: 1, .. } => packed(order.column_bytes() + biases, Order::Fours(order)),
+            FixedPointOp::FullyConnected { .. } => packed(0, Order::Fours(order)),
+            _ => None,
+        }
+    }
+
+    /// A layer's biases as its kernel takes them.
+    pub(super) fn bias(&self, input: Element, weights: &FixedPointWeights, channel: usize, bias: i32) -> i32 {
+        match self.order {
+            Order::Fours(_) if input == Element::I8 => {
+                let filter_len = weights.codes.len() / weights.bias.len();
+                let codes = weights.codes.iter().skip(channel * filter_len).take(filter_len);
+                bias.wrapping_add(Fours::offset(codes.map(|code| i32::from(*code)).sum()))
+            }
+            _ => bias,
         }
     }
 
@@ -70,7 +108,8 @@ impl Packed {
     pub(super) fn codes(&self, weights: &FixedPointWeights) -> Vec<i16> {
         let out_ch = weights.bias.len();
         match self.order {
-            Order::Plain => weights.codes.clone(),
+            Order::Plain | Order::DepthwiseFours => weights.codes.clone(),
+            Order::Fours(order) => in_fours(order, weights),
             Order::Pairs(order) => in_pairs(order, &weights.codes, out_ch),
             Order::Quads(order) => {
                 let mut packed = vec![0; weights.codes.len()];
@@ -81,6 +120,17 @@ impl Packed {
             }
         }
     }
+}
+
+fn in_fours(order: Fours, weights: &FixedPointWeights) -> Vec<i16> {
+    let out_ch = weights.bias.len();
+    let mut packed = vec![Fours::code(0).into(); order.len(out_ch)];
+    for (channel, codes) in weights.codes.chunks_exact(weights.codes.len() / out_ch).enumerate() {
+        for (index, code) in codes.iter().enumerate() {
+            packed[order.place(channel, index)] = Fours::code(code.to_le_bytes()[0].cast_signed()).into();
+        }
+    }
+    packed
 }
 
 fn in_pairs(order: Pairs, codes: &[i16], out_ch: usize) -> Vec<i16> {

@@ -49,6 +49,8 @@ pub use transpose::transpose;
 pub use transpose_conv2d::transpose_conv2d;
 pub use upsample::{upsample_bilinear, upsample_nearest};
 
+pub(super) use padding::{Filter, padding};
+
 use super::{Code, WeightCodes};
 
 /// `sum(x * w)` over the codes `x` and the weights from index `start` on. Spec 2.1.

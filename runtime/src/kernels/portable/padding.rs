@@ -5,18 +5,18 @@ use crate::kernels::WeightCodes;
 
 /// Where the weights of one output channel lie.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Filter {
+pub(in crate::kernels) struct Filter {
     /// Index of the first weight.
-    pub(super) start: usize,
+    pub(in crate::kernels) start: usize,
     /// From a kernel entry to the next.
-    pub(super) tap_len: usize,
+    pub(in crate::kernels) tap_len: usize,
     /// Weights of a kernel entry.
-    pub(super) channels: usize,
+    pub(in crate::kernels) channels: usize,
 }
 
 /// `zero * sum(w)` over the kernel entries that meet no input. Spec 3.4.
 #[inline]
-pub(super) fn padding<const LINKS: u64, W: WeightCodes>(
+pub(in crate::kernels) fn padding<const LINKS: u64, W: WeightCodes>(
     zero: i16,
     window: &Window,
     w: W,
