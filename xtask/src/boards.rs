@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::builder::PossibleValuesParser;
+use stepshift_runtime::Backend;
 
 use crate::table;
 
@@ -26,19 +27,6 @@ pub(crate) struct Board {
     /// Bytes of each buffer of the programs that read files of the host: for a model, for vectors, for an arena. 0 for a
     /// board that has none of these programs.
     pub(crate) buffer_bytes: u64,
-}
-
-/// A set of kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backend {
-    /// Plain loops.
-    Portable,
-    /// Armv6-M's one multiplication, for two products.
-    V6m,
-    /// Armv7E-M's dual multiply-accumulates, and Armv8-M's with the DSP extension.
-    Dsp,
-    /// Armv8.1-M's vectors.
-    Mve,
 }
 
 /// Where things lie.
@@ -262,18 +250,6 @@ impl Board {
     /// Where QEMU has none like this board.
     pub(crate) fn machine(&self) -> Result<&'static str> {
         self.machine.with_context(|| format!("QEMU has no machine like {}", self.name))
-    }
-}
-
-impl Backend {
-    /// The module of the kernels in the runtime.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::V6m => "v6m",
-            Self::Dsp => "dsp",
-            Self::Mve => "mve",
-        }
     }
 }
 

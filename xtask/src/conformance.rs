@@ -41,13 +41,15 @@ impl Conformance {
             let list = tempfile::NamedTempFile::new()?;
             fs::write(list.path(), part)?;
             let outcome = qemu::run(board, &elf, Some(list.path()))?;
+            qemu::expect_backend(board, &outcome)?;
             let (passed, failed) = totals(&outcome.text)
                 .with_context(|| format!("{}: the firmware printed\n{}", board.name, outcome.text))?;
             outcome.text.lines().filter(|line| line.starts_with("differs")).for_each(|line| println!("{line}"));
             equal += passed;
             different += failed;
         }
-        println!("{}: {equal} models equal, {different} differ, {} too large", board.name, pairs.len() - fitting.len());
+        let (name, backend, too_large) = (board.name, board.backend.name(), pairs.len() - fitting.len());
+        println!("{name}: {equal} models equal, {different} differ, {too_large} too large, backend {backend}");
         ensure!(different == 0 && equal > 0, "{}: not every model equals its vectors", board.name);
         Ok(())
     }

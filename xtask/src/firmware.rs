@@ -119,8 +119,13 @@ pub(crate) fn build_example(board: &Board, name: &str) -> Result<PathBuf> {
 pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Result<Command> {
     let toolchain = toolchain::find(board.target).context("no toolchain for this board: run `cargo xtask setup`")?;
     let mut command = toolchain.cargo("build", board.target);
-    command.current_dir(root().join("boards")).env("CARGO_TARGET_DIR", target("boards"));
-    command.args(["--package", board.name, "--bin", program]);
+    command.current_dir(root().join("boards")).env("CARGO_TARGET_DIR", folder(board));
+    command.args(["--package", board.name, "--bin", program]).env_remove("STEPSHIFT_BACKEND");
+    if let Some(core) = extended_core(board) {
+        // Beside the flags of all boards, the linker script among them.
+        let flags = format!("target.'{}'.rustflags=['-C', 'target-cpu={core}']", board.target);
+        command.args(["--config", &flags]).env("STEPSHIFT_BACKEND", board.backend.name());
+    }
     command.env("STEPSHIFT_BUFFER_BYTES", board.buffer_bytes.to_string()).env_remove("STEPSHIFT_MODEL");
     if let Some(model) = model {
         command.env("STEPSHIFT_MODEL", std::path::absolute(model)?);
@@ -128,18 +133,23 @@ pub(crate) fn command(board: &Board, program: &str, model: Option<&Path>) -> Res
     Ok(command)
 }
 
-/// The kernels that a board's build has instructions for.
-pub(crate) fn backend(board: &Board) -> Option<Backend> {
-    let name = match board.target {
-        "thumbv6m-none-eabi" => "v6m",
-        target if target.starts_with("thumbv7em") => "dsp",
-        _ => "portable",
-    };
-    Backend::ALL.into_iter().find(|backend| backend.name() == name)
+/// The core that a board is built for, where its target does not tell the core's extensions: `thumbv8m.main` has none.
+fn extended_core(board: &Board) -> Option<&'static str> {
+    match (board.target, board.backend) {
+        ("thumbv8m.main-none-eabi", Backend::Dsp) => Some("cortex-m33"),
+        ("thumbv8m.main-none-eabi", Backend::Mve) => Some("cortex-m55"),
+        _ => None,
+    }
+}
+
+/// Where a board's firmware is built: apart where it is for one core, so that boards of one target do not replace each
+/// other's libraries.
+pub(crate) fn folder(board: &Board) -> PathBuf {
+    extended_core(board).map_or_else(|| target("boards"), |core| target(&format!("boards-{core}")))
 }
 
 fn elf(board: &Board, program: &str) -> PathBuf {
-    target("boards").join(board.target).join("release").join(program)
+    folder(board).join(board.target).join("release").join(program)
 }
 
 /// Builds the runtime by itself for a target without a board.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use wait_timeout::ChildExt;
 
 use crate::boards::Board;
@@ -74,4 +74,15 @@ pub(crate) fn command(board: &Board, elf: &Path, semihosting: &str) -> Result<Co
     command.args(["-M", board.machine()?, "-nographic", "-monitor", "none", "-serial", "none", "-icount", "shift=0"]);
     command.args(["-semihosting-config", semihosting]).arg("-kernel").arg(std::path::absolute(elf)?);
     Ok(command)
+}
+
+/// Refuses firmware that was built with other kernels than its board deserves, by the line `backend NAME` that it printed.
+///
+/// # Errors
+/// Where it printed another name, or none.
+pub(crate) fn expect_backend(board: &Board, outcome: &Outcome) -> Result<()> {
+    let (board, expected) = (board.name, board.backend.name());
+    let found = outcome.text.lines().find_map(|line| line.strip_prefix("backend ")).unwrap_or("none");
+    ensure!(found == expected, "{board}: the firmware ran the backend {found}, not {expected}:\n{}", outcome.text);
+    Ok(())
 }

@@ -13,7 +13,7 @@ use cortex_m_semihosting::hprintln;
 use static_cell::ConstStaticCell;
 use stepshift_board::console::exit;
 use stepshift_board::semihosting::{self, FileError};
-use stepshift_runtime::{Codes, Model, Vectors};
+use stepshift_runtime::{Backend, Codes, Model, Vectors};
 use stepshift_tests::{Failure, check};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
@@ -37,6 +37,7 @@ fn main() -> ! {
 }
 
 fn run() -> bool {
+    hprintln!("backend {}", Backend::NATIVE.name());
     let mut line = [0; 128];
     let Some(path) = semihosting::arguments(&mut line).next() else {
         hprintln!("error: the command line names no list");

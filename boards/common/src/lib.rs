@@ -5,6 +5,8 @@
 
 pub mod clock;
 pub mod console;
+#[cfg(target_os = "none")]
+mod coprocessor;
 pub mod counter;
 pub mod device;
 mod link;

@@ -282,7 +282,7 @@ macro_rules! fields {
 }
 
 choices!(WeightBits: Two, Four, Eight, Sixteen);
-choices!(Packing: Plain, Pairs, Fours);
+choices!(Packing: Plain, Pairs, Blocks, Fours);
 choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 

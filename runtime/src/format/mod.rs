@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod blocks;
 mod decode;
 mod element;
 mod links;
@@ -15,6 +16,7 @@ mod tensor;
 mod weights;
 mod window;
 
+pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::take_node;
 pub use element::Element;
 pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};

@@ -14,13 +14,15 @@ pub enum Packing {
     Plain,
     /// Two output channels and four weights of each side by side, for `SMLAD`: see [`Pairs`].
     Pairs,
+    /// Blocks of 16 weights, for Helium: see [`Blocks`] and [`Lanes`].
+    Blocks,
     /// Four output channels side by side, for `MULS` on cores without other multiplications: see [`Fours`].
     Fours,
 }
 
 impl Packing {
     /// Every packing, in the order of its number.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Pairs, Self::Fours];
+    pub const ALL: [Self; 4] = [Self::Plain, Self::Pairs, Self::Blocks, Self::Fours];
 }
 
 /// Bytes of the arena that a node uses while it runs, apart from its tensors.

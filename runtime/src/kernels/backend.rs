@@ -9,17 +9,21 @@ pub enum Backend {
     Portable,
     /// The DSP extension: Cortex-M4, M7, M33.
     Dsp,
+    /// The vector extension, Helium: Cortex-M55.
+    Mve,
     /// 16-bit Thumb alone: Cortex-M0, M0+, M23.
     V6m,
 }
 
 impl Backend {
     /// Every backend.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Dsp, Self::V6m];
+    pub const ALL: [Self; 4] = [Self::Portable, Self::Dsp, Self::Mve, Self::V6m];
 
     /// The backend whose instructions this build runs; packed weights of others run in its plain Rust.
     pub const NATIVE: Self = if cfg!(stepshift_backend = "dsp") {
         Self::Dsp
+    } else if cfg!(stepshift_backend = "mve") {
+        Self::Mve
     } else if cfg!(stepshift_backend = "v6m") {
         Self::V6m
     } else {
@@ -32,6 +36,7 @@ impl Backend {
         match self {
             Self::Portable => "portable",
             Self::Dsp => "dsp",
+            Self::Mve => "mve",
             Self::V6m => "v6m",
         }
     }

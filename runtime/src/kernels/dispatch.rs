@@ -1,6 +1,6 @@
 //! Which kernels run a layer: those of its weights' order; of a layer without weights, the first that have its case.
 
-use super::{InOut, View, ViewMut, bytes, dsp, portable, v6m};
+use super::{InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
 use crate::format::{Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing};
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
@@ -12,6 +12,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMu
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::conv2d::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, input, output, scratch),
+        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::conv2d::<LINKS>(op, input, output, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::conv2d::<LINKS>(op, input, output, scratch),
         // `Model::parse_linked` has refused the others.
         _ => {}
@@ -28,6 +29,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::depthwise_conv2d::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, input, output),
+        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::depthwise_conv2d::<LINKS>(op, input, output, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::depthwise_conv2d::<LINKS>(op, input, output, scratch),
         _ => {}
     }
@@ -43,6 +45,7 @@ pub fn fully_connected<const LINKS: u64>(
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::fully_connected::<LINKS>(op, input, output),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::fully_connected::<LINKS>(op, input, output, scratch),
+        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::fully_connected::<LINKS>(op, input, output, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::fully_connected::<LINKS>(op, input, output),
         _ => {}
     }
@@ -50,6 +53,10 @@ pub fn fully_connected<const LINKS: u64>(
 
 /// Two tensors of one shape, code by code. Spec 4.6.
 pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+    #[cfg(stepshift_backend = "mve")]
+    if mve::binary(op, &mut a_output, b.as_ref()) {
+        return;
+    }
     if !(DSP && dsp::binary(op, &mut a_output, b.as_ref()) || bytes::sum(op, &mut a_output, b)) {
         portable::binary(op, a_output, b);
     }
@@ -57,6 +64,10 @@ pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
 
 /// Mean over rows, columns, channels or several of them. Spec 4.5.
 pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
+    #[cfg(stepshift_backend = "mve")]
+    if mve::mean(op, &input, &mut output) {
+        return;
+    }
     if !(DSP && dsp::mean(op, &input, &mut output) || bytes::mean(op, input, &mut output)) {
         portable::mean::<LINKS>(op, input, output);
     }

@@ -9,6 +9,7 @@ mod dispatch;
 pub mod dsp;
 #[cfg(feature = "std")]
 pub(crate) mod host;
+pub mod mve;
 mod operand;
 pub mod portable;
 pub mod v6m;

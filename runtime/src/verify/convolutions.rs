@@ -4,10 +4,10 @@ use super::node::{NodeCheck, shift_in_range};
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Multiply, Packing, Pairs, Quads,
-    Runs, TensorRecord, TransposeConv2d, WeightBits, Weights,
+    Activation, Blocks, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Lanes, Multiply, Packing,
+    Pairs, Quads, Runs, TensorRecord, TransposeConv2d, WeightBits, Weights,
 };
-use crate::kernels::{WeightCodes, by_width, dsp};
+use crate::kernels::{WeightCodes, by_width, dsp, mve};
 
 /// Where the weights of an output channel lie.
 #[derive(Clone, Copy)]
@@ -20,6 +20,10 @@ enum Layout {
     Pairs(Pairs),
     /// Packed in fours of channels.
     Quads(Quads),
+    /// Packed for vectors.
+    Blocks(Blocks),
+    /// Packed for lanes of vectors.
+    Lanes(Lanes),
     /// Packed for `MULS`, so many weights each.
     Fours(Fours, usize),
 }
@@ -38,6 +42,12 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 self.require(op.groups == 1, NodeFault::Packing)?;
                 self.pairs(&op.weights, Runs::of_window(&op.window, in_ch.into()), dsp::CONV_COLUMNS)?
             }
+            Packing::Blocks => {
+                self.require(op.groups == 1, NodeFault::Packing)?;
+                let len = op.window.taps().saturating_mul(in_ch.into());
+                let is_direct = |order: &Blocks| order.is_direct(&op.window, input.element);
+                self.blocks(&input, &op.weights, len, mve::CONV_COLUMNS, is_direct)?
+            }
             Packing::Fours => {
                 self.require(op.groups == 1, NodeFault::Packing)?;
                 let len = op.window.taps().checked_mul(in_ch.into());
@@ -54,21 +64,26 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.windowed(&op.window, input.shape)?;
         self.require(self.output.shape.c.is_multiple_of(input.shape.c), NodeFault::Shape)?;
         let layout = match op.weights.packing {
-            Packing::Plain => Layout::Interleaved(op.window.taps()),
+            Packing::Plain => Some(Layout::Interleaved(op.window.taps())),
             Packing::Pairs => {
                 let (in_ch, out_ch) = (input.shape.c.into(), self.output.shape.c.into());
                 let order = Quads::new(&op.window, in_ch, out_ch, input.element);
                 let order = order.filter(|_| op.weights.bits == WeightBits::Sixteen);
-                Layout::Quads(order.ok_or_else(|| self.fault(NodeFault::Packing))?)
+                Some(Layout::Quads(order.ok_or_else(|| self.fault(NodeFault::Packing))?))
+            }
+            Packing::Blocks => {
+                self.require(self.output.shape.c == input.shape.c, NodeFault::Packing)?;
+                let order = Lanes::new(op.window.taps(), input.shape.c.into(), op.weights.bits, self.elements(&input));
+                self.packed(&op.weights, order.map_or(0, |order| order.scratch_bytes()), order.map(Layout::Lanes))?
             }
             Packing::Fours => {
                 let packed = Fours::has_depthwise(&op.window, input.shape, self.output.shape.c);
                 self.require(packed, NodeFault::Packing)?;
                 self.fours(&input, &op.weights, self.bias_bytes() + 3)?;
-                Layout::Interleaved(op.window.taps())
+                Some(Layout::Interleaved(op.window.taps()))
             }
         };
-        self.weighted(&input, &op.weights, op.activation, Some(layout))
+        self.weighted(&input, &op.weights, op.activation, layout)
     }
 
     pub(super) fn transpose_conv2d(&self, op: &TransposeConv2d<'_>) -> Result<(), LoadError> {
@@ -85,6 +100,10 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let layout = match op.weights.packing {
             Packing::Plain => Some(Layout::Filters(input.shape.len())),
             Packing::Pairs => self.pairs(&op.weights, Runs::whole(input.shape.len()), 1)?,
+            Packing::Blocks => {
+                let is_direct = |order: &Blocks| order.is_whole(input.element);
+                self.blocks(&input, &op.weights, input.shape.len(), 1, is_direct)?
+            }
             Packing::Fours => {
                 self.fours(&input, &op.weights, 0)?;
                 self.filters_of_fours(Some(input.shape.len()))?
@@ -100,10 +119,38 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     /// Weights packed for `SMLAD`, whose kernel takes so many pixels at a time.
     fn pairs(&self, weights: &Weights<'_>, runs: Runs, pixels: usize) -> Result<Option<Layout>, LoadError> {
         let order = Pairs::new(runs, weights.bits);
-        self.require(order.is_some(), NodeFault::Packing)?;
         let needed = order.map_or(0, |order| order.scratch_bytes(pixels));
-        self.require(weights.scratch.bytes as usize >= needed, NodeFault::Scratch)?;
-        Ok(order.map(Layout::Pairs))
+        self.packed(weights, needed, order.map(Layout::Pairs))
+    }
+
+    /// Weights packed for vectors, `len` of a channel, whose kernel takes so many pixels at a time.
+    fn blocks(
+        &self,
+        input: &TensorRecord,
+        weights: &Weights<'_>,
+        len: usize,
+        pixels: usize,
+        is_direct: impl Fn(&Blocks) -> bool,
+    ) -> Result<Option<Layout>, LoadError> {
+        let order = Blocks::new(len, weights.bits, self.elements(input));
+        let needed = order.filter(|order| !is_direct(order)).map_or(0, |order| order.scratch_bytes(pixels));
+        self.packed(weights, needed, order.map(Layout::Blocks))
+    }
+
+    const fn elements(&self, input: &TensorRecord) -> (Element, Element) {
+        (input.element, self.output.element)
+    }
+
+    /// A layer that its packing serves, with as much scratch as its kernel needs.
+    fn packed(
+        &self,
+        weights: &Weights<'_>,
+        scratch_bytes: usize,
+        layout: Option<Layout>,
+    ) -> Result<Option<Layout>, LoadError> {
+        self.require(layout.is_some(), NodeFault::Packing)?;
+        self.require(weights.scratch.bytes as usize >= scratch_bytes, NodeFault::Scratch)?;
+        Ok(layout)
     }
 
     /// Weights packed for `MULS`, whose kernel needs so many bytes of scratch.
@@ -141,6 +188,8 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             Layout::Filters(len) | Layout::Interleaved(len) => len.checked_mul(out_ch),
             Layout::Pairs(order) => Some(order.len(out_ch)),
             Layout::Quads(order) => order.taps.checked_mul(out_ch),
+            Layout::Blocks(order) => Some(order.total(out_ch)),
+            Layout::Lanes(order) => Some(order.total()),
             Layout::Fours(order, _) => Some(order.len(out_ch)),
         };
         let expected = count.and_then(|count| weights.bits.bytes(count));
@@ -199,12 +248,19 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                     }
                     sum_of_magnitudes(weights)
                 }
+                Layout::Blocks(order) => self.blocks_magnitude(codes, order, oc)?,
+                Layout::Lanes(order) => self.lanes_magnitude(codes, order, oc)?,
+            };
+            // What has an offset subtracted is no larger than a code with a sign.
+            let greatest = match layout {
+                Layout::Blocks(_) | Layout::Lanes(_) => Element::I8.max_abs(),
+                _ => input.element.max_abs(),
             };
             let left = match layout {
                 Layout::Pairs(order) => left.max(order.scaled_by() as i8),
                 _ => left,
             };
-            let bound = magnitude.saturating_mul(input.element.max_abs()) + i64::from(bias).abs();
+            let bound = magnitude.saturating_mul(greatest) + i64::from(bias).abs();
             self.fits(oc, bound.saturating_mul(1 << left))?;
         }
         Ok(())
@@ -220,6 +276,29 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 self.require(code == 0 || index < order.runs.len, NodeFault::Packing)?;
                 sum += i64::from(code.unsigned_abs());
             }
+        }
+        Ok(sum)
+    }
+
+    /// As [`Self::packed_magnitude`].
+    fn blocks_magnitude(&self, codes: impl WeightCodes, order: Blocks, channel: usize) -> Result<i64, LoadError> {
+        let mut sum = 0;
+        for index in 0..order.channel_len() {
+            let code = codes.run(order.place(channel, index)).next().unwrap_or(0);
+            self.require(code == 0 || index < order.len, NodeFault::Packing)?;
+            sum += i64::from(code.unsigned_abs());
+        }
+        Ok(sum)
+    }
+
+    /// As [`Self::packed_magnitude`]; two products must fit 16 bits.
+    fn lanes_magnitude(&self, codes: impl WeightCodes, order: Lanes, channel: usize) -> Result<i64, LoadError> {
+        let mut sum = 0;
+        for tap in 0..order.padded_taps() {
+            let code = codes.run(order.place(tap, channel)).next().unwrap_or(0);
+            self.require(code == 0 || tap < order.taps, NodeFault::Packing)?;
+            self.require(code.unsigned_abs() <= 127, NodeFault::Packing)?;
+            sum += i64::from(code.unsigned_abs());
         }
         Ok(sum)
     }

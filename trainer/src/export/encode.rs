@@ -216,9 +216,9 @@ fn blobs(network: &FixedPointNetwork, packed: &Packed, plan: &Plan, index: usize
     let Some(weights) = layer.op.weights() else { return Ok(blobs) };
     blobs.codes = in_width(&packed.codes(weights), packed.bits);
     let channels = channel_bounds(network, layer)?;
-    let element = network.tensor(layer.inputs[0]).element;
-    let biases = channels.iter().enumerate().map(|(index, channel)| packed.bias(element, weights, index, channel.bias));
-    blobs.bias = biases.flat_map(i32::to_le_bytes).collect();
+    let input = network.tensor(layer.inputs[0]);
+    blobs.bias =
+        channels.iter().flat_map(|channel| packed.bias(input.element, weights, channel).to_le_bytes()).collect();
     // One entry serves all channels where they agree.
     let alike = channels.windows(2).all(|pair| pair[0].requantizer == pair[1].requantizer);
     for channel in channels.iter().take(if alike { 1 } else { channels.len() }) {

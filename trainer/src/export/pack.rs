@@ -1,11 +1,12 @@
 //! Weights in the order of a backend's kernels.
 
 use stepshift_runtime::Backend;
-use stepshift_runtime::format::{Element, Fours, Packing, Pairs, Quads, Runs, WeightBits};
-use stepshift_runtime::kernels::dsp;
+use stepshift_runtime::arithmetic::Requantizer;
+use stepshift_runtime::format::{Blocks, Element, Fours, Lanes, Packing, Pairs, Quads, Runs, WeightBits, code_offset};
+use stepshift_runtime::kernels::{dsp, mve};
 
 use super::Prefer;
-use super::bounds::channel_bounds;
+use super::bounds::{ChannelBound, channel_bounds};
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
 
 /// Bytes of scratch that each layer needs on a backend.
@@ -22,6 +23,8 @@ pub(super) struct Packed {
     /// Bytes of scratch.
     pub(super) scratch_bytes: usize,
     order: Order,
+    /// What the kernel subtracts from every input.
+    offset: i16,
 }
 
 /// Places of the codes.
@@ -30,6 +33,8 @@ enum Order {
     Plain,
     Pairs(Pairs),
     Quads(Quads),
+    Blocks(Blocks),
+    Lanes(Lanes),
     Fours(Fours),
     /// The operator's own order, for the kernels of [`Fours`].
     DepthwiseFours,
@@ -42,9 +47,10 @@ impl Packed {
         let found = match backend {
             Backend::Portable => None,
             Backend::Dsp => Self::for_dsp(network, layer, bits, prefer),
+            Backend::Mve => Self::for_mve(network, layer, bits),
             Backend::V6m => Self::for_v6m(network, layer),
         };
-        found.unwrap_or(Self { bits, scratch_bytes: 0, order: Order::Plain })
+        found.unwrap_or(Self { bits, scratch_bytes: 0, order: Order::Plain, offset: 0 })
     }
 
     fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, prefer: Prefer) -> Option<Self> {
@@ -55,14 +61,43 @@ impl Packed {
             FixedPointOp::FullyConnected { .. } => (Runs::whole(input.shape.len()), 1),
             FixedPointOp::DepthwiseConv2d { window, .. } => {
                 let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
-                return Some(Self { bits: WeightBits::Sixteen, scratch_bytes: 0, order: Order::Quads(order) });
+                return Some(Self {
+                    bits: WeightBits::Sixteen,
+                    scratch_bytes: 0,
+                    order: Order::Quads(order),
+                    offset: 0,
+                });
             }
             _ => return None,
         };
         // A multiplication takes 16 bits: a weight that has them need not be widened.
         let bits = if prefer == Prefer::Speed { WeightBits::Sixteen } else { bits };
         let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, *order))?;
-        Some(Self { bits, scratch_bytes: order.scratch_bytes(pixels), order: Order::Pairs(order) })
+        Some(Self { bits, scratch_bytes: order.scratch_bytes(pixels), order: Order::Pairs(order), offset: 0 })
+    }
+
+    fn for_mve(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits) -> Option<Self> {
+        let input = network.tensor(*layer.inputs.first()?);
+        let (element, channels) = (input.element, usize::from(input.shape.c));
+        let elements = (element, layer.output.element);
+        let (order, scratch_bytes) = match &layer.op {
+            FixedPointOp::Conv2d { window, groups: 1, .. } => {
+                let order = Blocks::new(window.taps() * channels, bits, elements)?;
+                let pixels = if order.is_direct(window, element) { 0 } else { mve::CONV_COLUMNS };
+                (Order::Blocks(order), order.scratch_bytes(pixels))
+            }
+            FixedPointOp::FullyConnected { .. } => {
+                let order = Blocks::new(input.shape.len(), bits, elements)?;
+                (Order::Blocks(order), order.scratch_bytes(usize::from(!order.is_whole(element))))
+            }
+            FixedPointOp::DepthwiseConv2d { window, .. } if layer.output.shape.c == input.shape.c => {
+                let order = Lanes::new(window.taps(), channels, bits, elements)?;
+                (Order::Lanes(order), order.scratch_bytes())
+            }
+            _ => return None,
+        };
+        let packed = Self { bits, scratch_bytes, order, offset: code_offset(element) };
+        packed.bias_is_bounded(network, layer).then_some(packed)
     }
 
     /// As the file names the order.
@@ -70,6 +105,7 @@ impl Packed {
         match self.order {
             Order::Plain => Packing::Plain,
             Order::Pairs(_) | Order::Quads(_) => Packing::Pairs,
+            Order::Blocks(_) | Order::Lanes(_) => Packing::Blocks,
             Order::Fours(_) | Order::DepthwiseFours => Packing::Fours,
         }
     }
@@ -79,7 +115,7 @@ impl Packed {
         let input = Some(network.tensor(*layer.inputs.first()?)).filter(|input| input.element != Element::I16)?;
         let out_ch = weights.bias.len();
         let biases = Fours::bias_bytes(out_ch);
-        let packed = |scratch_bytes, order| Some(Self { bits: WeightBits::Eight, scratch_bytes, order });
+        let packed = |scratch_bytes, order| Some(Self { bits: WeightBits::Eight, scratch_bytes, order, offset: 0 });
         if let FixedPointOp::DepthwiseConv2d { window, .. } = &layer.op {
             let has = Fours::has_depthwise(window, input.shape, layer.output.shape.c);
             return packed(biases + 3, Order::DepthwiseFours).filter(|_| has);
@@ -92,15 +128,16 @@ impl Packed {
         }
     }
 
-    /// A layer's biases as its kernel takes them.
-    pub(super) fn bias(&self, input: Element, weights: &FixedPointWeights, channel: usize, bias: i32) -> i32 {
+    /// The bias of a channel as its kernel takes it.
+    pub(super) fn bias(&self, input: Element, weights: &FixedPointWeights, channel: &ChannelBound) -> i32 {
         match self.order {
             Order::Fours(_) if input == Element::I8 => {
                 let filter_len = weights.codes.len() / weights.bias.len();
-                let codes = weights.codes.iter().skip(channel * filter_len).take(filter_len);
-                bias.wrapping_add(Fours::offset(codes.map(|code| i32::from(*code)).sum()))
+                let codes = weights.codes.iter().skip(channel.channel * filter_len).take(filter_len);
+                channel.bias.wrapping_add(Fours::offset(codes.map(|code| i32::from(*code)).sum()))
             }
-            _ => bias,
+            // `Self::new` has seen that it fits.
+            _ => self.offset_bias(weights, channel).unwrap_or_default(),
         }
     }
 
@@ -118,7 +155,50 @@ impl Packed {
                 }
                 packed
             }
+            Order::Blocks(order) => {
+                let (mut packed, len) = (vec![0; order.total(out_ch)], order.len);
+                for (index, code) in weights.codes.iter().enumerate() {
+                    packed[order.place(index / len, index % len)] = *code;
+                }
+                packed
+            }
+            Order::Lanes(order) => {
+                let mut packed = vec![0; order.total()];
+                for (index, code) in weights.codes.iter().enumerate() {
+                    packed[order.place(index / out_ch, index % out_ch)] = *code;
+                }
+                packed
+            }
         }
+    }
+
+    /// The bias of a channel, with the offset of the inputs folded in; `None` where it leaves 32 bits.
+    fn offset_bias(&self, weights: &FixedPointWeights, channel: &ChannelBound) -> Option<i32> {
+        if self.offset == 0 {
+            return Some(channel.bias);
+        }
+        let out_ch = weights.bias.len();
+        let sum: i64 = if matches!(self.order, Order::Lanes(_)) {
+            weights.codes.iter().skip(channel.channel).step_by(out_ch).map(|code| i64::from(*code)).sum()
+        } else {
+            let len = weights.codes.len() / out_ch;
+            weights.codes[channel.channel * len..][..len].iter().map(|code| i64::from(*code)).sum()
+        };
+        i32::try_from(i64::from(channel.bias) + i64::from(self.offset) * sum).ok()
+    }
+
+    /// No accumulator leaves 32 bits when it starts from that bias.
+    fn bias_is_bounded(&self, network: &FixedPointNetwork, layer: &FixedPointLayer) -> bool {
+        let (Some(weights), Ok(channels)) = (layer.op.weights(), channel_bounds(network, layer)) else { return false };
+        channels.iter().all(|channel| {
+            let left = match channel.requantizer {
+                Requantizer::Shift(_) => 0,
+                Requantizer::Multiply { shift, .. } => shift.max(0),
+            };
+            let Some(bias) = self.offset_bias(weights, channel) else { return false };
+            let grown = (i128::from(bias).abs() - i128::from(channel.bias).abs()).max(0) << left;
+            channel.bound + grown <= i128::from(i32::MAX)
+        })
     }
 }
 

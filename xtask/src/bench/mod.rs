@@ -99,7 +99,7 @@ impl Bench {
         let elf = firmware::build(&board, firmware::BENCH, None)?;
         let backend = match &self.backend {
             Some(name) => Backend::ALL.into_iter().find(|backend| backend.name() == name),
-            None => firmware::backend(&board),
+            None => Some(board.backend),
         };
         let backend = backend.context("the board's backend is unknown")?;
         self.measure(&board, &elf, &entries, backend)
@@ -125,6 +125,7 @@ impl Bench {
         if !outcome.success {
             bail!("{}: the firmware printed\n{}", board.name, outcome.text);
         }
+        qemu::expect_backend(board, &outcome)?;
         for line in outcome.text.lines().filter_map(|line| line.strip_prefix("node ")) {
             let [number, node, instructions, found] = numbers(line).with_context(|| line.to_owned())?;
             let (row, bytes) = (&mut rows[number as usize], &files[number as usize]);

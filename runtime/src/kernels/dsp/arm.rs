@@ -9,6 +9,20 @@ use super::taps::Taps;
 use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
 
+/// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
+#[cfg(stepshift_armv8m)]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(not(stepshift_armv8m))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
+
 /// What a loop over a tile is told, in the order in which it loads it.
 #[repr(C)]
 struct Arguments {
@@ -302,6 +316,7 @@ macro_rules! tile {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const Arguments) {
             naked_asm!(
+                cpu!(),
                 "push {{r4-r11, lr}}
                 ldm r0, {{r1-r10}}
                 sub sp, #40
@@ -488,6 +503,7 @@ macro_rules! widen {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(source: *const u8, target: *mut u32, quads: usize, rows: usize, step: usize) {
             naked_asm!(
+                cpu!(),
                 "push {{r4-r9, lr}}
                 ldr r4, [sp, #28]
                 add lr, r2, #7
@@ -647,6 +663,7 @@ macro_rules! depthwise {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const DepthwiseArguments) {
             naked_asm!(
+                cpu!(),
                 "push {{r4-r11, lr}}
                 sub sp, #56
                 ldm r0!, {{r1-r7}}
@@ -805,6 +822,7 @@ macro_rules! add {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const SumArguments) {
             naked_asm!(
+                cpu!(),
                 "push {{r4-r11, lr}}
                 ldm r0, {{r0-r6}}
                 1:
@@ -849,6 +867,7 @@ macro_rules! sum {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(input: *const u8, pitch: usize, pixels: usize) -> u64 {
             naked_asm!(
+                cpu!(),
                 "push {{r4, r5, r6, lr}}
                 mov r4, #0
                 mov r5, #0

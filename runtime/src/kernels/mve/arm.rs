@@ -1,0 +1,835 @@
+//! The inner loops as instructions.
+
+#![allow(unsafe_code)]
+
+use core::arch::naked_asm;
+use core::array;
+use core::ptr;
+
+use super::instructions::Rows;
+use super::lanes::{LanesEnd, LanesTile};
+use super::tile::Tile;
+use crate::format::{AFFINE_LINK, Activation, Epilogue, VECTOR, WeightBits};
+
+/// What a loop over a tile is told.
+#[repr(C)]
+struct Arguments {
+    /// Where each pixel's column begins; the first one's again where there are fewer than three.
+    columns: [*const u8; 3],
+    vectors: usize,
+    weights: *const u8,
+    bias: *const u8,
+    shifts: *const u8,
+    multipliers: *const u8,
+    /// Bytes from the shifts of four channels to the next four: 4, or 0.
+    shift_step: usize,
+    channels: usize,
+    output: *mut u8,
+    pitch: usize,
+    min: i32,
+    max: i32,
+    zero: i32,
+}
+
+/// Runs the loop of a tile that [`Tile::is_consistent`].
+#[inline]
+pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_, PIXELS>) {
+    let vector_len = if tile.bits == WeightBits::Four { 2 * VECTOR } else { VECTOR };
+    let first = tile.columns.first().map_or(ptr::null(), |column| column.as_ptr());
+    let (shifts, multipliers, zero) = match tile.end.epilogue {
+        Epilogue::Shift(shifts) => (shifts.as_ptr(), ptr::null(), 0),
+        Epilogue::Multiply(end) => (end.shifts.as_ptr(), end.multipliers.as_ptr(), end.output_zero),
+    };
+    let mut arguments = Arguments {
+        columns: array::from_fn(|pixel| tile.columns.get(pixel).map_or(first, |column| column.as_ptr())),
+        vectors: tile.channel_len / vector_len,
+        weights: tile.weights.as_ptr(),
+        bias: tile.bias.as_ptr(),
+        shifts,
+        multipliers,
+        shift_step: if tile.end.each { 4 } else { 0 },
+        channels: tile.channels,
+        output: tile.output.as_mut_ptr(),
+        pitch: tile.pitch,
+        min: tile.end.activation.min.into(),
+        max: tile.end.activation.max.into(),
+        zero: zero.into(),
+    };
+    if arguments.vectors == 0 {
+        return;
+    }
+    let run = match (PIXELS, tile.bits, tile.end.epilogue) {
+        (3, WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => tile3_bits8_shift,
+        (2, WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => tile2_bits8_shift,
+        (1, WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => tile1_bits8_shift,
+        (3, WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => tile3_bits4_shift,
+        (2, WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => tile2_bits4_shift,
+        (1, WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => tile1_bits4_shift,
+        (_, _, Epilogue::Shift(_)) => return,
+        _ if LINKS & AFFINE_LINK == 0 => return,
+        (3, WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => tile3_bits8_multiply,
+        (2, WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => tile2_bits8_multiply,
+        (1, WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => tile1_bits8_multiply,
+        (3, WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => tile3_bits4_multiply,
+        (2, WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => tile2_bits4_multiply,
+        (1, WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => tile1_bits4_multiply,
+        _ => return,
+    };
+    // SAFETY: the tile is consistent: each column has as many inputs as a channel has weights, every pair its weights and 8
+    // bytes of biases, every channel its end or four entries that serve all, and there is room for the codes of every pixel.
+    unsafe { run(&raw mut arguments) }
+}
+
+/// 16 weights of each channel times 16 inputs of each pixel, 8 bits.
+///
+/// 12 instructions for 96 products: 5 load, 6 multiply, 1 branches. A Cortex-M55 takes two cycles for each vector
+/// instruction and runs a load beside a multiplication of other registers: the six multiplications bound the loop.
+macro_rules! bits8_pixels3 {
+    () => {
+        "vldrb.u8 q0, [r3], #16
+        vldrb.u8 q2, [r1], #16
+        vmladava.s8 r0, q0, q2
+        vldrb.u8 q1, [r3], #16
+        vmladava.s8 r6, q1, q2
+        vldrb.u8 q3, [r5], #16
+        vmladava.s8 r2, q0, q3
+        vldrb.u8 q2, [r7], #16
+        vmladava.s8 r8, q1, q3
+        vmladava.s8 r4, q0, q2
+        vmladava.s8 r10, q1, q2
+        "
+    };
+}
+
+/// Two pixels: 9 instructions for 64 products.
+macro_rules! bits8_pixels2 {
+    () => {
+        "vldrb.u8 q0, [r3], #16
+        vldrb.u8 q2, [r1], #16
+        vmladava.s8 r0, q0, q2
+        vldrb.u8 q1, [r3], #16
+        vmladava.s8 r6, q1, q2
+        vldrb.u8 q3, [r5], #16
+        vmladava.s8 r2, q0, q3
+        vmladava.s8 r8, q1, q3
+        "
+    };
+}
+
+/// One pixel: 6 instructions for 32 products; the three loads bound the loop.
+macro_rules! bits8_pixels1 {
+    () => {
+        "vldrb.u8 q2, [r1], #16
+        vldrb.u8 q0, [r3], #16
+        vmladava.s8 r0, q0, q2
+        vldrb.u8 q1, [r3], #16
+        vmladava.s8 r6, q1, q2
+        "
+    };
+}
+
+/// 32 weights of each channel, 4 bits: the high halves of a vector's bytes first. 27 instructions for 192 products, against
+/// 24 of 8 bits: 8 load, 6 unpack, 12 multiply, 1 branches; the multiplications bound the loop.
+macro_rules! bits4_pixels3 {
+    () => {
+        "vldrb.u8 q0, [r3], #16
+        vldrb.u8 q1, [r3], #16
+        vshr.s8 q2, q0, #4
+        vldrb.u8 q4, [r1, #16]
+        vshr.s8 q3, q1, #4
+        vmladava.s8 r0, q2, q4
+        vmladava.s8 r6, q3, q4
+        vldrb.u8 q4, [r5, #16]
+        vshl.i8 q0, q0, #4
+        vmladava.s8 r2, q2, q4
+        vmladava.s8 r8, q3, q4
+        vldrb.u8 q4, [r7, #16]
+        vshl.i8 q1, q1, #4
+        vmladava.s8 r4, q2, q4
+        vmladava.s8 r10, q3, q4
+        vshr.s8 q0, q0, #4
+        vldrb.u8 q4, [r1], #32
+        vshr.s8 q1, q1, #4
+        vmladava.s8 r0, q0, q4
+        vmladava.s8 r6, q1, q4
+        vldrb.u8 q2, [r5], #32
+        vmladava.s8 r2, q0, q2
+        vmladava.s8 r8, q1, q2
+        vldrb.u8 q3, [r7], #32
+        vmladava.s8 r4, q0, q3
+        vmladava.s8 r10, q1, q3
+        "
+    };
+}
+
+macro_rules! bits4_pixels2 {
+    () => {
+        "vldrb.u8 q0, [r3], #16
+        vldrb.u8 q1, [r3], #16
+        vshr.s8 q2, q0, #4
+        vldrb.u8 q4, [r1, #16]
+        vshr.s8 q3, q1, #4
+        vmladava.s8 r0, q2, q4
+        vmladava.s8 r6, q3, q4
+        vldrb.u8 q4, [r5, #16]
+        vshl.i8 q0, q0, #4
+        vmladava.s8 r2, q2, q4
+        vmladava.s8 r8, q3, q4
+        vshl.i8 q1, q1, #4
+        vldrb.u8 q4, [r1], #32
+        vshr.s8 q0, q0, #4
+        vshr.s8 q1, q1, #4
+        vmladava.s8 r0, q0, q4
+        vmladava.s8 r6, q1, q4
+        vldrb.u8 q2, [r5], #32
+        vmladava.s8 r2, q0, q2
+        vmladava.s8 r8, q1, q2
+        "
+    };
+}
+
+macro_rules! bits4_pixels1 {
+    () => {
+        "vldrb.u8 q0, [r3], #16
+        vldrb.u8 q1, [r3], #16
+        vldrb.u8 q4, [r1, #16]
+        vshr.s8 q2, q0, #4
+        vmladava.s8 r0, q2, q4
+        vshr.s8 q3, q1, #4
+        vmladava.s8 r6, q3, q4
+        vldrb.u8 q4, [r1], #32
+        vshl.i8 q0, q0, #4
+        vshr.s8 q0, q0, #4
+        vmladava.s8 r0, q0, q4
+        vshl.i8 q1, q1, #4
+        vshr.s8 q1, q1, #4
+        vmladava.s8 r6, q1, q4
+        "
+    };
+}
+
+/// Every pixel's accumulators begin alike.
+macro_rules! start {
+    (3) => {
+        "mov r2, r0
+        mov r4, r0
+        mov r8, r6
+        mov r10, r6
+        "
+    };
+    (2) => {
+        "mov r2, r0
+        mov r8, r6
+        "
+    };
+    (1) => {
+        ""
+    };
+}
+
+/// The accumulators of a pair, 32 channels from one pixel to the next.
+macro_rules! keep {
+    (3) => {
+        "strd r0, r6, [r11], #8
+        strd r2, r8, [r11, #120]
+        strd r4, r10, [r11, #248]
+        "
+    };
+    (2) => {
+        "strd r0, r6, [r11], #8
+        strd r2, r8, [r11, #120]
+        "
+    };
+    (1) => {
+        "strd r0, r6, [r11], #8
+        "
+    };
+}
+
+/// Shifts of four channels into q1: negative ones shift right.
+macro_rules! shifts {
+    () => {
+        "vldrb.s32 q1, [r5]
+        add r5, r5, r6
+        vneg.s32 q1, q1
+        "
+    };
+}
+
+/// Accumulators of four channels of a pixel to codes.
+macro_rules! shift {
+    ($load:literal, $target:literal) => {
+        concat!(
+            "vldrw.u32 q0, ",
+            $load,
+            "
+            vqshl.s32 q0, q0, q1
+            vmin.s32 q0, q0, q2
+            vmax.s32 q0, q0, q3
+            vstrb.32 q0, [",
+            $target,
+            "], #4
+            "
+        )
+    };
+}
+
+/// Multipliers of four channels into q4, left shifts into q5, right shifts, negative, into q6.
+macro_rules! multipliers {
+    () => {
+        "vldrb.s32 q1, [r5]
+        add r5, r5, r6
+        vldrb.u8 q4, [r7]
+        add r7, r7, r6, lsl #2
+        vmov.i32 q0, #0
+        vmax.s32 q5, q1, q0
+        vmin.s32 q6, q1, q0
+        "
+    };
+}
+
+/// As [`shift`], by multiplication: to the nearest, then a right shift that rounds half away from zero.
+macro_rules! multiply {
+    ($load:literal, $target:literal) => {
+        concat!(
+            "vldrw.u32 q0, ",
+            $load,
+            "
+            vshl.s32 q0, q0, q5
+            vqrdmulh.s32 q0, q0, q4
+            vand q1, q0, q6
+            vshr.s32 q1, q1, #31
+            vqadd.s32 q0, q0, q1
+            vrshl.s32 q0, q0, q6
+            vqadd.s32 q0, q0, q7
+            vmin.s32 q0, q0, q2
+            vmax.s32 q0, q0, q3
+            vstrb.32 q0, [",
+            $target,
+            "], #4
+            "
+        )
+    };
+}
+
+macro_rules! ends {
+    (3, $constants:ident, $end:ident) => {
+        concat!($constants!(), $end!("[r0], #16", "r1"), $end!("[r0, #112]", "r2"), $end!("[r0, #240]", "r4"))
+    };
+    (2, $constants:ident, $end:ident) => {
+        concat!($constants!(), $end!("[r0], #16", "r1"), $end!("[r0, #112]", "r2"))
+    };
+    (1, $constants:ident, $end:ident) => {
+        concat!($constants!(), $end!("[r0], #16", "r1"))
+    };
+}
+
+/// One function over a tile.
+///
+/// r0, r2, r4 accumulators of the first channel, r6, r8, r10 of the second one; r1, r5, r7 columns, r3 weights, r9 biases,
+/// r11 where accumulators are kept, r12 pairs. On the stack: columns, vectors, the arguments; from 24 on accumulators of up
+/// to 32 channels, 128 bytes a pixel, which then become codes, four channels at a time.
+macro_rules! tile {
+    ($name:ident, $pixels:tt, vector: $vector:ident, constants: $constants:ident, end: $end:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *mut Arguments) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r4-r11, lr}}
+                vpush {{d8-d15}}
+                sub sp, sp, #412
+                ldm r0, {{r1, r2, r4, r5}}
+                stm sp, {{r1, r2, r4, r5}}
+                str r0, [sp, #16]
+                ldrd r3, r9, [r0, #16]
+                1:
+                ldr r1, [sp, #16]
+                ldr r12, [r1, #36]
+                cmp r12, #32
+                it hi
+                movhi r12, #32
+                add r12, r12, #1
+                lsr r12, r12, #1
+                add r11, sp, #24
+                2:
+                ldr r0, [r9], #4
+                ldr r6, [r9], #4",
+                start!($pixels),
+                "ldm sp, {{r1, r5, r7, lr}}
+                dls lr, lr
+                3:",
+                $vector!(),
+                "le lr, 3b",
+                keep!($pixels),
+                "subs r12, r12, #1
+                bne 2b
+                ldr r10, [sp, #16]
+                ldr r8, [r10, #36]
+                subs r12, r8, #32
+                ite hi
+                movhi r8, #32
+                movls r12, #0
+                str r12, [r10, #36]
+                ldrd r1, r4, [r10, #40]
+                add r2, r1, r8
+                str r2, [r10, #40]
+                add r2, r1, r4
+                add r4, r2, r4
+                ldrd r5, r7, [r10, #24]
+                ldrd r6, r0, [r10, #48]
+                vdup.32 q3, r6
+                vdup.32 q2, r0
+                ldr r0, [r10, #56]
+                vdup.32 q7, r0
+                ldr r6, [r10, #32]
+                add r0, sp, #24
+                dlstp.32 lr, r8
+                4:",
+                ends!($pixels, $constants, $end),
+                "letp lr, 4b
+                strd r5, r7, [r10, #24]
+                cmp r12, #0
+                bne 1b
+                add sp, sp, #412
+                vpop {{d8-d15}}
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+tile!(tile3_bits8_shift, 3, vector: bits8_pixels3, constants: shifts, end: shift);
+tile!(tile2_bits8_shift, 2, vector: bits8_pixels2, constants: shifts, end: shift);
+tile!(tile1_bits8_shift, 1, vector: bits8_pixels1, constants: shifts, end: shift);
+tile!(tile3_bits4_shift, 3, vector: bits4_pixels3, constants: shifts, end: shift);
+tile!(tile2_bits4_shift, 2, vector: bits4_pixels2, constants: shifts, end: shift);
+tile!(tile1_bits4_shift, 1, vector: bits4_pixels1, constants: shifts, end: shift);
+tile!(tile3_bits8_multiply, 3, vector: bits8_pixels3, constants: multipliers, end: multiply);
+tile!(tile2_bits8_multiply, 2, vector: bits8_pixels2, constants: multipliers, end: multiply);
+tile!(tile1_bits8_multiply, 1, vector: bits8_pixels1, constants: multipliers, end: multiply);
+tile!(tile3_bits4_multiply, 3, vector: bits4_pixels3, constants: multipliers, end: multiply);
+tile!(tile2_bits4_multiply, 2, vector: bits4_pixels2, constants: multipliers, end: multiply);
+tile!(tile1_bits4_multiply, 1, vector: bits4_pixels1, constants: multipliers, end: multiply);
+
+/// Runs the loop over rows that [`super::instructions::copy`] has checked.
+#[inline]
+pub(super) fn copy<const PIXELS: usize>(rows: Rows<'_>, target: &mut [u8], row_step: usize, pixel_step: usize) {
+    let arguments = [rows.len, rows.count, rows.step, rows.pixel_step, row_step, pixel_step];
+    let run = match (PIXELS, rows.unsigned) {
+        (3, false) => copy3_signed,
+        (3, true) => copy3_unsigned,
+        (2, false) => copy2_signed,
+        (2, true) => copy2_unsigned,
+        (1, false) => copy1_signed,
+        (1, true) => copy1_unsigned,
+        _ => return,
+    };
+    // SAFETY: all rows of all pixels lie in the source and, at their distances there, in the target.
+    unsafe { run(rows.bytes.as_ptr(), target.as_mut_ptr(), &raw const arguments) }
+}
+
+/// Up to 16 bytes of a row.
+macro_rules! move_signed {
+    ($source:literal, $target:literal) => {
+        concat!("vldrb.u8 q0, [", $source, "], #16\nvstrb.8 q0, [", $target, "], #16\n")
+    };
+}
+
+/// Of codes without a sign: 128 is subtracted.
+macro_rules! move_unsigned {
+    ($source:literal, $target:literal) => {
+        concat!("vldrb.u8 q0, [", $source, "], #16\nveor q0, q0, q1\nvstrb.8 q0, [", $target, "], #16\n")
+    };
+}
+
+/// Where the rows of the other pixels begin.
+macro_rules! pixels {
+    (3) => {
+        "add r11, r2, r6
+        add r12, r3, r8
+        add r9, r11, r6
+        add r10, r12, r8
+        "
+    };
+    (2) => {
+        "add r11, r2, r6
+        add r12, r3, r8
+        "
+    };
+    (1) => {
+        ""
+    };
+}
+
+macro_rules! moves {
+    (3, $move:ident) => {
+        concat!($move!("r2", "r3"), $move!("r11", "r12"), $move!("r9", "r10"))
+    };
+    (2, $move:ident) => {
+        concat!($move!("r2", "r3"), $move!("r11", "r12"))
+    };
+    (1, $move:ident) => {
+        $move!("r2", "r3")
+    };
+}
+
+/// One function over rows: r0 source, r1 target, r4 rows, r5 and r7 steps from row to row, r6 and r8 from pixel to pixel.
+/// Of 7 instructions for 48 bytes 3 load and 3 store: the one port to memory bounds the loop.
+macro_rules! copy {
+    ($name:ident, $pixels:tt, $move:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(source: *const u8, target: *mut u8, arguments: *const [usize; 6]) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r4-r11, lr}}
+                ldm r2, {{r2, r4, r5, r6, r7, r8}}
+                str r2, [sp, #-4]!
+                vmov.i8 q1, #0x80
+                1:
+                ldr lr, [sp]
+                mov r2, r0
+                mov r3, r1",
+                pixels!($pixels),
+                "dlstp.8 lr, lr
+                2:",
+                moves!($pixels, $move),
+                "letp lr, 2b
+                add r0, r0, r5
+                add r1, r1, r7
+                subs r4, r4, #1
+                bne 1b
+                add sp, sp, #4
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+copy!(copy3_signed, 3, move_signed);
+copy!(copy2_signed, 2, move_signed);
+copy!(copy3_unsigned, 3, move_unsigned);
+copy!(copy2_unsigned, 2, move_unsigned);
+copy!(copy1_signed, 1, move_signed);
+copy!(copy1_unsigned, 1, move_unsigned);
+
+/// Fills bytes with one value.
+#[inline]
+pub(super) fn fill(target: &mut [u8], value: u8) {
+    if !target.is_empty() {
+        // SAFETY: as many bytes as the target has.
+        unsafe { fill_bytes(target.as_mut_ptr(), target.len(), value.into()) }
+    }
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn fill_bytes(target: *mut u8, len: usize, value: u32) {
+    naked_asm!(
+        ".cpu cortex-m55
+        push {{r7, lr}}
+        vdup.8 q0, r2
+        dlstp.8 lr, r1
+        1:
+        vstrb.8 q0, [r0], #16
+        letp lr, 1b
+        pop {{r7, pc}}",
+    )
+}
+
+/// What the loop over lanes is told, in the order in which it loads it.
+#[repr(C)]
+struct LanesArguments {
+    input: *const u8,
+    weights: *const u8,
+    bias: *const u32,
+    /// Left shifts, or where accumulators go.
+    ends: *mut u32,
+    channels: usize,
+    output: *mut u8,
+    min: i32,
+    max: i32,
+    places: *const u32,
+    pairs: usize,
+}
+
+/// Runs the loop over the taps of a window that [`LanesTile::is_consistent`].
+#[inline]
+pub(super) fn multiply_lanes(tile: LanesTile<'_>) {
+    let places = tile.taps.places();
+    let (ends, output, activation) = match tile.end {
+        LanesEnd::Codes { left_shifts, activation, output } => {
+            (left_shifts.as_ptr().cast_mut(), output.as_mut_ptr(), Some(activation))
+        }
+        LanesEnd::Accumulators(accumulators) => (accumulators.as_mut_ptr(), ptr::null_mut(), None),
+    };
+    let arguments = LanesArguments {
+        input: tile.taps.input.as_ptr().wrapping_add(tile.base),
+        weights: tile.weights.as_ptr(),
+        bias: tile.bias.as_ptr(),
+        ends,
+        channels: tile.channels,
+        output,
+        min: activation.map_or(0, |activation| activation.min.into()),
+        max: activation.map_or(0, |activation| activation.max.into()),
+        places: places.as_ptr(),
+        pairs: places.len() / 2,
+    };
+    let run = match (tile.taps.unsigned, activation) {
+        (false, Some(_)) => lanes_signed_codes,
+        (true, Some(_)) => lanes_unsigned_codes,
+        (false, None) => lanes_signed_accumulators,
+        (true, None) => lanes_unsigned_accumulators,
+    };
+    // SAFETY: every tap lies in the input at its place, or in the zeros, which `padding` made a distance from the input, with as
+    // many codes as there are channels; the tables and the weights have whole vectors.
+    unsafe { run(&raw const arguments) }
+}
+
+/// The place of a tap that is padding: from the input to the zeros.
+#[inline]
+pub(super) fn padding(input: &[u8], zeros: &[u8]) -> u32 {
+    (zeros.as_ptr() as usize).wrapping_sub(input.as_ptr() as usize) as u32
+}
+
+macro_rules! subtract_nothing {
+    () => {
+        ""
+    };
+}
+
+/// Subtracts 128 from codes without a sign.
+macro_rules! subtract_128 {
+    () => {
+        "vmov.i8 q2, #0x80
+        veor q0, q0, q2
+        veor q1, q1, q2
+        "
+    };
+}
+
+/// Accumulators to codes in the order of the channels.
+macro_rules! lanes_codes {
+    () => {
+        "vld40.32 {{q0, q1, q2, q3}}, [r6]
+        vld41.32 {{q0, q1, q2, q3}}, [r6]
+        vld42.32 {{q0, q1, q2, q3}}, [r6]
+        vld43.32 {{q0, q1, q2, q3}}, [r6]!
+        vqshl.s32 q4, q4, q0
+        vqshl.s32 q5, q5, q1
+        vqshl.s32 q6, q6, q2
+        vqshl.s32 q7, q7, q3
+        vdup.32 q0, r9
+        vdup.32 q1, r10
+        vmax.s32 q4, q4, q0
+        vmax.s32 q5, q5, q0
+        vmax.s32 q6, q6, q0
+        vmax.s32 q7, q7, q0
+        vmin.s32 q4, q4, q1
+        vmin.s32 q5, q5, q1
+        vmin.s32 q6, q6, q1
+        vmin.s32 q7, q7, q1
+        vsli.32 q4, q5, #8
+        vsli.32 q6, q7, #8
+        vsli.32 q4, q6, #16
+        vpst
+        vstrbt.8 q4, [r8], #16
+        "
+    };
+}
+
+macro_rules! lanes_accumulators {
+    () => {
+        "vst40.32 {{q4, q5, q6, q7}}, [r6]
+        vst41.32 {{q4, q5, q6, q7}}, [r6]
+        vst42.32 {{q4, q5, q6, q7}}, [r6]
+        vst43.32 {{q4, q5, q6, q7}}, [r6]!
+        "
+    };
+}
+
+/// One function over the taps of a window, 16 channels at a time.
+///
+/// q4 to q7 accumulators of the channels `4 i`, `4 i + 1`, `4 i + 2`, `4 i + 3`; r1 inputs, r2 weights, r3 biases, r6 shifts
+/// or accumulators, r7 channels, r8 output, r9 and r10 bounds, r11 places of the taps, r12 pairs of taps. Two products fit 16
+/// bits, since weights are at least -127; their sums are widened.
+///
+/// 24 instructions for 32 products: 6 load, 4 multiply, 10 add or widen, 4 find the taps. A Cortex-M55 overlaps loads
+/// with the others: the 14 instructions between the vector registers bound the loop.
+macro_rules! lanes {
+    ($name:ident, $subtract:ident, $end:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const LanesArguments) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r3-r11, lr}}
+                vpush {{d8-d15}}
+                ldm r0, {{r1, r2, r3, r6, r7, r8, r9, r10, r11, r12}}
+                1:
+                vctp.8 r7
+                vld40.32 {{q4, q5, q6, q7}}, [r3]
+                vld41.32 {{q4, q5, q6, q7}}, [r3]
+                vld42.32 {{q4, q5, q6, q7}}, [r3]
+                vld43.32 {{q4, q5, q6, q7}}, [r3]!
+                mov r0, r11
+                dls lr, r12
+                2:
+                ldrd r4, r5, [r0], #8
+                add r4, r4, r1
+                add r5, r5, r1
+                vpstt
+                vldrbt.u8 q0, [r4]
+                vldrbt.u8 q1, [r5]",
+                $subtract!(),
+                "vldrb.u8 q2, [r2], #16
+                vmullb.s8 q3, q0, q2
+                vmullt.s8 q0, q0, q2
+                vldrb.u8 q2, [r2]
+                vmullb.s8 q2, q1, q2
+                vadd.i16 q3, q3, q2
+                vldrb.u8 q2, [r2], #16
+                vmullt.s8 q1, q1, q2
+                vadd.i16 q0, q0, q1
+                vmovlb.s16 q1, q3
+                vadd.i32 q4, q4, q1
+                vmovlt.s16 q3, q3
+                vadd.i32 q6, q6, q3
+                vmovlb.s16 q1, q0
+                vadd.i32 q5, q5, q1
+                vmovlt.s16 q0, q0
+                vadd.i32 q7, q7, q0
+                le lr, 2b",
+                $end!(),
+                "add r1, r1, #16
+                subs r7, r7, #16
+                bhi 1b
+                vpop {{d8-d15}}
+                pop {{r3-r11, pc}}",
+            )
+        }
+    };
+}
+
+lanes!(lanes_signed_codes, subtract_nothing, lanes_codes);
+lanes!(lanes_unsigned_codes, subtract_128, lanes_codes);
+lanes!(lanes_signed_accumulators, subtract_nothing, lanes_accumulators);
+lanes!(lanes_unsigned_accumulators, subtract_128, lanes_accumulators);
+
+/// Operands of an addition, in the order in which the loop loads them.
+#[repr(C)]
+struct SumArguments {
+    a: *const u8,
+    b: *const u8,
+    output: *mut u8,
+    len: usize,
+    a_shift: u32,
+    b_shift: u32,
+    left_shift: i32,
+    min: i32,
+    max: i32,
+}
+
+/// Adds codes of one byte, of which as many lie in `output` as in `b`; `a` is the output's own codes where there is none.
+///
+/// shifts  left shifts of both operands, then that of their sum, negative to the right
+#[inline]
+pub(super) fn add(
+    unsigned: bool,
+    a: Option<&[u8]>,
+    b: Option<&[u8]>,
+    output: &mut [u8],
+    (a_shift, b_shift, left_shift): (u8, u8, i32),
+    activation: Activation,
+) {
+    let len = output.len();
+    let target = output.as_mut_ptr();
+    let first = a.map_or(target.cast_const(), <[u8]>::as_ptr);
+    let arguments = SumArguments {
+        a: first,
+        b: b.map_or(first, <[u8]>::as_ptr),
+        output: target,
+        len,
+        a_shift: a_shift.into(),
+        b_shift: b_shift.into(),
+        left_shift,
+        min: activation.min.into(),
+        max: activation.max.into(),
+    };
+    if len == 0 || a.is_some_and(|a| a.len() < len) || b.is_some_and(|b| b.len() < len) {
+        return;
+    }
+    let run = if unsigned { add_unsigned } else { add_signed };
+    // SAFETY: both operands have as many codes as the output, or are the output, whose codes are read before they are written.
+    unsafe { run(&raw const arguments) }
+}
+
+/// One function over two tensors, eight codes at a time, in 16 bits: 10 instructions, of which 3 read or write memory, which
+/// bounds the loop.
+macro_rules! add {
+    ($name:ident, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const SumArguments) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r4-r9, r11, lr}}
+                ldm r0, {{r1, r2, r3, r4, r5, r6, r7, r8, r9}}
+                vdup.16 q2, r8
+                vdup.16 q3, r9
+                dlstp.16 lr, r4
+                1:",
+                concat!($load, " q0, [r1], #8\n", $load, " q1, [r2], #8"),
+                "vshl.s16 q0, r5
+                vshl.s16 q1, r6
+                vadd.i16 q0, q0, q1
+                vqrshl.s16 q0, r7
+                vmax.s16 q0, q0, q2
+                vmin.s16 q0, q0, q3
+                vstrb.16 q0, [r3], #8
+                letp lr, 1b
+                pop {{r4-r9, r11, pc}}",
+            )
+        }
+    };
+}
+
+add!(add_signed, "vldrb.s16");
+add!(add_unsigned, "vldrb.u16");
+
+/// Sums of up to eight channels over pixels that lie `pitch` bytes apart: at most 128 pixels.
+#[inline]
+pub(super) fn sums(unsigned: bool, bytes: &[u8], pixels: usize, pitch: usize, channels: usize) -> [i16; 8] {
+    let mut sums = [0; 8];
+    let Some(last) = pixels.checked_sub(1) else { return sums };
+    if last.saturating_mul(pitch).saturating_add(channels) <= bytes.len() {
+        let run = if unsigned { sum_unsigned } else { sum_signed };
+        // SAFETY: the channels of the last pixel lie in the bytes, and there is room for eight sums.
+        unsafe { run(bytes.as_ptr(), pixels, pitch, channels, sums.as_mut_ptr()) }
+    }
+    sums
+}
+
+/// One function over pixels: 5 instructions for 8 codes, of which one loads.
+macro_rules! sum {
+    ($name:ident, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(source: *const u8, pixels: usize, pitch: usize, channels: usize, sums: *mut i16) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r7, lr}}
+                vctp.16 r3
+                ldr r3, [sp, #8]
+                vmov.i32 q0, #0
+                dls lr, r1
+                1:
+                vpst",
+                concat!($load, " q1, [r0]"),
+                "add r0, r0, r2
+                vadd.i16 q0, q0, q1
+                le lr, 1b
+                vstrh.16 q0, [r3]
+                pop {{r7, pc}}",
+            )
+        }
+    };
+}
+
+sum!(sum_signed, "vldrbt.s16");
+sum!(sum_unsigned, "vldrbt.u16");
