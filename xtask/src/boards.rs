@@ -73,7 +73,7 @@ pub(crate) static BOARDS: [Board; 15] = [
         core: "Cortex-M0",
         target: "thumbv6m-none-eabi",
         backend: Backend::V6m,
-        memory: memory((0, 160 * KIB), (0x0002_8000, 96 * KIB), (0x2000_0000, 16 * KIB)),
+        memory: memory((0, 184 * KIB), (0x0002_E000, 72 * KIB), (0x2000_0000, 16 * KIB)),
         machine: Some("microbit"),
         chip: None,
         // 16 KiB of RAM in all.

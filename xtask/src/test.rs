@@ -37,6 +37,9 @@ pub(crate) struct Test {
     /// The board whose firmware is run, or all of them
     #[arg(long, default_value = "all", value_parser = boards::names_and_all())]
     device: String,
+    /// One step alone, by its number: the one to mend
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=STEPS.len() as i64))]
+    step: Option<u8>,
 }
 
 /// A name and a check.
@@ -70,11 +73,14 @@ impl Test {
         let chosen = |board: &&Board| self.device == "all" || self.device == board.name;
         let boards: Vec<&Board> = boards::emulators().filter(chosen).collect();
         setup::ensure(&Tool::ALL, Report::Everything)?;
-        for (index, (name, step)) in STEPS.iter().enumerate() {
-            println!("\n[{}/{}] {name}", index + 1, STEPS.len());
+        let asked = |number: &usize| self.step.is_none_or(|step| usize::from(step) == *number);
+        let mut passed = 0;
+        for (number, (name, step)) in (1..).zip(STEPS).filter(|(number, _)| asked(number)) {
+            println!("\n[{number}/{}] {name}", STEPS.len());
             step(&boards).with_context(|| format!("step `{name}`"))?;
+            passed += 1;
         }
-        println!("\nall {} steps passed in {} s", STEPS.len(), start.elapsed().as_secs());
+        println!("\n{passed} of {} steps ran and passed in {} s", STEPS.len(), start.elapsed().as_secs());
         Ok(())
     }
 }
