@@ -26,6 +26,7 @@ const fn are_bytes((input, output): (Element, Element)) -> bool {
 /// vector of `b`, the next one of `a`, and so on. Of 4 bits a vector holds 32 weights: the first 16 in the low halves of
 /// its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Blocks {
     /// Weights of a channel.
     pub len: usize,
@@ -103,6 +104,7 @@ impl Blocks {
 /// Taps are padded with one of zeros to an even number, channels with zeros to whole vectors. The weights of 16 channels
 /// follow one another, a vector for each tap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lanes {
     /// Taps of the window.
     pub taps: usize,

@@ -152,6 +152,7 @@ impl Pairs {
 /// The order that [`Packing::Pairs`] means for a depthwise convolution: channels in fours, 16 bits a code, and of each tap the
 /// channels 0, 2, 1, 3, as `SXTB16` widens them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quads {
     /// Entries of the kernel.
     pub taps: usize,
@@ -180,6 +181,7 @@ impl Quads {
 /// where they have one, and the bias holds `-128 * sum(w)` for that, modulo `2^32`. Weights of a depthwise convolution
 /// keep their own order and codes, in which the channels lie side by side already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Fours {
     filter_len: usize,
 }
