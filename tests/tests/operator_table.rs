@@ -10,7 +10,7 @@ use stepshift_runtime::format::{OPERATOR_COUNT, Op, OperatorKind};
 use stepshift_tests::random;
 use stepshift_trainer::export::steps::tensors;
 
-/// Cells of the table's rows: number, operator, activations, weights, portable kernel.
+/// Cells of the table's rows: number, operator, activations, weights, portable kernel, backends that have it too.
 fn rows() -> Vec<Vec<String>> {
     let text = include_str!("../../ARCHITECTURE.md");
     let section = text.split("## Operators, widths, backends").nth(1).unwrap();
@@ -42,6 +42,21 @@ fn every_kernel_that_the_table_names_exists() {
         let in_session = source.join(&row[4]).with_extension("rs");
         assert!(kernel.exists() || row[4] == "session" && in_session.exists(), "{}: {}", row[1], kernel.display());
     }
+}
+
+/// The last column is what stands in the folders, no more and no less.
+#[test]
+fn other_backends_are_those_that_have_a_kernel_of_that_name() {
+    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/src/kernels");
+    let mut count = 0;
+    for row in rows() {
+        let named: Vec<&str> = row[5].split_whitespace().collect();
+        let has = |backend: &&str| kernels.join(backend).join(&row[4]).with_extension("rs").exists();
+        let found: Vec<&str> = ["dsp", "mve", "v6m", "bytes"].into_iter().filter(has).collect();
+        assert_eq!(named, found, "{}", row[1]);
+        count += found.len();
+    }
+    assert!(count > 10, "{count}");
 }
 
 /// Elements and widths of every node of many random networks, which the equivalence tests run: those of the table and no

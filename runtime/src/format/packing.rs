@@ -14,7 +14,7 @@ pub enum Packing {
     Plain,
     /// Two output channels and four weights of each side by side, for `SMLAD`: see [`Pairs`].
     Pairs,
-    /// Blocks of 16 weights, for Helium: see [`Blocks`] and [`Lanes`].
+    /// Blocks of 16 weights, for Helium: see [`Blocks`](super::Blocks) and [`Lanes`](super::Lanes).
     Blocks,
     /// Four output channels side by side, for `MULS` on cores without other multiplications: see [`Fours`].
     Fours,

@@ -57,7 +57,7 @@ pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
     if mve::binary(op, &mut a_output, b.as_ref()) {
         return;
     }
-    if !(DSP && dsp::binary(op, &mut a_output, b.as_ref()) || bytes::sum(op, &mut a_output, b)) {
+    if !(DSP && dsp::binary(op, &mut a_output, b.as_ref()) || bytes::binary(op, &mut a_output, b)) {
         portable::binary(op, a_output, b);
     }
 }

@@ -1,13 +1,13 @@
 //! Faster loops over codes of 8 bits, in plain Rust, for every core. Each returns false, and has written nothing, where it
 //! does not have the case: the portable kernels have them all.
 
+mod binary;
 mod max_pool2d;
 mod mean;
-mod sum;
 
+pub use binary::binary;
 pub use max_pool2d::max_pool2d;
 pub use mean::mean;
-pub use sum::sum;
 
 use crate::format::Element;
 

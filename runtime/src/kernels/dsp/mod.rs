@@ -1,7 +1,7 @@
 //! Kernels for cores with the DSP extension of Armv7E-M and Armv8-M: Cortex-M4, M7, M33.
 //!
 //! A convolution gathers the inputs of four pixels into a column of 16-bit pairs and multiplies it by two output channels at
-//! a time: [`tile`] says how. The instructions are in [`instructions`], each with a twin in Rust, so that other cores and
+//! a time: `tile` says how. The instructions are in `instructions`, each with a twin in Rust, so that other cores and
 //! the host run packed models too, with the same integers.
 
 #[cfg(stepshift_backend = "dsp")]

@@ -1,8 +1,8 @@
 //! Kernels for cores with the M-profile vector extension (Helium): Cortex-M55.
 //!
 //! A convolution gathers the inputs of three pixels into columns of bytes and multiplies them by two output channels at a time:
-//! [`tile`] says how. A depthwise convolution takes 16 channels at a time: [`lanes`]. The instructions are in
-//! [`instructions`], each with a twin in Rust, so that other cores and the host run packed models too, with the same
+//! `tile` says how. A depthwise convolution takes 16 channels at a time: `lanes`. The instructions are in
+//! `instructions`, each with a twin in Rust, so that other cores and the host run packed models too, with the same
 //! integers.
 
 #[cfg(stepshift_backend = "mve")]

@@ -1,8 +1,8 @@
 //! Kernels for cores without 32-bit Thumb instructions: Armv6-M and the Armv8-M baseline, Cortex-M0, M0+ and M23.
 //!
 //! A convolution gathers the inputs of two pixels into one column of words, one pixel in each half, so that one `MULS`
-//! multiplies both by a weight: [`tile`] says how. Inputs and weights are read without a sign, as 128 more than they are: their
-//! products then fill 16 bits and no more. The instructions are in [`instructions`], each with a twin in Rust, so that
+//! multiplies both by a weight: `tile` says how. Inputs and weights are read without a sign, as 128 more than they are: their
+//! products then fill 16 bits and no more. The instructions are in `instructions`, each with a twin in Rust, so that
 //! other cores and the host run packed models too, with the same integers.
 
 #[cfg(stepshift_backend = "v6m")]

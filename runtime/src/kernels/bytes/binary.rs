@@ -7,7 +7,7 @@ use crate::kernels::{InOut, View};
 ///
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
 /// b         `[H, W, C]`  codes; `None` where it is the first operand
-pub fn sum(op: &Binary, a_output: &mut InOut<'_>, b: Option<View<'_>>) -> bool {
+pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<View<'_>>) -> bool {
     let sign = match op.kind {
         BinaryKind::Add => 1_i32,
         BinaryKind::Sub => -1,
