@@ -605,7 +605,7 @@ pub fn patching(network: &FixedPointNetwork, seed: u64) -> Option<Patching> {
 /// The network as a model file, by the seed for one of the backends and with its first layers in patches.
 ///
 /// # Errors
-/// As [`encode`].
+/// As [`encode()`].
 pub fn encoded(network: &FixedPointNetwork, seed: u64) -> Result<Vec<u8>, ExportError> {
     let patching = if seed.is_multiple_of(3) { patching(network, seed) } else { None };
     let backend = Backend::ALL[(seed / 12) as usize % Backend::ALL.len()];
