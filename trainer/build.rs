@@ -23,8 +23,21 @@ fn main() {
     let libraries = root.join("lib");
     println!("cargo:rustc-link-search=native={}", libraries.display());
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", libraries.display());
+    println!("cargo:rustc-env=STEPSHIFT_LIBTORCH_VERSION={}", version(&root));
     // Read by the build scripts of packages that depend on this one.
     println!("cargo:libraries={}", libraries.display());
+}
+
+/// What libtorch's headers say, `2.11.0` for one.
+#[cfg(feature = "torch")]
+fn version(root: &std::path::Path) -> String {
+    let headers = ["include/torch/headeronly/version.h", "include/torch/version.h"];
+    let text: String = headers.iter().filter_map(|header| std::fs::read_to_string(root.join(header)).ok()).collect();
+    let part = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("#define TORCH_VERSION_{name} ")));
+        line.map_or("0", str::trim).to_owned()
+    };
+    ["MAJOR", "MINOR", "PATCH"].map(part).join(".")
 }
 
 #[cfg(not(feature = "torch"))]

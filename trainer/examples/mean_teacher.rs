@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use stepshift_trainer::config::Augmentation;
-use stepshift_trainer::data::{self, Dataset, DatasetName};
+use stepshift_trainer::data::{Dataset, digits};
+use stepshift_trainer::torch::augmentation::{Draws, apply};
 use stepshift_trainer::torch::batches::{Stream, to_tensor};
 use stepshift_trainer::torch::nics_fix::{
     ActivationFix, Conv2dFix, ConvConfig, FixConfig, FixPath, FixTopModule, LinearFix,
@@ -72,10 +75,11 @@ impl Net {
     }
 
     fn accuracy(&self, data: &Dataset, scale: f64) -> Result<f64> {
-        let logits = tch::no_grad(|| self.forward(&(to_tensor(data.test.codes.view()) * scale)))?;
+        let codes = data.test.range(0..data.test.len())?;
+        let logits = tch::no_grad(|| self.forward(&(to_tensor(codes.view()) * scale)))?;
         let classes = Vec::<i64>::try_from(logits.argmax(1, false))?;
         let right =
-            classes.iter().zip(&data.test.labels).filter(|(class, label)| **class == i64::from(**label)).count();
+            classes.iter().zip(data.test.labels()).filter(|(class, label)| **class == i64::from(**label)).count();
         Ok(100.0 * right as f64 / data.test.len() as f64)
     }
 }
@@ -92,7 +96,7 @@ fn fixed(top: &FixTopModule) -> Result<Net> {
 
 fn main() -> Result<()> {
     tch::manual_seed(1);
-    let data = data::load(DatasetName::Digits, None)?;
+    let data = digits::load()?;
     let scale = 2_f64.powi(data.input_exponent.into());
     let (student_top, teacher_top) = (FixTopModule::new(), FixTopModule::new());
     let (student, teacher) = (fixed(&student_top)?, fixed(&teacher_top)?);
@@ -104,14 +108,21 @@ fn main() -> Result<()> {
     let mut parameters: Vec<_> = parameters.collect();
     parameters.sort_by(|a, b| a.0.cmp(&b.0));
     let mut optimizer = Optimizer::new(toml::from_str(OPTIMIZER)?, parameters);
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
     let shifted = Augmentation { shift: 1, ..Augmentation::default() };
     for epoch in 0..EPOCHS {
         let stream = Stream { seed: 1, epoch: epoch as u64 };
-        // The teacher sees the same images under other changes.
-        let other = Stream { seed: 2, ..stream };
-        for (number, indices) in stream.order(data.train.len()).chunks(BATCH).enumerate() {
-            let (codes, labels) = stream.batch(&data.train, indices, number, shifted);
-            let (seen_otherwise, _) = other.batch(&data.train, indices, number, shifted);
+        for indices in stream.order(data.train.len()).chunks(BATCH) {
+            let images = data.train.read(indices)?;
+            let labels: Vec<i64> = indices.iter().map(|index| i64::from(data.train.labels()[*index])).collect();
+            let labels = Tensor::from_slice(&labels);
+            let (count, h, w, c) = images.dim();
+            let mut changed = || {
+                let draws = Draws::new(shifted, [count, c, h, w], &mut rng);
+                apply(to_tensor(images.view()), labels.shallow_clone(), &draws).codes
+            };
+            // The teacher sees the same images under other changes.
+            let (codes, seen_otherwise) = (changed(), changed());
             let unlabeled: Vec<bool> = indices.iter().map(|index| *index >= LABELED).collect();
             let labels = labels.masked_fill(&Tensor::from_slice(&unlabeled), NO_LABEL);
             let logits = student.forward(&(codes * scale))?;

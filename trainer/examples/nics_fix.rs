@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use stepshift_trainer::data::{self, DatasetName, Images};
+use stepshift_trainer::config::Augmentation;
+use stepshift_trainer::data::{Images, digits};
 use stepshift_trainer::optimizer_config::OptimizerConfig;
-use stepshift_trainer::torch::batches::{Stream, to_tensor};
+use stepshift_trainer::torch::batches::{Batches, Stream, to_tensor};
 use stepshift_trainer::torch::nics_fix::{
     ActivationFix, BatchNormFix, Conv2dFix, ConvConfig, FixConfig, FixMethod, FixPath, FixTopModule, LinearFix,
     Selector,
@@ -73,16 +74,17 @@ impl Net {
     }
 
     fn accuracy(&self, images: &Images, scale: f64) -> Result<f64> {
-        let logits = tch::no_grad(|| self.forward(&(to_tensor(images.codes.view()) * scale), false))?;
+        let codes = images.range(0..images.len())?;
+        let logits = tch::no_grad(|| self.forward(&(to_tensor(codes.view()) * scale), false))?;
         let classes = Vec::<i64>::try_from(logits.argmax(1, false))?;
-        let right = classes.iter().zip(&images.labels).filter(|(class, label)| **class == i64::from(**label)).count();
+        let right = classes.iter().zip(images.labels()).filter(|(class, label)| **class == i64::from(**label)).count();
         Ok(100.0 * right as f64 / images.len() as f64)
     }
 }
 
 fn main() -> Result<()> {
     tch::manual_seed(1);
-    let data = data::load(DatasetName::Digits, None)?;
+    let data = digits::load()?;
     let scale = 2_f64.powi(data.input_exponent.into());
     let (variables, top) = (nn::VarStore::new(Device::Cpu), FixTopModule::new());
     let net = Net::new(&variables.root(), &top.root())?;
@@ -99,9 +101,10 @@ fn main() -> Result<()> {
     let mut optimizer = Optimizer::new(OptimizerConfig::adam_w(RATE), parameters);
     for epoch in 0..EPOCHS {
         let stream = Stream { seed: 1, epoch: epoch as u64 };
-        for (number, indices) in stream.order(data.train.len()).chunks(BATCH).enumerate() {
-            let (codes, labels) = stream.batch(&data.train, indices, number, Default::default());
-            let loss = net.forward(&(codes * scale), true)?.cross_entropy_for_logits(&labels);
+        let mut batches = Batches::new(&data.train, stream, BATCH, 0, Augmentation::default(), Device::Cpu);
+        while let Some(batch) = batches.next_batch()? {
+            let logits = net.forward(&(batch.codes * scale), true)?;
+            let loss = logits.cross_entropy_for_logits(&batch.targets.labels);
             optimizer.zero_gradients();
             loss.backward();
             optimizer.step(RATE);

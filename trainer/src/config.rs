@@ -6,9 +6,11 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::data::DatasetName;
+use crate::data::{DataConfig, DatasetName, Source};
+use crate::front_end::FrontEndConfig;
 use crate::layer_config::LayerConfig;
 use crate::network::Network;
+use crate::networks::NetworkName;
 use crate::optimizer_config::OptimizerConfig;
 use crate::quantizer_config::{GradientConfig, QuantizerConfig, RangeMethod, Scheme};
 
@@ -20,6 +22,11 @@ pub struct Config {
     pub seed: u64,
     /// What is learned from.
     pub dataset: DatasetName,
+    /// Options of its format.
+    #[serde(default)]
+    pub data: DataConfig,
+    /// From sounds to inputs.
+    pub front_end: Option<FrontEndConfig>,
     /// Images in a step.
     pub batch_size: usize,
     /// Training in floating point, with batch norm.
@@ -29,7 +36,10 @@ pub struct Config {
     /// Changes of the training images.
     #[serde(default)]
     pub augmentation: Augmentation,
+    /// A network that is built in, in place of layers.
+    pub network: Option<NetworkName>,
     /// The network, layer by layer.
+    #[serde(default)]
     pub layers: Vec<LayerConfig>,
 }
 
@@ -218,8 +228,8 @@ impl QuantizedConfig {
     }
 }
 
-/// Random changes of the training images.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+/// Random changes of the training inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augmentation {
     /// Greatest shift in pixels, in each direction.
@@ -228,6 +238,32 @@ pub struct Augmentation {
     /// Mirror half of the images.
     #[serde(default)]
     pub flip: bool,
+    /// Least share of the area that is kept of an image and enlarged, above 0 to 1.
+    pub crop: Option<f64>,
+    /// Side of a square of zeros.
+    #[serde(default)]
+    pub cutout: usize,
+    /// Greatest shift in time, in frames of sound or rows of a sensor.
+    #[serde(default)]
+    pub time_shift: usize,
+    /// Standard deviation of noise on every value, in codes.
+    #[serde(default)]
+    pub noise: f64,
+    /// Parameter of the beta distribution of the share by which two inputs are mixed.
+    #[serde(default)]
+    pub mixup: f64,
+}
+
+impl Augmentation {
+    fn check(self) -> Result<()> {
+        if let Some(crop) = self.crop {
+            ensure!(crop > 0.0 && crop <= 1.0, "augmentation.crop is {crop}, it must be above 0 and at most 1");
+        }
+        for (key, value) in [("noise", self.noise), ("mixup", self.mixup)] {
+            ensure!((0.0..=100.0).contains(&value), "augmentation.{key} is {value}, it must be 0 to 100");
+        }
+        Ok(())
+    }
 }
 
 const fn yes() -> bool {
@@ -265,11 +301,14 @@ pub fn parse(text: &str) -> Result<Config> {
     ensure!(config.batch_size > 0, "batch_size is 0, it must be at least 1");
     ensure!(config.float.epochs > 0, "float.epochs is 0, it must be at least 1");
     config.float.check()?;
+    config.augmentation.check()?;
     config.quantized.check()?;
+    ensure!(config.network.is_none() || config.layers.is_empty(), "network and layers exclude each other");
+    let layers = config.layers_for(2);
     for name in config.quantized.layers.keys() {
         let layer_of_norm =
             name.strip_suffix(".norm").filter(|_| config.quantized.batch_norm == BatchNormMode::Unfolded);
-        let known = config.layers.iter().any(|layer| layer.name == *name || Some(layer.name.as_str()) == layer_of_norm);
+        let known = layers.iter().any(|layer| layer.name == *name || Some(layer.name.as_str()) == layer_of_norm);
         ensure!(known, "quantized.layers.{name}: there is no layer of this name");
     }
     Ok(config)
@@ -281,12 +320,26 @@ fn unit(key: &str, value: f64) -> Result<()> {
 }
 
 impl Config {
+    /// What the data set is loaded by.
+    ///
+    /// front_end_file  the front end that a run was begun with, where it is not a new one
+    #[must_use]
+    pub const fn source<'a>(&'a self, front_end_file: Option<&'a [u8]>) -> Source<'a> {
+        Source { name: self.dataset, options: &self.data, front_end: self.front_end, front_end_file }
+    }
+
+    /// The layers, of a network that is built in for a number of classes.
+    fn layers_for(&self, classes: usize) -> Vec<LayerConfig> {
+        let outputs = u16::try_from(classes).unwrap_or(u16::MAX);
+        self.network.map_or_else(|| self.layers.clone(), |network| network.layers(outputs))
+    }
+
     /// The network over inputs of a shape, for a number of classes.
     ///
     /// # Errors
     /// Names the layer, the value and what would be right.
     pub fn network(&self, input: stepshift_runtime::format::Shape, classes: usize) -> Result<Network> {
-        let network = Network::new(input, &self.layers)?;
+        let network = Network::new(input, &self.layers_for(classes))?;
         let output = network.output();
         ensure!(
             output.len() == classes,
@@ -388,9 +441,20 @@ mod tests {
         )
         .unwrap();
         config.layers.push(layer);
+        config.augmentation.crop = Some(0.5);
+        config.network = Some(NetworkName::ResNet8);
+        config.front_end = Some(FrontEndConfig { coefficients: Some(10), ..FrontEndConfig::default() });
+        config.data = toml::from_str(
+            "size = [1, 1]\ngrayscale = true\nwords = []\nsample_rate = 1\nclip_ms = 1\nwindow = 1\nstride = 1\nlabel = 'a'",
+        )
+        .unwrap();
         let mut found = Vec::new();
         keys(&toml::Value::try_from(&config).unwrap(), &mut found);
-        let guide = include_str!("../../docs/config.md");
+        let guide = concat!(
+            include_str!("../../docs/config.md"),
+            include_str!("../../docs/data.md"),
+            include_str!("../../docs/networks.md")
+        );
         found.retain(|key| {
             key != "conv1" && !guide.contains(&format!("`{key}`")) && !guide.contains(&format!("[{key}"))
         });

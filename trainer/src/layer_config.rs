@@ -8,7 +8,7 @@ use crate::export::tables::Curve;
 use crate::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
 
 /// A layer as the config words it.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LayerConfig {
     /// Unique name; `input` is taken by the network's input.
@@ -95,10 +95,11 @@ impl Sides {
 }
 
 /// The operators' names in a config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names are LayerOp's")]
 pub enum OpName {
+    #[default]
     #[serde(rename = "conv2d")]
     Conv2d,
     #[serde(rename = "conv1d")]

@@ -79,7 +79,7 @@ enum Command {
 fn run(cli: &Cli) -> Result<()> {
     process::watch_for_interrupts()?;
     match &cli.command {
-        Command::Setup => setup::ensure(&setup::Tool::ALL, setup::Report::Everything),
+        Command::Setup => setup::run(),
         Command::Demo(command) => command.run(),
         Command::Test(command) => command.run(),
         Command::Run(command) => command.run(),

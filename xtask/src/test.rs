@@ -72,7 +72,7 @@ impl Test {
         let start = Instant::now();
         let chosen = |board: &&Board| self.device == "all" || self.device == board.name;
         let boards: Vec<&Board> = boards::emulators().filter(chosen).collect();
-        setup::ensure(&Tool::ALL, Report::Everything)?;
+        setup::run()?;
         let asked = |number: &usize| self.step.is_none_or(|step| usize::from(step) == *number);
         let mut passed = 0;
         for (number, (name, step)) in (1..).zip(STEPS).filter(|(number, _)| asked(number)) {
@@ -123,9 +123,12 @@ fn documentation() -> Result<()> {
 
 fn torch_tests() -> Result<()> {
     let packages = ["--package", "stepshift-trainer", "--package", "stepshift-tests"];
-    process::run(
-        cargo().args(["test", "--quiet", "--release"]).args(packages).args(["--features", "stepshift-tests/torch"]),
-    )
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--release"]).args(packages).args(["--features", "stepshift-tests/torch"]);
+    if setup::ensure_optional(Tool::Chromium, Report::Missing) {
+        command.env("STEPSHIFT_BROWSER", "required");
+    }
+    process::run(&mut command)
 }
 
 /// In an optimized build with overflow checks.

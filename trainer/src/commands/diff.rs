@@ -33,8 +33,8 @@ impl Diff {
         let run = RunFolder { run: folder.unwrap_or_else(|| Path::new(".")).into(), data: self.data.clone() };
         let (_, data, network) = run.load()?;
         let count = data.test.len().min(self.limit as usize);
-        let images = data.test.codes.slice(ndarray::s![..count, .., .., ..]);
-        let reports = layer_reports(&network, model, images).with_context(|| path.to_string())?;
+        let images = data.test.range(0..count)?;
+        let reports = layer_reports(&network, model, images.view()).with_context(|| path.to_string())?;
         print(&reports);
         let different = reports.iter().filter(|report| report.difference.is_some()).count();
         if different > 0 {

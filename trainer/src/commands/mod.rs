@@ -1,5 +1,6 @@
 //! The commands of `stepshift`, one a file.
 
+mod console;
 mod diff;
 mod eval;
 mod export;
@@ -17,6 +18,7 @@ use stepshift_trainer::config;
 use stepshift_trainer::data::{self, Dataset};
 use stepshift_trainer::torch::checkpoint::{self, State};
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
+use stepshift_trainer::torch::run_folder::front_end;
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, quantized_network};
 
 /// Name of the model in a run's folder.
@@ -67,14 +69,17 @@ impl RunFolder {
     fn load(&self) -> Result<(State, Dataset, QuantizedNetwork)> {
         let path = self.run.join(CHECKPOINT_FILE);
         let (state, tensors) = checkpoint::load(&path)?;
-        let data = load_data(&state, self.data.as_deref())?;
+        let data = load_data(&state, self.data.as_deref(), &self.run)?;
         let network = quantized_network(&state, &tensors, &data).with_context(|| path.display().to_string())?;
         Ok((state, data, network))
     }
 }
 
-fn load_data(state: &State, folder: Option<&Path>) -> Result<Dataset> {
-    Ok(data::load(config::parse(&state.config)?.dataset, folder)?)
+/// The data of a run, with the front end that it was begun with.
+fn load_data(state: &State, folder: Option<&Path>, run: &Path) -> Result<Dataset> {
+    let config = config::parse(&state.config)?;
+    let front_end = front_end(run)?;
+    Ok(data::load(config.source(front_end.as_deref()), folder)?)
 }
 
 /// Runs a command; an error is one line to standard error and exit status 1.

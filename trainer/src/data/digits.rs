@@ -31,9 +31,16 @@ pub fn load() -> Result<Dataset, DataError> {
     }
     let images = |(codes, labels): (Vec<i8>, Vec<u8>)| {
         let codes = Array4::from_shape_vec((labels.len(), SIDE, SIDE, 1), codes);
-        codes.map(|codes| Images { codes, labels }).map_err(|error| damaged(error.to_string()))
+        codes.map(|codes| Images::in_memory(codes, labels)).map_err(|error| damaged(error.to_string()))
     };
-    Ok(Dataset { train: images(train)?, test: images(test)?, classes: 10, input_exponent: -4 })
+    Ok(Dataset {
+        train: images(train)?,
+        test: images(test)?,
+        classes: 10,
+        class_names: (0..10).map(|digit| digit.to_string()).collect(),
+        input_exponent: -4,
+        front_end: None,
+    })
 }
 
 #[cfg(test)]
@@ -42,10 +49,13 @@ mod tests {
     fn a_fifth_is_held_out() {
         let digits = super::load().unwrap();
         assert_eq!((digits.train.len(), digits.test.len()), (1438, 359));
-        assert!(digits.train.codes.iter().all(|code| (0..=16).contains(code)));
-        assert!(digits.test.labels.iter().all(|label| *label < 10));
+        assert!(digits.train.range(0..1438).unwrap().iter().all(|code| (0..=16).contains(code)));
+        assert!(digits.test.labels().iter().all(|label| *label < 10));
         // Row 4 of the file: the first held-out image, a four.
-        assert_eq!(digits.test.labels[0], 4);
-        assert_eq!(digits.test.image(0).iter().take(8).copied().collect::<Vec<_>>(), [0, 0, 0, 1, 11, 0, 0, 0]);
+        assert_eq!(digits.test.labels()[0], 4);
+        assert_eq!(
+            digits.test.read(&[0]).unwrap().iter().take(8).copied().collect::<Vec<_>>(),
+            [0, 0, 0, 1, 11, 0, 0, 0]
+        );
     }
 }

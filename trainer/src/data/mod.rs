@@ -1,27 +1,30 @@
-//! Data sets: images as input codes of the network, with their labels.
+//! Data sets: inputs as codes of the network, with their labels. `docs/data.md` documents every format.
+//!
+//! Formats, one a file: [`digits`], [`mnist`] (IDX), [`cifar`], [`image_folder`], [`speech_commands`], [`sensors`].
+//! [`Images`] holds what was read, or reads it from files again and again; [`loader`] does that in the background.
 
+pub mod cifar;
+mod data_config;
 pub mod digits;
-pub mod fashion_mnist;
+mod error;
+mod files;
 pub mod idx;
+pub mod image_folder;
+mod images;
+pub mod loader;
+pub mod mnist;
+pub mod sensors;
+pub mod speech_commands;
 
-use std::path::{Path, PathBuf};
+pub use data_config::{DataConfig, DatasetName};
+pub use error::DataError;
+pub use images::{Decode, FileInput, Images};
 
-use ndarray::{Array4, ArrayView3};
-use serde::{Deserialize, Serialize};
-use stepshift_runtime::format::Shape;
-use thiserror::Error;
+use std::path::Path;
 
-/// The data sets that the trainer knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DatasetName {
-    /// UCI handwritten digits, embedded.
-    Digits,
-    /// Fashion-MNIST, from IDX files.
-    FashionMnist,
-}
+use crate::front_end::FrontEndConfig;
 
-/// Training and test images.
+/// Training and test inputs.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     /// For training.
@@ -30,83 +33,47 @@ pub struct Dataset {
     pub test: Images,
     /// Number of classes.
     pub classes: usize,
+    /// The classes' names, where the data set has names.
+    pub class_names: Vec<String>,
     /// log2 of the step of the input codes.
     pub input_exponent: i8,
+    /// The file of the front end that makes the inputs of sound.
+    pub front_end: Option<Vec<u8>>,
 }
 
-/// Images with their labels.
-#[derive(Debug, Clone)]
-pub struct Images {
-    /// `[N, H, W, C]` i8 codes.
-    pub codes: Array4<i8>,
-    /// `[N]`, each below the number of classes.
-    pub labels: Vec<u8>,
-}
-
-/// Why a data set cannot be loaded. Each names the file and what would be right.
-#[derive(Debug, Error)]
-pub enum DataError {
-    /// A file is missing or cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file is damaged or of another kind.
-    #[error("{path}: {what}")]
-    Contents {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what would be right.
-        what: String,
-    },
-    /// No folder has the data set.
-    #[error(
-        "Fashion-MNIST was not found in {looked_in}; install Debian's package dataset-fashion-mnist or name its folder with --data"
-    )]
-    NotFound {
-        /// Where it was looked for.
-        looked_in: PathBuf,
-    },
-}
-
-impl Images {
-    /// Number of images.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// True when there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Extent of one image.
-    #[must_use]
-    pub fn shape(&self) -> Shape {
-        let (_, h, w, c) = self.codes.dim();
-        let narrow = |extent| u16::try_from(extent).unwrap_or(u16::MAX);
-        Shape { h: narrow(h), w: narrow(w), c: narrow(c) }
-    }
-
-    /// One image, `[H, W, C]`.
-    #[must_use]
-    pub fn image(&self, index: usize) -> ArrayView3<'_, i8> {
-        self.codes.index_axis(ndarray::Axis(0), index)
-    }
+/// What a data set is loaded by, as a config says.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The data set, or the format of the files.
+    pub name: DatasetName,
+    /// Options of the format.
+    pub options: &'a DataConfig,
+    /// For sounds.
+    pub front_end: Option<FrontEndConfig>,
+    /// The front end's file that a run was begun with: its scaling is not chosen anew.
+    pub front_end_file: Option<&'a [u8]>,
 }
 
 /// Loads a data set; `folder` says where its files are, for those that have files.
 ///
 /// # Errors
-/// A [`DataError`] that names the file.
-pub fn load(name: DatasetName, folder: Option<&Path>) -> Result<Dataset, DataError> {
+/// A [`DataError`] that names the file or the key.
+pub fn load(source: Source<'_>, folder: Option<&Path>) -> Result<Dataset, DataError> {
+    let Source { name, options, front_end, .. } = source;
+    options.refuse_unused(name)?;
+    if front_end.is_some() && name != DatasetName::SpeechCommands {
+        return Err(DataError::option("front_end", format!("{} has no sounds", name.text())));
+    }
+    let needed = || folder.ok_or(DataError::NoFolder { dataset: name.text() });
     match name {
         DatasetName::Digits => digits::load(),
-        DatasetName::FashionMnist => fashion_mnist::load(folder),
+        DatasetName::FashionMnist => mnist::load_fashion(folder),
+        DatasetName::Idx => mnist::load(needed()?),
+        DatasetName::Cifar10 => cifar::load(needed()?, cifar::Variant::Ten),
+        DatasetName::Cifar100 => cifar::load(needed()?, cifar::Variant::Hundred),
+        DatasetName::ImageFolder => image_folder::load(needed()?, options),
+        DatasetName::SpeechCommands => speech_commands::load(needed()?, source),
+        DatasetName::SensorCsv => sensors::csv::load(needed()?, options),
+        DatasetName::SensorNpy => sensors::npy::load(needed()?),
     }
 }

@@ -31,6 +31,18 @@ pub enum Phase {
     Finished,
 }
 
+impl Phase {
+    /// Its name.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Float => "float",
+            Self::Quantized => "quantized",
+            Self::Finished => "finished",
+        }
+    }
+}
+
 /// Where a training stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {

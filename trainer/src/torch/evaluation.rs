@@ -3,7 +3,7 @@
 use std::thread;
 
 use anyhow::{Context, Result};
-use ndarray::{Array4, ArrayView4, Axis, s};
+use ndarray::{Array4, ArrayView4, Axis};
 use stepshift_runtime::{Codes, Model, Session, Vectors, argmax};
 
 use super::quantized_network::QuantizedNetwork;
@@ -63,10 +63,10 @@ pub fn evaluate(
     let mut right = 0;
     for start in (0..images.len()).step_by(BATCH) {
         let end = (start + BATCH).min(images.len());
-        let codes = images.codes.slice(s![start..end, .., .., ..]);
-        let exact = network.exact_codes(codes)?;
-        for (offset, found) in compare(model, &steps, codes, &exact)?.into_iter().enumerate() {
-            right += usize::from(found.class == usize::from(images.labels[start + offset]));
+        let codes = images.range(start..end)?;
+        let exact = network.exact_codes(codes.view())?;
+        for (offset, found) in compare(model, &steps, codes.view(), &exact)?.into_iter().enumerate() {
+            right += usize::from(found.class == usize::from(images.labels()[start + offset]));
             if let (None, Some(difference)) = (&result.difference, found.difference) {
                 result.difference = Some(Difference { image: start + offset, ..difference });
             }
@@ -171,8 +171,8 @@ fn tensors_of(codes: ndarray::ArrayView3<'_, i8>, exact: &[Array4<i16>], image: 
 /// # Errors
 /// Those of libtorch.
 pub fn sample(network: &QuantizedNetwork, images: &Images) -> Result<Vec<Vec<i16>>> {
-    let image = images.codes.slice(s![..1, .., .., ..]);
-    Ok(tensors_of(image.index_axis(Axis(0), 0), &network.exact_codes(image)?, 0))
+    let image = images.range(0..1)?;
+    Ok(tensors_of(image.index_axis(Axis(0), 0), &network.exact_codes(image.view())?, 0))
 }
 
 /// A vectors file for the first images: inputs, and digests and classes of the *exact forward*.
@@ -181,8 +181,8 @@ pub fn sample(network: &QuantizedNetwork, images: &Images) -> Result<Vec<Vec<i16
 /// Those of libtorch.
 pub fn golden_vectors(network: &QuantizedNetwork, model: Model<'_>, images: &Images, limit: usize) -> Result<Vec<u8>> {
     let count = limit.min(images.len());
-    let codes = images.codes.slice(s![..count, .., .., ..]);
-    let exact = network.exact_codes(codes)?;
+    let codes = images.range(0..count)?;
+    let exact = network.exact_codes(codes.view())?;
     let steps = steps_of(network, model);
     let (mut digests, mut classes) = (Vec::new(), Vec::new());
     for image in 0..count {

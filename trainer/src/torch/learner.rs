@@ -145,9 +145,15 @@ impl Learner {
         }
         self.optimizer.zero_gradients();
         loss.backward();
-        self.optimizer.step(self.optimizer.config().rate(place.epoch, place.epochs));
+        self.optimizer.step(self.learning_rate(place));
         self.average.iter_mut().for_each(Average::update);
         Ok(value)
+    }
+
+    /// The optimizer's rate at a step.
+    #[must_use]
+    pub fn learning_rate(&self, place: Place) -> f64 {
+        self.optimizer.config().rate(place.epoch, place.epochs)
     }
 
     /// The layer that a diverged training broke in.

@@ -4,6 +4,7 @@
 //! Both compute their layers by [`operators`]. [`training`] is the loop, [`checkpoint`] what it leaves behind. [`ptq`] quantizes without
 //! training. [`nics_fix`] is for networks built in Rust.
 
+pub mod augmentation;
 pub mod batches;
 pub mod checkpoint;
 pub mod diagnosis;
@@ -19,5 +20,7 @@ pub mod optimizer;
 pub mod ptq;
 pub mod quantize;
 pub mod quantized_network;
+pub mod recording;
+pub mod run_folder;
 pub mod shim;
 pub mod training;

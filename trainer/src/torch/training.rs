@@ -1,27 +1,31 @@
 //! The training loop: float, then quantized, with a checkpoint after every pass.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::batches::{Stream, to_tensor};
+use super::batches::{Batch, Batches, Stream, to_tensor};
 use super::checkpoint::{self, CHECKPOINT_VERSION, EpochRecord, Phase, State, Sums};
 use super::learner::{Learner, Model, Place};
 use super::quantized_network::{Mode, QuantizedNetwork};
-use crate::atomic_file;
+use super::recording;
+use super::run_folder::RunFolder;
 use crate::config::{self, Config};
+use crate::data::loader::{Loader, worker_count};
 use crate::data::{Dataset, Images};
 use crate::export::encode;
+use crate::report::Observation;
 
 /// Images in a batch of an evaluation.
 const EVALUATION_BATCH: usize = 500;
 
-/// File names in a run's folder.
+/// File of a run's folder that a training is resumed from.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
-const CONFIG_FILE: &str = "config.toml";
-const METRICS_FILE: &str = "metrics.csv";
+
+/// Test inputs whose activations are observed.
+const OBSERVED_INPUTS: usize = 64;
 
 /// What a training tells while it goes on; `Break` stops it at the next checkpoint.
 pub trait Observer {
@@ -62,9 +66,11 @@ pub enum Outcome {
 pub struct Training {
     config: Config,
     data: Dataset,
-    folder: PathBuf,
+    folder: RunFolder,
     state: State,
     learner: Learner,
+    /// Of the last step.
+    learning_rate: f64,
 }
 
 impl Training {
@@ -77,7 +83,7 @@ impl Training {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let taken = folder.join(CHECKPOINT_FILE);
         ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
-        atomic_file::write(&folder.join(CONFIG_FILE), text.as_bytes())?;
+        let folder = RunFolder::begin(folder, &config, &text, &data)?;
         let learner = Learner::float(&config, &network);
         let state = State {
             version: CHECKPOINT_VERSION,
@@ -89,7 +95,7 @@ impl Training {
             history: Vec::new(),
             float_accuracy: None,
         };
-        Ok(Self { config, data, folder: folder.into(), state, learner })
+        Ok(Self { config, data, folder, state, learner, learning_rate: 0.0 })
     }
 
     /// The run that a folder's checkpoint holds.
@@ -105,7 +111,8 @@ impl Training {
         let config = config::parse(&state.config)?;
         let network = config.network(data.train.shape(), data.classes)?;
         let learner = Learner::restored(&config, &network, data.input_exponent, state.phase, tensors)?;
-        Ok(Self { config, data, folder: folder.into(), state, learner })
+        let folder = RunFolder::resume(folder, &state)?;
+        Ok(Self { config, data, folder, state, learner, learning_rate: 0.0 })
     }
 
     /// Where the run stands.
@@ -137,18 +144,19 @@ impl Training {
 
     /// The rest of a pass.
     fn epoch(&mut self, observer: &mut dyn Observer) -> Result<ControlFlow<()>> {
-        let stream = self.stream();
-        let order = stream.order(self.data.train.len());
-        let batches: Vec<&[usize]> = order.chunks(self.config.batch_size).collect();
-        while self.state.batch < batches.len() {
-            let indices = batches[self.state.batch];
-            let (codes, labels) = stream.batch(&self.data.train, indices, self.state.batch, self.config.augmentation);
-            let place = self.state.epoch as f64 + self.state.batch as f64 / batches.len() as f64;
-            let loss = self.step(&codes, &labels, place)?;
-            self.state.sums.loss += loss * indices.len() as f64;
-            self.state.sums.images += indices.len();
+        let (batch_size, images) = (self.config.batch_size, self.data.train.len());
+        let count = images.div_ceil(batch_size);
+        let first = self.state.batch;
+        let mut batches =
+            Batches::new(&self.data.train, self.stream(), batch_size, first, self.config.augmentation, Device::Cpu);
+        while let Some(batch) = batches.next_batch()? {
+            let place = self.state.epoch as f64 + self.state.batch as f64 / count as f64;
+            let images = batch.codes.size()[0] as usize;
+            let loss = self.step(&batch, place)?;
+            self.state.sums.loss += loss * images as f64;
+            self.state.sums.images += images;
             self.state.batch += 1;
-            if observer.batch(&self.progress(batches.len())).is_break() {
+            if observer.batch(&self.progress(count)).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -156,8 +164,8 @@ impl Training {
     }
 
     /// One step of the optimizer; the loss.
-    fn step(&mut self, codes: &Tensor, labels: &Tensor, epoch: f64) -> Result<f64> {
-        let x = codes * 2_f64.powi(self.data.input_exponent.into());
+    fn step(&mut self, batch: &Batch, epoch: f64) -> Result<f64> {
+        let x = &batch.codes * 2_f64.powi(self.data.input_exponent.into());
         let frozen = self.state.epoch >= self.config.quantized.freeze_after;
         let mode = if frozen { Mode::Frozen } else { Mode::Learning };
         let (float, quantized) = (self.config.float.epochs, self.config.quantized.epochs);
@@ -165,7 +173,8 @@ impl Training {
         let Stream { seed, epoch: pass } = self.stream();
         let seed = (seed ^ (pass << 32) ^ self.state.batch as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).cast_signed();
         let place = Place { epoch, epochs, mode, seed };
-        let loss = self.learner.step(&self.config, &x, |of| of(labels), place);
+        self.learning_rate = self.learner.learning_rate(place);
+        let loss = self.learner.step(&self.config, &x, |of| batch.targets.loss(of), place);
         loss.with_context(|| {
             let State { phase, epoch, batch, .. } = &self.state;
             format!(
@@ -187,12 +196,33 @@ impl Training {
         let Sums { loss, images } = self.state.sums;
         let record = EpochRecord { phase, epoch: self.state.epoch + 1, loss: loss / images as f64, test_accuracy };
         observer.epoch(&record);
+        let observation = self.observe(&record)?;
         self.state.history.push(record);
         self.state.epoch += 1;
         self.state.batch = 0;
         self.state.sums = Sums::default();
         self.change_phase(test_accuracy)?;
-        self.save()
+        self.save()?;
+        self.folder.record(observation, &self.config, &self.state, &self.data)
+    }
+
+    /// What the report is to show of a pass.
+    fn observe(&self, record: &EpochRecord) -> Result<Observation> {
+        let test = &self.data.test;
+        let x = to_tensor(test.range(0..test.len().min(OBSERVED_INPUTS))?.view());
+        let x = x * 2_f64.powi(self.data.input_exponent.into());
+        let layers = match self.learner.model() {
+            Model::Float(network) => recording::of_float(network, &x),
+            Model::Quantized(network) => recording::of_quantized(network, &x)?,
+        };
+        Ok(Observation {
+            phase: record.phase.text().to_owned(),
+            epoch: record.epoch,
+            loss: record.loss,
+            test_accuracy: record.test_accuracy,
+            learning_rate: self.learning_rate,
+            layers,
+        })
     }
 
     /// Goes on to the next phase where this one has had all its passes.
@@ -227,11 +257,8 @@ impl Training {
         let images = &self.data.train;
         let order = Stream { seed: self.config.seed, epoch: u64::from(u32::MAX) }.order(images.len());
         let chosen = &order[..calibration.images.min(images.len())];
-        let plain = crate::config::Augmentation::default();
-        let stream = self.stream();
-        let batches = chosen.chunks(self.config.batch_size).enumerate();
-        let batches: Vec<Tensor> =
-            batches.map(|(number, indices)| stream.batch(images, indices, number, plain).0 * scale).collect();
+        let batch = |indices: &[usize]| Ok(to_tensor(images.read(indices)?.view()) * scale);
+        let batches = chosen.chunks(self.config.batch_size).map(batch).collect::<Result<Vec<Tensor>>>()?;
         self.learner.calibrate(&self.config, &batches)?;
         if self.config.quantized.epochs == 0 {
             encode(&self.learner.freeze()?.to_fixed_point()?)?;
@@ -252,15 +279,13 @@ impl Training {
     fn accuracy(&self, images: &Images) -> Result<f64> {
         let scale = 2_f64.powi(self.data.input_exponent.into());
         let mut right = 0;
-        for (codes, labels) in images
-            .codes
-            .axis_chunks_iter(ndarray::Axis(0), EVALUATION_BATCH)
-            .zip(images.labels.chunks(EVALUATION_BATCH))
-        {
-            let x = to_tensor(codes) * scale;
+        let batches = Loader::new(images, (0..images.len()).collect(), EVALUATION_BATCH, worker_count());
+        for batch in batches {
+            let batch = batch.context("a test input cannot be read")?;
+            let x = to_tensor(batch.codes.view()) * scale;
             let logits = self.learner.outputs(&x)?;
             let classes = Vec::<i64>::try_from(logits.argmax(1, false))?;
-            right += classes.iter().zip(labels).filter(|(class, label)| **class == i64::from(**label)).count();
+            right += classes.iter().zip(&batch.labels).filter(|(class, label)| **class == i64::from(**label)).count();
         }
         Ok(100.0 * right as f64 / images.len() as f64)
     }
@@ -287,12 +312,8 @@ impl Training {
     /// Writes the checkpoint and the metrics.
     fn save(&self) -> Result<()> {
         let tensors = self.learner.state();
-        checkpoint::save(&self.folder.join(CHECKPOINT_FILE), &self.state, &tensors)?;
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        for record in &self.state.history {
-            csv.serialize(record)?;
-        }
-        atomic_file::write(&self.folder.join(METRICS_FILE), &csv.into_inner()?)
+        checkpoint::save(&self.folder.file(CHECKPOINT_FILE), &self.state, &tensors)?;
+        self.folder.write_metrics(&self.state)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tools that cargo does not bring: found, or installed.
 
+mod chromium;
 mod cxx;
 mod debian;
 mod fashion_mnist;
@@ -19,6 +20,7 @@ pub(crate) enum Tool {
     Toolchain,
     Qemu,
     FashionMnist,
+    Chromium,
 }
 
 /// How much [`ensure`] tells.
@@ -50,7 +52,29 @@ pub(crate) fn ensure(tools: &[Tool], report: Report) -> Result<()> {
     Ok(())
 }
 
+/// As [`ensure`] for a tool that can be done without; true where it is there.
+pub(crate) fn ensure_optional(tool: Tool, report: Report) -> bool {
+    match ensure(&[tool], report) {
+        Ok(()) => true,
+        Err(error) => {
+            println!("{:<20} left out: {error:#}", tool.name());
+            false
+        }
+    }
+}
+
+/// Every tool that is needed, and those that can be done without.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn run() -> Result<()> {
+    ensure(&Tool::ALL, Report::Everything)?;
+    ensure_optional(Tool::Chromium, Report::Everything);
+    Ok(())
+}
+
 impl Tool {
+    /// Those that are needed.
     pub(crate) const ALL: [Self; 5] = [Self::Cxx, Self::Libtorch, Self::Toolchain, Self::Qemu, Self::FashionMnist];
 
     const fn name(self) -> &'static str {
@@ -60,6 +84,7 @@ impl Tool {
             Self::Toolchain => "embedded toolchain",
             Self::Qemu => "QEMU",
             Self::FashionMnist => "Fashion-MNIST",
+            Self::Chromium => "Chromium",
         }
     }
 
@@ -70,6 +95,7 @@ impl Tool {
             Self::Toolchain => "build firmware",
             Self::Qemu => "run firmware without a board",
             Self::FashionMnist => "train and evaluate on 70,000 real images",
+            Self::Chromium => "open the report of a run in a test",
         }
     }
 
@@ -83,6 +109,7 @@ impl Tool {
             }
             Self::Qemu => qemu::find(),
             Self::FashionMnist => fashion_mnist::find(),
+            Self::Chromium => chromium::find(),
         }
     }
 
@@ -93,6 +120,7 @@ impl Tool {
             Self::Toolchain => toolchain::install(&boards::targets()),
             Self::Qemu => qemu::install(),
             Self::FashionMnist => fashion_mnist::install(),
+            Self::Chromium => chromium::install(),
         }
     }
 }

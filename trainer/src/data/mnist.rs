@@ -1,4 +1,4 @@
-//! Fashion-MNIST (Xiao, Rasul, Vollgraf 2017): 70,000 images of 28 x 28 pixels, ten classes of clothing.
+//! Four IDX files with the names of MNIST's: MNIST itself, Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), EMNIST, KMNIST.
 
 use std::path::Path;
 
@@ -9,43 +9,70 @@ use super::{DataError, Dataset, Images, idx};
 /// Where Debian's package `dataset-fashion-mnist` puts the files.
 const DEBIAN_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
 
-const CLASSES: usize = 10;
+const FASHION_CLASSES: [&str; 10] =
+    ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"];
 
-/// Reads the four IDX files from `folder`, or from where Debian's package puts them. The code of a pixel `p` is `p >> 1`,
-/// at exponent -7: 0 to 127 are 0.0 to 0.99.
+/// Reads four IDX files from a folder. The code of a pixel `p` is `p >> 1`, at exponent -7: 0 to 127 are 0.0 to 0.99.
 ///
 /// # Errors
 /// A [`DataError`] that names the file.
-pub fn load(folder: Option<&Path>) -> Result<Dataset, DataError> {
+pub fn load(folder: &Path) -> Result<Dataset, DataError> {
+    let (train, test) = (images(folder, "train")?, images(folder, "t10k")?);
+    let (shape, expected) = (test.shape(), train.shape());
+    if shape != expected {
+        let path = folder.join("t10k-images-idx3-ubyte");
+        let what = format!("images of {} x {} instead of {} x {}", shape.h, shape.w, expected.h, expected.w);
+        return Err(DataError::contents(&path, what));
+    }
+    let greatest = train.labels().iter().chain(test.labels()).max().copied().unwrap_or(0);
+    let classes = usize::from(greatest) + 1;
+    Ok(Dataset { train, test, classes, class_names: Vec::new(), input_exponent: -7, front_end: None })
+}
+
+/// Reads Fashion-MNIST from `folder`, or from where Debian's package puts it.
+///
+/// # Errors
+/// A [`DataError`] that names the file.
+pub fn load_fashion(folder: Option<&Path>) -> Result<Dataset, DataError> {
     let folder = folder.unwrap_or(Path::new(DEBIAN_FOLDER));
     if !folder.is_dir() {
-        return Err(DataError::NotFound { looked_in: folder.into() });
+        return Err(DataError::NotFound {
+            dataset: "Fashion-MNIST",
+            looked_in: folder.into(),
+            hint: "install Debian's package dataset-fashion-mnist or name its folder with --data",
+        });
     }
-    let train = images(folder, "train")?;
-    let test = images(folder, "t10k")?;
-    Ok(Dataset { train, test, classes: CLASSES, input_exponent: -7 })
+    let data = load(folder)?;
+    let classes = FASHION_CLASSES.len();
+    for (part, images) in [("train", &data.train), ("t10k", &data.test)] {
+        let shape = images.shape();
+        if (shape.h, shape.w) != (28, 28) {
+            let path = folder.join(format!("{part}-images-idx3-ubyte"));
+            return Err(DataError::contents(&path, format!("images of {} x {} instead of 28 x 28", shape.h, shape.w)));
+        }
+        if let Some(index) = images.labels().iter().position(|label| usize::from(*label) >= classes) {
+            let path = folder.join(format!("{part}-labels-idx1-ubyte"));
+            let label = images.labels()[index];
+            return Err(DataError::contents(&path, format!("label {label} at index {index} is not one of 0 to 9")));
+        }
+    }
+    Ok(Dataset { classes, class_names: FASHION_CLASSES.map(str::to_owned).to_vec(), ..data })
 }
 
 fn images(folder: &Path, part: &str) -> Result<Images, DataError> {
     let pixels = idx::read(folder, &format!("{part}-images-idx3-ubyte"), 3)?;
     let labels = idx::read(folder, &format!("{part}-labels-idx1-ubyte"), 1)?;
-    let refuse = |path: &Path, what: String| Err(DataError::Contents { path: path.into(), what });
     let [count, h, w] = pixels.dimensions[..] else { unreachable!("read as three dimensions") };
-    if (h, w) != (28, 28) {
-        return refuse(&pixels.path, format!("images of {h} x {w} instead of 28 x 28"));
-    }
-    if count == 0 {
-        return refuse(&pixels.path, "no images".to_owned());
+    if pixels.elements.is_empty() || h > usize::from(u16::MAX) || w > usize::from(u16::MAX) {
+        return Err(DataError::contents(&pixels.path, format!("{count} images of {h} x {w}")));
     }
     if labels.elements.len() != count {
-        return refuse(&labels.path, format!("{} labels for {count} images", labels.elements.len()));
-    }
-    if let Some(index) = labels.elements.iter().position(|label| usize::from(*label) >= CLASSES) {
-        return refuse(&labels.path, format!("label {} at index {index} is not one of 0 to 9", labels.elements[index]));
+        let what = format!("{} labels for {count} images", labels.elements.len());
+        return Err(DataError::contents(&labels.path, what));
     }
     let codes = pixels.elements.iter().map(|pixel| (pixel >> 1).cast_signed()).collect();
     let codes = Array4::from_shape_vec((count, h, w, 1), codes).expect("the elements fill their dimensions");
-    Ok(Images { codes, labels: labels.elements })
+    Ok(Images::in_memory(codes, labels.elements))
 }
 
 #[cfg(test)]
@@ -65,8 +92,13 @@ mod tests {
             fs::write(folder.path().join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 2, 3, 9]).unwrap();
         }
         change(folder.path());
-        match load(Some(folder.path())) {
-            Ok(data) => format!("{} {} {}", data.train.len(), data.test.labels[1], data.train.codes[[1, 27, 27, 0]]),
+        match load_fashion(Some(folder.path())) {
+            Ok(data) => format!(
+                "{} {} {}",
+                data.train.len(),
+                data.test.labels()[1],
+                data.train.read(&[1]).unwrap()[[0, 27, 27, 0]]
+            ),
             Err(error) => error.to_string().replace(&*folder.path().to_string_lossy(), "DIR"),
         }
     }
@@ -106,7 +138,7 @@ mod tests {
             load_changed(|folder| fs::remove_file(folder.join(LABELS)).unwrap())
                 .starts_with("cannot read DIR/t10k-labels-idx1-ubyte.gz")
         );
-        let error = load(Some(Path::new("/nowhere"))).unwrap_err().to_string();
+        let error = load_fashion(Some(Path::new("/nowhere"))).unwrap_err().to_string();
         assert!(error.starts_with("Fashion-MNIST was not found in /nowhere"), "{error}");
     }
 
@@ -124,7 +156,7 @@ mod tests {
             "DIR/train-images-idx3-ubyte: element type 0x0d instead of 0x08, unsigned bytes"
         );
         assert_eq!(changed(IMAGES, |b| b[3] = 1), "DIR/train-images-idx3-ubyte: 1 dimensions instead of 3");
-        assert!(changed(IMAGES, |b| (b[11], b[15]) = (14, 56)).ends_with("images of 14 x 56 instead of 28 x 28"));
+        assert!(changed(IMAGES, |b| (b[11], b[15]) = (14, 56)).contains("images of 28 x 28 instead of 14 x 56"));
         assert!(changed(LABELS, |b| (b[7], b[9]) = (1, 0)).contains("do not fill"));
         assert_eq!(
             changed(LABELS, |b| {
@@ -136,6 +168,24 @@ mod tests {
         assert_eq!(
             changed(LABELS, |b| b[9] = 10),
             "DIR/t10k-labels-idx1-ubyte: label 10 at index 1 is not one of 0 to 9"
+        );
+    }
+
+    #[test]
+    fn idx_files_of_other_sizes_load_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["train", "t10k"] {
+            let mut images = vec![0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 5];
+            images.extend(0..30);
+            fs::write(folder.path().join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+            fs::write(folder.path().join(format!("{part}-labels-idx1-ubyte")), [0, 0, 8, 1, 0, 0, 0, 3, 4, 0, 1])
+                .unwrap();
+        }
+        let data = load(folder.path()).unwrap();
+        assert_eq!((data.classes, data.train.len(), data.train.shape().w), (5, 3, 5));
+        assert_eq!(
+            data.test.read(&[2]).unwrap().iter().copied().collect::<Vec<_>>(),
+            [10, 10, 11, 11, 12, 12, 13, 13, 14, 14]
         );
     }
 }

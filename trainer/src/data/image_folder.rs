@@ -1,0 +1,162 @@
+//! A folder of PNG and JPEG files for each class: `train/CLASS/*` and `test/CLASS/*`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use image::imageops::FilterType;
+use image::{DynamicImage, ImageReader};
+use ndarray::ArrayViewMut3;
+use stepshift_runtime::format::Shape;
+
+use super::images::{FileInput, centred};
+use super::{DataConfig, DataError, Dataset, Decode, Images, files};
+
+/// What is read.
+const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Finds the files, which are decoded whenever they are read. Images are resized to `data.size` without keeping their
+/// proportions; the code of a pixel `p` is `p - 128`, at exponent -7.
+///
+/// # Errors
+/// Names the folder, file or key.
+pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
+    let Some([h, w]) = options.size.filter(|[h, w]| *h > 0 && *w > 0) else {
+        return Err(DataError::option("data.size", "is missing or 0, it must be [rows, columns]"));
+    };
+    let shape = Shape { h, w, c: if options.grayscale == Some(true) { 1 } else { 3 } };
+    let classes = files::folders(&folder.join("train"))?.iter().map(|path| files::name(path)).collect::<Vec<_>>();
+    files::check_class_count(&folder.join("train"), classes.len())?;
+    let train = images(&folder.join("train"), &classes, shape)?;
+    let test = images(&folder.join("test"), &classes, shape)?;
+    Ok(Dataset { train, test, classes: classes.len(), class_names: classes, input_exponent: -7, front_end: None })
+}
+
+fn images(folder: &Path, classes: &[String], shape: Shape) -> Result<Images, DataError> {
+    for own in files::folders(folder)? {
+        if !classes.contains(&files::name(&own)) {
+            return Err(DataError::contents(&own, "the training images have no such class"));
+        }
+    }
+    let mut found = Vec::new();
+    for (label, class) in (0..=u8::MAX).zip(classes) {
+        let class_folder = folder.join(class);
+        let paths = files::with_extension(&class_folder, &EXTENSIONS)?;
+        if paths.is_empty() {
+            return Err(DataError::contents(&class_folder, "no file ends in .png, .jpg or .jpeg"));
+        }
+        found.extend(paths.into_iter().map(|path| FileInput { path, part: 0, label }));
+    }
+    // Corrupt files are found while decoding; files that are no images, here.
+    for FileInput { path, .. } in &found {
+        image::image_dimensions(path).map_err(|error| refusal(path, &error))?;
+    }
+    Ok(Images::in_files(found, shape, Arc::new(Decoder)))
+}
+
+fn refusal(path: &Path, error: &image::ImageError) -> DataError {
+    DataError::contents(path, format!("not a readable PNG or JPEG file: {error}"))
+}
+
+#[derive(Debug)]
+struct Decoder;
+
+impl Decode for Decoder {
+    fn decode(&self, path: &Path, _: u32, mut codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError> {
+        let reader = ImageReader::open(path).map_err(|source| DataError::read(path, source))?;
+        let reader = reader.with_guessed_format().map_err(|source| DataError::read(path, source))?;
+        let image = reader.decode().map_err(|error| refusal(path, &error))?;
+        let (h, w, channels) = codes.dim();
+        let image = resized(&image, h as u32, w as u32);
+        let pixels = if channels == 1 { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() };
+        codes.iter_mut().zip(pixels).for_each(|(code, pixel)| *code = centred(pixel));
+        Ok(())
+    }
+}
+
+/// By a triangle as wide as a target's pixel, so that nothing of a large image is skipped.
+fn resized(image: &DynamicImage, h: u32, w: u32) -> DynamicImage {
+    if (image.height(), image.width()) == (h, w) {
+        return image.clone();
+    }
+    image.resize_exact(w, h, FilterType::Triangle)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use image::{GrayImage, Rgb, RgbImage};
+
+    use super::*;
+
+    fn options(grayscale: bool) -> DataConfig {
+        DataConfig { size: Some([4, 6]), grayscale: Some(grayscale), ..DataConfig::default() }
+    }
+
+    /// Two classes, `cat` with a gray PNG and `dog` with a JPEG of one color.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for part in ["train", "test"] {
+            for class in ["cat", "dog"] {
+                fs::create_dir_all(folder.path().join(part).join(class)).unwrap();
+            }
+            let ramp = GrayImage::from_fn(6, 4, |x, y| [(10 * x + y) as u8].into());
+            ramp.save(folder.path().join(part).join("cat/ramp.png")).unwrap();
+            let red = RgbImage::from_pixel(40, 30, Rgb([250, 10, 20]));
+            red.save(folder.path().join(part).join("dog/red.JPG")).unwrap();
+            fs::write(folder.path().join(part).join("dog/notes.txt"), "not an image").unwrap();
+        }
+        folder
+    }
+
+    fn error(folder: &tempfile::TempDir, options: &DataConfig) -> String {
+        let error = match load(folder.path(), options) {
+            Err(error) => error,
+            Ok(data) => data.train.range(0..data.train.len()).unwrap_err(),
+        };
+        error.to_string().replace(&*folder.path().to_string_lossy(), "DIR")
+    }
+
+    #[test]
+    fn png_and_jpeg_files_are_read_and_resized() {
+        let data = load(folder().path(), &options(false)).unwrap();
+        assert_eq!((data.train.len(), data.classes), (2, 2));
+        assert_eq!(data.class_names, ["cat", "dog"]);
+        // The folder is gone by now: files are read when they are asked for.
+        assert!(data.train.range(0..2).unwrap_err().to_string().starts_with("cannot read"));
+        let folder = folder();
+        let data = load(folder.path(), &options(false)).unwrap();
+        let codes = data.train.range(0..2).unwrap();
+        assert_eq!(codes.dim(), (2, 4, 6, 3));
+        for ((image, row, column, channel), code) in codes.indexed_iter() {
+            let pixel = i16::from(*code) + 128;
+            let expected = if image == 0 { (10 * column + row) as i16 } else { [250, 10, 20][channel] };
+            // JPEG loses a little.
+            assert!((pixel - expected).abs() <= 3 * image as i16, "{image} {row} {column} {channel}: {pixel}");
+        }
+        let gray = load(folder.path(), &options(true)).unwrap();
+        assert_eq!(gray.test.range(0..1).unwrap()[[0, 3, 5, 0]], 53_u8.wrapping_sub(128).cast_signed());
+    }
+
+    #[test]
+    fn missing_corrupt_and_foreign_files_are_named() {
+        let place = folder();
+        assert_eq!(error(&place, &DataConfig::default()), "data.size: is missing or 0, it must be [rows, columns]");
+        fs::create_dir(place.path().join("test/horse")).unwrap();
+        assert_eq!(error(&place, &options(false)), "DIR/test/horse: the training images have no such class");
+        let place = folder();
+        fs::remove_file(place.path().join("test/cat/ramp.png")).unwrap();
+        assert_eq!(error(&place, &options(false)), "DIR/test/cat: no file ends in .png, .jpg or .jpeg");
+        let place = folder();
+        fs::write(place.path().join("train/cat/text.png"), "no image").unwrap();
+        assert!(error(&place, &options(false)).starts_with("DIR/train/cat/text.png: not a readable PNG or JPEG file"));
+        let place = folder();
+        let path = place.path().join("train/cat/ramp.png");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
+        assert!(error(&place, &options(false)).starts_with("DIR/train/cat/ramp.png: not a readable PNG or JPEG file"));
+        let place = folder();
+        fs::remove_dir_all(place.path().join("train/dog")).unwrap();
+        assert_eq!(error(&place, &options(false)), "DIR/train: 1 classes, there must be 2 to 256");
+    }
+}

@@ -1,0 +1,169 @@
+//! `x_train.npy`, `y_train.npy`, `x_test.npy`, `y_test.npy`, as NumPy writes them.
+
+use std::fs::File;
+use std::path::Path;
+
+use ndarray::{Array1, Array3};
+use ndarray_npy::{ReadNpyError, ReadNpyExt};
+
+use super::super::{DataError, Dataset, files};
+use super::{Windows, covering_exponent, images};
+
+/// Reads windows `[N, rows, channels]` of f32, f64 or i16 and classes `[N]` of i64, i32 or u8. The exponent of the input covers the
+/// training windows.
+///
+/// # Errors
+/// Names the file.
+pub fn load(folder: &Path) -> Result<Dataset, DataError> {
+    let (train, test) = (part(folder, "train")?, part(folder, "test")?);
+    if train.extents != test.extents {
+        let what = format!("windows of {:?}, those of x_train.npy are {:?}", test.extents, train.extents);
+        return Err(DataError::contents(&folder.join("x_test.npy"), what));
+    }
+    let labels = train.windows.labels.iter().chain(&test.windows.labels);
+    let classes = labels.max().map_or(0, |greatest| usize::from(*greatest) + 1);
+    files::check_class_count(folder, classes)?;
+    let exponent = covering_exponent(&train.windows.values);
+    let (rows, channels) = train.extents;
+    Ok(Dataset {
+        train: images(train.windows, rows, channels, exponent),
+        test: images(test.windows, rows, channels, exponent),
+        classes,
+        class_names: Vec::new(),
+        input_exponent: exponent,
+        front_end: None,
+    })
+}
+
+struct Part {
+    windows: Windows,
+    /// Rows and channels.
+    extents: (usize, usize),
+}
+
+fn part(folder: &Path, name: &str) -> Result<Part, DataError> {
+    let (x, y) = (folder.join(format!("x_{name}.npy")), folder.join(format!("y_{name}.npy")));
+    let values = values(&x)?;
+    let (count, rows, channels) = values.dim();
+    if values.is_empty() || rows > usize::from(u16::MAX) || channels > usize::from(u16::MAX) {
+        return Err(DataError::contents(&x, format!("{count} windows of {rows} rows and {channels} channels")));
+    }
+    if let Some((index, value)) = values.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        return Err(DataError::contents(&x, format!("the sample at {index:?} is {value}")));
+    }
+    let labels = labels(&y)?;
+    if labels.len() != count {
+        return Err(DataError::contents(&y, format!("{} classes for {count} windows", labels.len())));
+    }
+    Ok(Part { windows: Windows { values: values.iter().copied().collect(), labels }, extents: (rows, channels) })
+}
+
+fn values(path: &Path) -> Result<Array3<f32>, DataError> {
+    if let Some(values) = array::<Array3<f32>>(path)? {
+        return Ok(values);
+    }
+    if let Some(values) = array::<Array3<f64>>(path)? {
+        return Ok(values.mapv(|value| value as f32));
+    }
+    match array::<Array3<i16>>(path)? {
+        Some(values) => Ok(values.mapv(f32::from)),
+        None => Err(DataError::contents(path, "its elements are not float32, float64 or int16")),
+    }
+}
+
+fn labels(path: &Path) -> Result<Vec<u8>, DataError> {
+    let numbers = if let Some(labels) = array::<Array1<i64>>(path)? {
+        labels
+    } else if let Some(labels) = array::<Array1<i32>>(path)? {
+        labels.mapv(i64::from)
+    } else {
+        let labels = array::<Array1<u8>>(path)?;
+        labels.ok_or_else(|| DataError::contents(path, "its elements are not int64, int32 or uint8"))?.mapv(i64::from)
+    };
+    let label = |(index, number): (usize, &i64)| {
+        u8::try_from(*number)
+            .map_err(|_| DataError::contents(path, format!("class {number} at index {index} is not one of 0 to 255")))
+    };
+    numbers.iter().enumerate().map(label).collect()
+}
+
+/// An array of one type of elements; `None` where the file is of another one.
+fn array<A: ReadNpyExt>(path: &Path) -> Result<Option<A>, DataError> {
+    let file = File::open(path).map_err(|source| DataError::read(path, source))?;
+    match A::read_npy(std::io::BufReader::new(file)) {
+        Ok(array) => Ok(Some(array)),
+        Err(ReadNpyError::WrongDescriptor(_)) => Ok(None),
+        Err(error) => Err(DataError::contents(path, format!("not a usable NPY file: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use ndarray::array;
+    use ndarray_npy::WriteNpyExt;
+
+    use super::*;
+
+    fn write(path: &Path, array: &impl WriteNpyExt) {
+        array.write_npy(File::create(path).unwrap()).unwrap();
+    }
+
+    /// Two windows of three rows and one channel, in each part.
+    fn folder() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["train", "test"] {
+            let x = array![[[0.5_f32], [1.0], [-1.5]], [[0.25], [0.0], [127.0 / 64.0]]];
+            write(&folder.path().join(format!("x_{name}.npy")), &x);
+            write(&folder.path().join(format!("y_{name}.npy")), &array![1_i64, 0]);
+        }
+        folder
+    }
+
+    fn error(folder: &tempfile::TempDir) -> String {
+        load(folder.path()).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "DIR")
+    }
+
+    #[test]
+    fn windows_of_every_type_load() {
+        let folder = folder();
+        let data = load(folder.path()).unwrap();
+        assert_eq!((data.classes, data.input_exponent, data.train.labels()), (2, -6, &[1, 0][..]));
+        let codes = |data: &Dataset| data.test.range(0..2).unwrap().into_iter().collect::<Vec<i8>>();
+        assert_eq!(codes(&data), [32, 64, -96, 16, 0, 127]);
+        for name in ["train", "test"] {
+            write(&folder.path().join(format!("x_{name}.npy")), &array![[[5_i16, 6]], [[-127, 0]]]);
+            write(&folder.path().join(format!("y_{name}.npy")), &array![1_u8, 2]);
+        }
+        let data = load(folder.path()).unwrap();
+        assert_eq!((data.classes, data.input_exponent, codes(&data)), (3, 0, vec![5, 6, -127, 0]));
+    }
+
+    #[test]
+    fn mistakes_in_npy_files_are_named() {
+        let place = folder();
+        fs::write(place.path().join("x_train.npy"), "text").unwrap();
+        assert!(error(&place).starts_with("DIR/x_train.npy: not a usable NPY file"), "{}", error(&place));
+        let place = folder();
+        let path = place.path().join("x_test.npy");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+        assert!(error(&place).starts_with("DIR/x_test.npy: not a usable NPY file"), "{}", error(&place));
+        let place = folder();
+        write(&place.path().join("x_test.npy"), &array![[[1_u8]]]);
+        assert_eq!(error(&place), "DIR/x_test.npy: its elements are not float32, float64 or int16");
+        let place = folder();
+        write(&place.path().join("y_test.npy"), &array![1_i64]);
+        assert_eq!(error(&place), "DIR/y_test.npy: 1 classes for 2 windows");
+        let place = folder();
+        write(&place.path().join("y_train.npy"), &array![-1_i32, 0]);
+        assert_eq!(error(&place), "DIR/y_train.npy: class -1 at index 0 is not one of 0 to 255");
+        let place = folder();
+        write(&place.path().join("x_train.npy"), &array![[[f64::NAN]], [[0.0]]]);
+        assert_eq!(error(&place), "DIR/x_train.npy: the sample at (0, 0, 0) is NaN");
+        let place = folder();
+        fs::remove_file(place.path().join("y_test.npy")).unwrap();
+        assert!(error(&place).starts_with("cannot read DIR/y_test.npy"));
+    }
+}

@@ -1,0 +1,153 @@
+//! The folder of a run: what was asked for, and what became of it. Every file is written whole or not at all.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use stepshift_runtime::format::FORMAT_VERSION;
+
+use super::checkpoint::{CHECKPOINT_VERSION, State};
+use crate::atomic_file;
+use crate::config::Config;
+use crate::data::Dataset;
+use crate::report::observation::{self, Observation};
+use crate::report::{html, tensorboard::EventFile};
+
+/// Files of a run's folder.
+pub const FRONT_END_FILE: &str = "front-end.stepshift";
+const CONFIG_FILE: &str = "config.toml";
+const RUN_FILE: &str = "run.json";
+const LABELS_FILE: &str = "labels.txt";
+const METRICS_FILE: &str = "metrics.csv";
+const LAYERS_FILE: &str = "layers.csv";
+const OBSERVATIONS_FILE: &str = "observations.json";
+const REPORT_FILE: &str = "report.html";
+
+/// The libtorch that this program was built for.
+const LIBTORCH_VERSION: &str = env!("STEPSHIFT_LIBTORCH_VERSION");
+
+/// What a run was begun with.
+#[derive(Debug, Serialize)]
+struct Run<'a> {
+    seed: u64,
+    dataset: &'static str,
+    training_inputs: usize,
+    test_inputs: usize,
+    classes: usize,
+    program: &'a str,
+    libtorch: &'a str,
+    model_format: u16,
+    checkpoint_format: u32,
+}
+
+/// A run's folder, with what was observed so far.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    observations: Vec<Observation>,
+    events: Option<EventFile>,
+}
+
+impl RunFolder {
+    /// Writes what a new run is begun with.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn begin(path: &Path, config: &Config, text: &str, data: &Dataset) -> Result<Self> {
+        atomic_file::write(&path.join(CONFIG_FILE), text.as_bytes())?;
+        let run = Run {
+            seed: config.seed,
+            dataset: config.dataset.text(),
+            training_inputs: data.train.len(),
+            test_inputs: data.test.len(),
+            classes: data.classes,
+            program: env!("CARGO_PKG_VERSION"),
+            libtorch: LIBTORCH_VERSION,
+            model_format: FORMAT_VERSION,
+            checkpoint_format: CHECKPOINT_VERSION,
+        };
+        atomic_file::write(&path.join(RUN_FILE), serde_json::to_string_pretty(&run)?.as_bytes())?;
+        if !data.class_names.is_empty() {
+            atomic_file::write(&path.join(LABELS_FILE), (data.class_names.join("\n") + "\n").as_bytes())?;
+        }
+        if let Some(front_end) = &data.front_end {
+            atomic_file::write(&path.join(FRONT_END_FILE), front_end)?;
+        }
+        Ok(Self { path: path.into(), observations: Vec::new(), events: None })
+    }
+
+    /// The folder of a run that goes on; what was observed behind its checkpoint is forgotten.
+    ///
+    /// # Errors
+    /// Names the file that is damaged.
+    pub fn resume(path: &Path, state: &State) -> Result<Self> {
+        let mut observations = observation::read(&path.join(OBSERVATIONS_FILE))?;
+        observations.truncate(state.history.len());
+        Ok(Self { path: path.into(), observations, events: None })
+    }
+
+    /// A path in the folder.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Keeps what was observed of a finished pass, and writes metrics, events and the report anew.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn record(&mut self, pass: Observation, config: &Config, state: &State, data: &Dataset) -> Result<()> {
+        if self.events.is_none() {
+            self.events = Some(EventFile::create(&self.path)?);
+        }
+        if let Some(events) = &mut self.events {
+            events.write(self.observations.len(), &pass)?;
+        }
+        self.observations.push(pass);
+        observation::write(&self.file(OBSERVATIONS_FILE), &self.observations)?;
+        atomic_file::write(&self.file(LAYERS_FILE), &observation::layers_csv(&self.observations)?)?;
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let page = html::page(&name, &facts(config, state, data), &self.observations, &state.config)?;
+        atomic_file::write(&self.file(REPORT_FILE), page.as_bytes())
+    }
+
+    /// Writes the metrics of every finished pass.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn write_metrics(&self, state: &State) -> Result<()> {
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        for record in &state.history {
+            csv.serialize(record)?;
+        }
+        atomic_file::write(&self.file(METRICS_FILE), &csv.into_inner()?)
+    }
+}
+
+fn facts(config: &Config, state: &State, data: &Dataset) -> html::Facts {
+    let mut facts = vec![
+        ("data set".to_owned(), config.dataset.text().to_owned()),
+        ("inputs".to_owned(), format!("{} for training, {} for tests", data.train.len(), data.test.len())),
+        ("seed".to_owned(), config.seed.to_string()),
+        ("program".to_owned(), format!("stepshift {}, libtorch {}", env!("CARGO_PKG_VERSION"), LIBTORCH_VERSION)),
+    ];
+    if let Some(accuracy) = state.float_accuracy {
+        facts.push(("float accuracy".to_owned(), format!("{accuracy:.2} %")));
+    }
+    if let Some(last) = state.history.last() {
+        facts.push(("accuracy behind the last pass".to_owned(), format!("{:.2} %", last.test_accuracy)));
+    }
+    facts
+}
+
+/// The front end that a run was begun with; none where its data are no sounds.
+///
+/// # Errors
+/// Where the file is there and cannot be read.
+pub fn front_end(path: &Path) -> Result<Option<Vec<u8>>> {
+    let path = path.join(FRONT_END_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    std::fs::read(&path).map(Some).with_context(|| format!("cannot read {}", path.display()))
+}
