@@ -212,7 +212,7 @@ fn conformance(boards: &[&Board]) -> Result<()> {
     let names = boards.iter().map(|board| board.name).collect::<Vec<_>>().join(" ");
     let mut command = cargo();
     command.args(words).args(["--", "--ignored", "--nocapture"]);
-    process::run(command.env("STEPSHIFT_XTASK", std::env::current_exe()?).env("STEPSHIFT_BOARDS", names))
+    process::run(command.env("STEPSHIFT_BOARDS", names))
 }
 
 /// The front end on every board against the host.
