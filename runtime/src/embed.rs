@@ -33,7 +33,7 @@ pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO
 /// A file that is no model, of another format version, or damaged, does not compile:
 ///
 /// ```compile_fail
-/// stepshift_runtime::include_model!(mod bad = "../Cargo.toml");
+/// stepshift_runtime::include_model!(mod bad = "../Cargo.toml"); // not a stepshift model: the file does not start with "STSH"
 /// ```
 #[macro_export]
 macro_rules! include_model {
@@ -77,6 +77,7 @@ macro_rules! include_model {
 /// While compiling, for a file that is no model, of another format version, or damaged.
 #[doc(hidden)]
 #[must_use]
+#[track_caller]
 pub const fn needs(bytes: &[u8]) -> Needs {
     assert!(bytes.len() >= HEADER_BYTES + NEEDS_BYTES, "the file is too short for a stepshift model");
     let (header, body) = bytes.split_at(HEADER_BYTES);

@@ -1,0 +1,5 @@
+stepshift_runtime::include_model!(mod model = "../../../tests/fixtures/version-3.stepshift");
+
+fn main() {
+    let _ = model::ARENA_BYTES;
+}
