@@ -13,7 +13,7 @@ use crate::{boards, firmware, qemu};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Example {
     /// The application, or all of them
-    #[arg(default_value = "all", value_parser = ["images", "all"])]
+    #[arg(default_value = "all", value_parser = ["images", "gestures", "all"])]
     name: String,
     /// Take what it logs for what is expected
     #[arg(long)]
@@ -21,7 +21,7 @@ pub(crate) struct Example {
 }
 
 /// The applications: programs of `boards/examples`.
-const NAMES: [&str; 1] = ["images"];
+const NAMES: [&str; 2] = ["images", "gestures"];
 
 impl Example {
     /// All of them.
@@ -36,7 +36,7 @@ impl Example {
             let last = lines.last().with_context(|| format!("{name} logs nothing"))?;
             println!("{name}: {last}");
             let path = expected(name);
-            let lines: String = lines.iter().map(|line| without_time(line) + "\n").collect();
+            let lines: String = lines.iter().map(|line| without_timing(line) + "\n").collect();
             if self.overwrite {
                 fs::write(&path, lines)?;
                 continue;
@@ -69,21 +69,58 @@ fn log(name: &str) -> Result<Vec<String>> {
     Ok(logs.into_lines())
 }
 
-/// A line with what depends on the kernels left out.
-fn without_time(line: &str) -> String {
-    match line.strip_suffix(" us").and_then(|line| line.rsplit_once(' ')) {
-        Some((line, time)) if time.parse::<u32>().is_ok() => format!("{line} _ us"),
-        _ => line.to_owned(),
-    }
+/// A line without the numbers that depend on how fast the kernels are.
+fn without_timing(line: &str) -> String {
+    let part = |part: &str| match part.split_once(' ') {
+        Some((number, unit @ ("us" | "samples meanwhile"))) if number.parse().is_ok_and(|number: u32| number > 0) => {
+            format!("_ {unit}")
+        }
+        _ => part.to_owned(),
+    };
+    line.split(", ").map(part).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
 mod tests {
+    use stepshift_runtime::{Model, Session, argmax, digest};
+
     use super::*;
 
     #[test]
-    fn times_are_left_out_and_nothing_else() {
-        assert_eq!(without_time("info  image 3: class 7, 1205 us"), "info  image 3: class 7, _ us");
-        assert_eq!(without_time("info  49 of 50 images are right"), "info  49 of 50 images are right");
+    fn timing_is_left_out_and_nothing_else() {
+        assert_eq!(without_timing("info  image 3: class 7, 1205 us"), "info  image 3: class 7, _ us");
+        assert_eq!(without_timing("info  row, 12 us, 3 samples meanwhile"), "info  row, _ us, _ samples meanwhile");
+        assert_eq!(without_timing("info  row, 12 us, 0 samples meanwhile"), "info  row, _ us, 0 samples meanwhile");
+        assert_eq!(without_timing("info  49 of 50 images are right"), "info  49 of 50 images are right");
+    }
+
+    fn data(name: &str) -> Vec<u8> {
+        fs::read(root().join("boards/examples/data").join(name)).unwrap()
+    }
+
+    /// What is expected of the device, which runs layer by layer beside another task, by uninterrupted runs on the host.
+    #[test]
+    fn the_expected_log_of_the_gestures_is_what_the_host_computes() {
+        const NAMES: [&str; 7] = ["abduction", "elevation", "inward", "outward", "pendulum", "row", "trapezius"];
+        let file = data("gestures.stepshift");
+        let model = Model::parse(&file).unwrap();
+        let mut arena = vec![0; model.arena_bytes()];
+        let mut session = Session::new(model, &mut arena).unwrap();
+        let samples = data("gestures.raw");
+        let samples: Vec<i16> = samples.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+        let codes: Vec<i16> = samples.iter().map(|sample| ((i32::from(*sample) + 128) >> 8).min(127) as i16).collect();
+        let window = session.input_mut().into_bytes().len();
+        let (windows, axes) = (codes.windows(window).step_by(window / 2), 6);
+        let expected = fs::read_to_string(expected("gestures")).unwrap();
+        let mut lines = expected.lines();
+        for (index, window) in windows.enumerate() {
+            session.input_mut().copy_from(window.iter().copied());
+            session.run();
+            let (name, digest) = (NAMES[argmax(session.output())], digest(session.output()));
+            let sample = window.len() / axes + index * window.len() / 2 / axes;
+            let line = format!("info  sample {sample}: {name}, digest {digest:08x}, _ us, ");
+            assert_eq!(lines.next().map(|expected| &expected[..line.len()]), Some(&*line));
+        }
+        assert_eq!(lines.next(), Some("info  0 samples lost"));
     }
 }

@@ -1,8 +1,10 @@
 //! Buses that answer as a sensor would, from a recording.
 
 mod images;
+mod motion;
 
 pub use images::RecordedImages;
+pub use motion::{RecordedMotion, Recording};
 
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource};
 
