@@ -121,14 +121,35 @@ fn documentation() -> Result<()> {
     process::run(cargo().args(words).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
+/// The trainer's tests, and of those of whole networks the ones that `default_tests` leaves out. One thread for each of
+/// libtorch's operators: tests run beside each other.
 fn torch_tests() -> Result<()> {
-    let packages = ["--package", "stepshift-trainer", "--package", "stepshift-tests"];
-    let mut command = cargo();
-    command.args(["test", "--quiet", "--release"]).args(packages).args(["--features", "stepshift-tests/torch"]);
-    if setup::ensure_optional(Tool::Chromium, Report::Missing) {
-        command.env("STEPSHIFT_BROWSER", "required");
+    let command = || {
+        let mut command = cargo();
+        command.args([
+            "test",
+            "--quiet",
+            "--release",
+            "--package",
+            "stepshift-trainer",
+            "--package",
+            "stepshift-tests",
+        ]);
+        command.args(["--features", "stepshift-tests/torch"]).env("OMP_NUM_THREADS", "1");
+        command
+    };
+    let mut tests = command();
+    tests.args(["--lib", "--test", "torch"]);
+    for entry in fs::read_dir(root().join("trainer/tests"))? {
+        let path = entry?.path();
+        let name = path.file_stem().with_context(|| path.display().to_string())?;
+        tests.arg("--test").arg(name);
     }
-    process::run(&mut command)
+    if setup::ensure_optional(Tool::Chromium, Report::Missing) {
+        tests.env("STEPSHIFT_BROWSER", "required");
+    }
+    process::run(&mut tests)?;
+    process::run(command().arg("--doc"))
 }
 
 /// In an optimized build with overflow checks.
