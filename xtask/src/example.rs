@@ -13,7 +13,7 @@ use crate::{boards, firmware, qemu};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Example {
     /// The application, or all of them
-    #[arg(default_value = "all", value_parser = ["images", "gestures", "all"])]
+    #[arg(default_value = "all", value_parser = ["images", "gestures", "keywords", "all"])]
     name: String,
     /// Take what it logs for what is expected
     #[arg(long)]
@@ -21,7 +21,7 @@ pub(crate) struct Example {
 }
 
 /// The applications: programs of `boards/examples`.
-const NAMES: [&str; 2] = ["images", "gestures"];
+const NAMES: [&str; 3] = ["images", "gestures", "keywords"];
 
 impl Example {
     /// All of them.
@@ -82,6 +82,7 @@ fn without_timing(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use stepshift_runtime::front_end::FrontEnd;
     use stepshift_runtime::{Model, Session, argmax, digest};
 
     use super::*;
@@ -122,5 +123,34 @@ mod tests {
             assert_eq!(lines.next().map(|expected| &expected[..line.len()]), Some(&*line));
         }
         assert_eq!(lines.next(), Some("info  0 samples lost"));
+    }
+
+    /// The front end and the network on the host, over the whole recording instead of sample by sample.
+    #[test]
+    fn the_expected_log_of_the_keywords_is_what_the_host_computes() {
+        const NAMES: [&str; 6] = ["go", "left", "right", "stop", "another word", "silence"];
+        let (file, tables, sound) = (data("keywords.stepshift"), data("keywords.front-end"), data("keywords.raw"));
+        let (model, front_end) = (Model::parse(&file).unwrap(), FrontEnd::parse(&tables).unwrap());
+        let samples: Vec<i16> = sound.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect();
+        let (mut scratch, mut features) = (vec![0; front_end.scratch_len()], vec![0; front_end.feature_count()]);
+        let mut rows = Vec::new();
+        for frame in samples.windows(front_end.frame_len()).step_by(front_end.hop_len()) {
+            front_end.features(frame, &mut scratch, &mut features);
+            rows.extend_from_slice(&features);
+        }
+        let mut arena = vec![0; model.arena_bytes()];
+        let mut session = Session::new(model, &mut arena).unwrap();
+        let len = session.input_mut().into_bytes().len();
+        let expected = fs::read_to_string(expected("keywords")).unwrap();
+        let mut lines = expected.lines().filter(|line| line.contains("digest"));
+        for (index, window) in rows.windows(len).step_by(5 * features.len()).enumerate() {
+            session.input_mut().copy_from(window.iter().copied());
+            session.run();
+            let heard = front_end.frame_len() + (len / features.len() - 1 + 5 * index) * front_end.hop_len();
+            let (name, digest) = (NAMES[argmax(session.output())], digest(session.output()));
+            let line = format!("info  {} ms: {name}, digest {digest:08x}, _ us", heard / 8);
+            assert_eq!(lines.next(), Some(&*line));
+        }
+        assert_eq!(lines.next(), None);
     }
 }

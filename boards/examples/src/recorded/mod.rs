@@ -2,9 +2,11 @@
 
 mod images;
 mod motion;
+mod sound;
 
 pub use images::RecordedImages;
 pub use motion::{RecordedMotion, Recording};
+pub use sound::RecordedSound;
 
 use embedded_hal::i2c::{ErrorKind, NoAcknowledgeSource};
 
