@@ -3,10 +3,10 @@
 use defmt::{Format, Formatter, write};
 
 use crate::format::{
-    AveragePool2d, Certificate, Epilogue, LeakyRelu, ModelFile, Multiply, Softmax, Table, WeightBits, Weights,
+    AveragePool2d, Certificate, Epilogue, LeakyRelu, ModelFile, Multiply, Name, Softmax, Table, WeightBits, Weights,
 };
 use crate::front_end::{FeatureStream, FrontEnd, FrontEndFile};
-use crate::kernels::{Bytes, InOut, Packed, Typed, View, ViewMut, Words};
+use crate::kernels::{AnyWidth, Bytes, InOut, Packed, Typed, View, ViewMut, Words};
 use crate::{Codes, CodesMut, Model, NodeOutput, Nodes, Session, Vectors};
 
 /// One implementation: what is written of `$it`.
@@ -36,8 +36,9 @@ format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len())
 format!([const LINKS: u64] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
 format!([const LINKS: u64] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
 format!([const LINKS: u64] Session<'_, '_, LINKS>, |it| "Session of {}", it.model());
-format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.node.name, it.tensor.shape);
+format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.name.as_str(), it.tensor.shape);
 format!(Vectors<'_>, |it| "Vectors of {} images", it.image_count());
+format!(Name<'_>, |it| "{=str}", it.as_str());
 format!(Codes<'_>, |it| "{} codes {}", it.len(), it.element());
 format!(CodesMut<'_>, |it| "{} codes", it.len());
 format!(View<'_>, |it| "View {} from row {}", it.shape, it.first_row);
@@ -46,6 +47,7 @@ format!([X] Typed<'_, X>, |it| "Typed {} from row {}", it.shape, it.first_row);
 format!(InOut<'_>, |it| "InOut {}", it.shape());
 format!(Bytes<'_>, |_it| "codes of {}", WeightBits::Eight);
 format!([const BITS: usize] Packed<'_, BITS>, |_it| "codes of {} bits", BITS);
+format!(AnyWidth<'_>, |it| "codes of {}", it.bits);
 format!(Words<'_>, |_it| "codes of {}", WeightBits::Sixteen);
 format!(FrontEndFile<'_>, |it| "FrontEndFile, {}", it.needs);
 format!(FrontEnd<'_>, |_it| "FrontEnd");

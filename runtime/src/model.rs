@@ -161,6 +161,17 @@ impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
         self.rest
     }
 
+    /// Decodes the next node into its place; false where there is none, or none that this program links.
+    #[inline]
+    pub(crate) fn read(&mut self, node: &mut Node<'a>) -> bool {
+        let Some(remaining) = self.remaining.checked_sub(1) else { return false };
+        let read = take_node::<LINKS>(&mut self.rest, node);
+        if read {
+            self.remaining = remaining;
+        }
+        read
+    }
+
     /// Nodes that were announced and not read yet.
     pub(crate) const fn remaining(&self) -> u16 {
         self.remaining
@@ -171,11 +182,8 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        self.remaining.checked_sub(1)?;
-        let (node, rest) = take_node::<LINKS>(self.rest)?;
-        self.remaining -= 1;
-        self.rest = rest;
-        Some(node)
+        let mut node = Node::NONE;
+        self.read(&mut node).then_some(node)
     }
 }
 

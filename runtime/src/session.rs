@@ -3,7 +3,9 @@
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
-use crate::format::{ALL_LINKS, Concat, KEEPING_OPERATORS, Node, Op, OperatorKind, Scratch, TensorRecord, Window};
+use crate::format::{
+    ALL_LINKS, Concat, KEEPING_OPERATORS, Name, Node, Op, OperatorKind, Scratch, TensorRecord, Window,
+};
 use crate::kernels::{self, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
 use crate::patches::Region;
@@ -34,8 +36,10 @@ pub struct NodeOutput<'a> {
     pub step: usize,
     /// Index of the node, in the file's order.
     pub index: usize,
-    /// The node: its name and operator.
-    pub node: Node<'a>,
+    /// The layer's name; `nodes` of [`Session::model`] tells all of the node.
+    pub name: Name<'a>,
+    /// The node's operator.
+    pub kind: OperatorKind,
     /// Shape and exponent of what it wrote.
     pub tensor: TensorRecord,
     /// Row and column, in the layer's whole output, of the first pixel written; 0 but in a stage that runs patch by patch.
@@ -128,7 +132,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         loop {
             let index = self.model.node_count() - usize::from(self.rest.remaining());
             let at = self.in_patches().then(|| self.rest.clone());
-            let Some(mut node) = self.rest.next() else {
+            let mut node = Node::NONE;
+            if !self.rest.read(&mut node) {
                 self.begin();
                 return None;
             };
@@ -146,7 +151,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             let step = self.steps;
             self.steps += 1;
             let origin = self.origin(index + 1);
-            return Some(NodeOutput { step, index, node, tensor, origin, codes: self.codes(tensor) });
+            let (name, kind) = (node.name, node.op.kind());
+            return Some(NodeOutput { step, index, name, kind, tensor, origin, codes: self.codes(tensor) });
         }
     }
 

@@ -48,7 +48,7 @@ impl Case {
         let vectors = Vectors::new(model.crc(), model.step_count(), &inputs, &digests, &classes);
         fs::write(folder.join(format!("{number}.stepshift")), &bytes).unwrap();
         fs::write(folder.join(format!("{number}.vectors")), postcard::to_stdvec(&vectors.unwrap()).unwrap()).unwrap();
-        Self { names: model.nodes().map(|node| node.name.to_owned()).collect(), steps, tensors }
+        Self { names: model.nodes().map(|node| node.name.to_string()).collect(), steps, tensors }
     }
 
     /// Layer, index and both codes, from the codes that the firmware wrote beside the vectors.

@@ -81,7 +81,7 @@ fn greatest_error(
     for (codes, expected) in inputs.iter().zip(&expected) {
         session.input_mut().copy_from(codes.iter().copied());
         session.run_observed(|output| {
-            assert_eq!(output.codes.iter().collect::<Vec<_>>(), expected[output.index + 1], "{}", output.node.name);
+            assert_eq!(output.codes.iter().collect::<Vec<_>>(), expected[output.index + 1], "{}", output.name);
         });
         let x: Vec<f64> = codes.iter().map(|code| f64::from(*code) * 2_f64.powi(INPUT.into())).collect();
         step(weights, &x, &mut state);

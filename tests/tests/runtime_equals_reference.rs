@@ -54,7 +54,7 @@ fn differs(
             let difference = output.codes.iter().zip(&expected).position(|(a, b)| a != *b);
             if let (Some(index), None) = (difference, &found) {
                 let (got, expected) = (output.codes.get(index).unwrap(), expected[index]);
-                let (name, step) = (output.node.name, output.step);
+                let (name, step) = (output.name, output.step);
                 let (backend, set) = (options.backend.name(), set.name());
                 found = Some(format!(
                     "{backend}, {set}: run {run}, step {step}, layer {name}, index {index}: code {got} instead of {expected}"

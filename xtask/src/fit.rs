@@ -79,7 +79,7 @@ fn excess(what: &str, needed: u64, of: &str, provided: u64) -> String {
 /// The layer with the most weights.
 fn largest(model: &Model<'_>) -> (String, u64) {
     let weights = |op: Op<'_>| op.weights().map_or(0, |weights| weights.codes.len() as u64);
-    let nodes = model.nodes().map(|node| (node.name.to_owned(), weights(node.op)));
+    let nodes = model.nodes().map(|node| (node.name.to_string(), weights(node.op)));
     nodes.max_by_key(|(_, bytes)| *bytes).unwrap_or_default()
 }
 
@@ -92,7 +92,7 @@ fn peak(model: &Model<'_>) -> String {
         let live = tensors.filter(|(index, tensor)| *index <= node + 1 && usize::from(tensor.last_use) >= node);
         union(live.map(|(_, tensor)| tensor.region()).collect())
     };
-    let peaks = model.nodes().enumerate().map(|(node, record)| (live(node), record.name));
+    let peaks = model.nodes().enumerate().map(|(node, record)| (live(node), record.name.to_string()));
     let (bytes, name) = peaks.max_by_key(|(bytes, _)| *bytes).unwrap_or_default();
     format!("{name}, where {} bytes are in use", grouped(bytes))
 }

@@ -56,7 +56,7 @@ fn check_files(model: &Path, vectors: Option<&Path>) -> Result<Vec<String>> {
             );
         }
     }
-    Ok(parsed.nodes().map(|node| node.name.to_owned()).collect())
+    Ok(parsed.nodes().map(|node| node.name.to_string()).collect())
 }
 
 fn parse(text: &str) -> Inference {

@@ -145,7 +145,7 @@ pub(crate) fn compare(
         let mut first = None;
         session.run_observed(|output| {
             if first.is_none() && digests[index].get(output.index) != Some(&digest(output.codes)) {
-                first = Some((output.index, output.node.name.to_owned(), output.codes.iter().collect::<Vec<_>>()));
+                first = Some((output.index, output.name.to_string(), output.codes.iter().collect::<Vec<_>>()));
             }
         });
         if let Some((node, name, expected)) = first {

@@ -81,7 +81,7 @@ fn count(model: Model<'_, LINKS>, arena: &mut [u8], vectors: Option<&Vectors<'_>
         start = counter.now();
     });
     for (node, count) in model.nodes().zip(instructions) {
-        line(&["node".into(), node.name.into(), count.into()]);
+        line(&["node".into(), node.name.as_str().into(), count.into()]);
     }
     Ok(())
 }

@@ -123,7 +123,7 @@ fn infer(session: &mut Session<'_, '_>, clock: &Clock, mut each: impl FnMut(usiz
         let Some(output) = session.step() else { break };
         let ticks = clock.now().wrapping_sub(start);
         total = total.wrapping_add(ticks);
-        defmt::trace!("layer {=str}: {=u32} us", output.node.name, clock.micros(ticks));
+        defmt::trace!("layer {=str}: {=u32} us", output.name.as_str(), clock.micros(ticks));
         each(output.index, output.codes);
     }
     let class = argmax(session.output()) as u32;

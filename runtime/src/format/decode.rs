@@ -6,230 +6,203 @@
 use super::weights::WeightBits;
 use super::{
     Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
-    Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean, Multiply, Node, Op, OperatorKind,
-    Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice, Softmax, State, Store, Stream, Table,
-    Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, Weights, Window,
+    Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean, Multiply, Name, Node, Op,
+    OperatorKind, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice, Softmax, State, Store,
+    Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, Weights, Window,
 };
 
-/// Decodes one node; what is behind it is returned too. `None` for an operator that is not in `LINKS`.
-pub(crate) fn take_node<const LINKS: u64>(bytes: &[u8]) -> Option<(Node<'_>, &[u8])> {
-    let mut reader = Reader(bytes);
-    let name = core::str::from_utf8(reader.bytes()?).ok()?;
-    let index = reader.varint()?;
-    let op = take_op::<LINKS>(index, &mut reader)?;
-    Some((Node { name, op }, reader.0))
+/// Decodes one node into its place and leaves behind it in `bytes` what follows. False for an operator that is not in `LINKS`.
+///
+/// In its place, since moving a node costs more than decoding it.
+#[inline(never)]
+pub(crate) fn take_node<'a, const LINKS: u64>(bytes: &mut &'a [u8], node: &mut Node<'a>) -> bool {
+    let mut reader = Reader { rest: bytes, failed: false };
+    node.name = Name::from_bytes(reader.bytes());
+    take_op::<LINKS>(&mut reader, &mut node.op);
+    *bytes = reader.rest;
+    !reader.failed
 }
 
 /// One arm for each operator: those that are not linked are constants to the compiler, and gone with all they call.
-fn take_op<'a, const LINKS: u64>(index: u32, reader: &mut Reader<'a>) -> Option<Op<'a>> {
-    let is = |kind: OperatorKind| kind.is_in(LINKS) && index == kind as u32;
-    if is(OperatorKind::Conv2d) {
-        return reader.take().map(Op::Conv2d);
-    }
-    if is(OperatorKind::DepthwiseConv2d) {
-        return reader.take().map(Op::DepthwiseConv2d);
-    }
-    if is(OperatorKind::TransposeConv2d) {
-        return reader.take().map(Op::TransposeConv2d);
-    }
-    if is(OperatorKind::FullyConnected) {
-        return reader.take().map(Op::FullyConnected);
-    }
-    if is(OperatorKind::MaxPool2d) {
-        return reader.take().map(Op::MaxPool2d);
-    }
-    if is(OperatorKind::AveragePool2d) {
-        return reader.take().map(Op::AveragePool2d);
-    }
-    if is(OperatorKind::Mean) {
-        return reader.take().map(Op::Mean);
-    }
-    if is(OperatorKind::Binary) {
-        return reader.take().map(Op::Binary);
-    }
-    if is(OperatorKind::Clip) {
-        return reader.take().map(Op::Clip);
-    }
-    if is(OperatorKind::Rescale) {
-        return reader.take().map(Op::Rescale);
-    }
-    if is(OperatorKind::LeakyRelu) {
-        return reader.take().map(Op::LeakyRelu);
-    }
-    if is(OperatorKind::Table) {
-        return reader.take().map(Op::Table);
-    }
-    if is(OperatorKind::Softmax) {
-        return reader.take().map(Op::Softmax);
-    }
-    if is(OperatorKind::Concat) {
-        return reader.take().map(Op::Concat);
-    }
-    if is(OperatorKind::Slice) {
-        return reader.take().map(Op::Slice);
-    }
-    if is(OperatorKind::Pad) {
-        return reader.take().map(Op::Pad);
-    }
-    if is(OperatorKind::Reshape) {
-        return reader.take().map(Op::Reshape);
-    }
-    if is(OperatorKind::Transpose) {
-        return reader.take().map(Op::Transpose);
-    }
-    if is(OperatorKind::UpsampleNearest) {
-        return reader.take().map(Op::UpsampleNearest);
-    }
-    if is(OperatorKind::UpsampleBilinear) {
-        return reader.take().map(Op::UpsampleBilinear);
-    }
-    if is(OperatorKind::Argmax) {
-        return reader.take().map(Op::Argmax);
-    }
-    if is(OperatorKind::AffineBinary) {
-        return reader.take().map(Op::AffineBinary);
-    }
-    if is(OperatorKind::State) {
-        return reader.take().map(Op::State);
-    }
-    if is(OperatorKind::Store) {
-        return reader.take().map(Op::Store);
-    }
-    if is(OperatorKind::Stream) {
-        return reader.take().map(Op::Stream);
-    }
-    if is(OperatorKind::PatchInput) {
-        return reader.take().map(Op::PatchInput);
-    }
-    if is(OperatorKind::PatchOutput) {
-        return reader.take().map(Op::PatchOutput);
-    }
-    None
+macro_rules! operators {
+    ($($name:ident),*) => {
+        #[inline]
+        fn take_op<'a, const LINKS: u64>(reader: &mut Reader<'a>, op: &mut Op<'a>) {
+            let index = reader.varint();
+            $(if OperatorKind::$name.is_in(LINKS) && index == OperatorKind::$name as u32 {
+                *op = Op::$name($name::default());
+                if let Op::$name(fields) = op {
+                    fields.read(reader);
+                }
+                return;
+            })*
+            reader.failed = true;
+        }
+    };
 }
 
-/// Bytes that were not read yet.
-struct Reader<'a>(&'a [u8]);
+operators!(
+    Conv2d,
+    DepthwiseConv2d,
+    TransposeConv2d,
+    FullyConnected,
+    MaxPool2d,
+    AveragePool2d,
+    Mean,
+    Binary,
+    Clip,
+    Rescale,
+    LeakyRelu,
+    Table,
+    Softmax,
+    Concat,
+    Slice,
+    Pad,
+    Reshape,
+    Transpose,
+    UpsampleNearest,
+    UpsampleBilinear,
+    Argmax,
+    AffineBinary,
+    State,
+    Store,
+    Stream,
+    PatchInput,
+    PatchOutput
+);
+
+/// Bytes that were not read yet. Past their end, and of what is no value, it reads zeros and remembers that it failed: a
+/// test behind the last field is smaller than one behind each.
+struct Reader<'a> {
+    rest: &'a [u8],
+    failed: bool,
+}
 
 /// Longest encoding of 32 bits, seven in a byte.
 const VARINT_BYTES: u32 = 5;
 
 impl<'a> Reader<'a> {
-    fn take<T: Take<'a>>(&mut self) -> Option<T> {
-        T::take(self)
+    #[inline]
+    fn byte(&mut self) -> u8 {
+        let [byte] = self.array();
+        byte
     }
 
-    #[inline(never)]
-    fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*first)
+    #[inline]
+    fn array<const LEN: usize>(&mut self) -> [u8; LEN] {
+        match self.rest.split_first_chunk() {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                *bytes
+            }
+            None => self.fail([0; LEN]),
+        }
+    }
+
+    fn fail<T>(&mut self, value: T) -> T {
+        self.failed = true;
+        value
     }
 
     /// Seven bits a byte, the lowest first; the top bit says that more follow.
     #[inline(never)]
-    fn varint(&mut self) -> Option<u32> {
-        let mut value = 0;
-        for index in 0..VARINT_BYTES {
-            let byte = self.byte()?;
+    fn varint(&mut self) -> u32 {
+        let first = self.byte();
+        if first & 0x80 == 0 { first.into() } else { self.long_varint(first) }
+    }
+
+    #[cold]
+    fn long_varint(&mut self, first: u8) -> u32 {
+        let mut value = u32::from(first & 0x7f);
+        for index in 1..VARINT_BYTES {
+            let byte = self.byte();
             if index == VARINT_BYTES - 1 && byte > 0xf {
-                return None;
+                break;
             }
             value |= u32::from(byte & 0x7f) << ((7 * index) & 31);
             if byte & 0x80 == 0 {
-                return Some(value);
+                return value;
             }
         }
-        None
+        self.fail(0)
     }
 
     /// A signed number: its sign in the lowest bit.
-    fn zigzag(&mut self) -> Option<i32> {
-        let value = self.varint()?;
-        Some((value >> 1).cast_signed() ^ (value & 1).wrapping_neg().cast_signed())
+    fn zigzag(&mut self) -> i32 {
+        let value = self.varint();
+        (value >> 1).cast_signed() ^ (value & 1).wrapping_neg().cast_signed()
+    }
+
+    /// A number that fits a narrower type.
+    fn narrow<T: TryFrom<V> + Default, V>(&mut self, value: V) -> T {
+        T::try_from(value).unwrap_or_else(|_| self.fail(T::default()))
     }
 
     /// A length, and as many bytes.
     #[inline(never)]
-    fn bytes(&mut self) -> Option<&'a [u8]> {
-        let len = usize::try_from(self.varint()?).ok()?;
-        let (bytes, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(bytes)
+    fn bytes(&mut self) -> &'a [u8] {
+        let len = self.varint() as usize;
+        match self.rest.split_at_checked(len) {
+            Some((bytes, rest)) => {
+                self.rest = rest;
+                bytes
+            }
+            None => self.fail(&[]),
+        }
     }
 }
 
-/// A value that is read from its place.
-trait Take<'a>: Sized {
-    fn take(reader: &mut Reader<'a>) -> Option<Self>;
+/// A value that is read over another.
+trait Read<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>);
 }
 
-impl<'a> Take<'a> for u8 {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.byte()
+/// Values that are numbers, or bytes.
+macro_rules! values {
+    ($($name:ty: |$reader:ident| $value:expr;)*) => {
+        $(impl<'a> Read<'a> for $name {
+            #[inline]
+            fn read(&mut self, $reader: &mut Reader<'a>) {
+                *self = $value;
+            }
+        })*
+    };
+}
+
+values!(
+    u8: |reader| reader.byte();
+    i8: |reader| reader.byte().cast_signed();
+    u16: |reader| { let value = reader.varint(); reader.narrow(value) };
+    i16: |reader| { let value = reader.zigzag(); reader.narrow(value) };
+    u32: |reader| reader.varint();
+    i32: |reader| reader.zigzag();
+    &'a [u8]: |reader| reader.bytes();
+);
+
+impl<'a, T: Read<'a>, const LEN: usize> Read<'a> for [T; LEN] {
+    #[inline]
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        for value in self {
+            value.read(reader);
+        }
     }
 }
 
-impl<'a> Take<'a> for u32 {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.varint()
-    }
-}
-
-impl<'a> Take<'a> for i8 {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.byte().map(u8::cast_signed)
-    }
-}
-
-impl<'a> Take<'a> for u16 {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.varint()?.try_into().ok()
-    }
-}
-
-impl<'a> Take<'a> for i16 {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.zigzag()?.try_into().ok()
-    }
-}
-
-impl<'a> Take<'a> for i32 {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.zigzag()
-    }
-}
-
-impl<'a> Take<'a> for &'a [u8] {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        reader.bytes()
-    }
-}
-
-impl<'a, T: Take<'a>> Take<'a> for [T; 3] {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        Some([reader.take()?, reader.take()?, reader.take()?])
-    }
-}
-
-impl<'a> Take<'a> for Activation {
+impl<'a> Read<'a> for Activation {
     /// Two numbers of fixed width.
     #[inline(never)]
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        let (bytes, rest) = reader.0.split_first_chunk::<4>()?;
-        reader.0 = rest;
-        let [a, b, c, d] = *bytes;
-        Some(Self { min: i16::from_le_bytes([a, b]), max: i16::from_le_bytes([c, d]) })
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        let [a, b, c, d] = reader.array();
+        *self = Self { min: i16::from_le_bytes([a, b]), max: i16::from_le_bytes([c, d]) };
     }
 }
 
-impl<'a> Take<'a> for Window {
+impl<'a> Read<'a> for Window {
     #[inline(never)]
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        let (bytes, rest) = reader.0.split_first_chunk::<10>()?;
-        reader.0 = rest;
+    fn read(&mut self, reader: &mut Reader<'a>) {
         let [kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_bottom, pad_left, pad_right] =
-            *bytes;
-        Some(Self {
+            reader.array();
+        *self = Self {
             kernel_h,
             kernel_w,
             stride_h,
@@ -240,16 +213,21 @@ impl<'a> Take<'a> for Window {
             pad_bottom,
             pad_left,
             pad_right,
-        })
+        };
     }
 }
 
-impl<'a> Take<'a> for Epilogue<'a> {
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        match reader.varint()? {
-            0 => reader.take().map(Self::Shift),
-            1 => reader.take().map(Self::Multiply),
-            _ => None,
+impl<'a> Read<'a> for Epilogue<'a> {
+    #[inline]
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        match reader.varint() {
+            0 => *self = Self::Shift(reader.bytes()),
+            1 => {
+                let mut multiply = Multiply::default();
+                multiply.read(reader);
+                *self = Self::Multiply(multiply);
+            }
+            _ => reader.failed = true,
         }
     }
 }
@@ -257,13 +235,15 @@ impl<'a> Take<'a> for Epilogue<'a> {
 /// Values that are told apart by a number alone.
 macro_rules! choices {
     ($name:ident: $($choice:ident),*) => {
-        impl<'a> Take<'a> for $name {
-            fn take(reader: &mut Reader<'a>) -> Option<Self> {
-                let index = reader.varint()?;
+        impl<'a> Read<'a> for $name {
+            #[inline]
+            fn read(&mut self, reader: &mut Reader<'a>) {
+                let index = reader.varint();
                 $(if index == Self::$choice as u32 {
-                    return Some(Self::$choice);
+                    *self = Self::$choice;
+                    return;
                 })*
-                None
+                reader.failed = true;
             }
         }
     };
@@ -272,10 +252,11 @@ macro_rules! choices {
 /// Values whose fields follow one another.
 macro_rules! fields {
     ($name:ty: $($field:ident),*) => {
-        impl<'a> Take<'a> for $name {
-            fn take(reader: &mut Reader<'a>) -> Option<Self> {
+        impl<'a> Read<'a> for $name {
+            #[inline]
+            fn read(&mut self, reader: &mut Reader<'a>) {
                 let _ = &reader;
-                Some(Self { $($field: reader.take()?),* })
+                $(self.$field.read(reader);)*
             }
         }
     };
@@ -286,18 +267,16 @@ choices!(Packing: Plain, Pairs, Blocks, Fours);
 choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 
-impl<'a> Take<'a> for Weights<'a> {
+impl<'a> Read<'a> for Weights<'a> {
     #[inline(never)]
-    fn take(reader: &mut Reader<'a>) -> Option<Self> {
-        Some(Self {
-            bits: reader.take()?,
-            packing: reader.take()?,
-            scratch: reader.take()?,
-            padding: reader.take()?,
-            codes: reader.take()?,
-            bias: reader.take()?,
-            epilogue: reader.take()?,
-        })
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        self.bits.read(reader);
+        self.packing.read(reader);
+        self.scratch.read(reader);
+        self.padding.read(reader);
+        self.codes.read(reader);
+        self.bias.read(reader);
+        self.epilogue.read(reader);
     }
 }
 

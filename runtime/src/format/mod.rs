@@ -9,6 +9,7 @@ mod blocks;
 mod decode;
 mod element;
 mod links;
+mod name;
 mod operations;
 mod operators;
 mod packing;
@@ -21,6 +22,7 @@ pub(crate) use decode::take_node;
 pub use element::Element;
 pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS};
+pub use name::Name;
 pub use operators::{
     Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
     Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad, PatchInput, PatchOutput, Rescale,
@@ -112,10 +114,15 @@ impl<'a> Certificate<'a> {
 pub struct Node<'a> {
     /// The layer's name in the trainer, UTF-8.
     #[serde(borrow)]
-    pub name: &'a str,
+    pub name: Name<'a>,
     /// What the node computes.
     #[serde(borrow)]
     pub op: Op<'a>,
+}
+
+impl Node<'_> {
+    /// What a node is decoded over.
+    pub(crate) const NONE: Self = Self { name: Name::from_bytes(&[]), op: Op::State(State {}) };
 }
 
 /// The operators. The order of the variants is part of the format.
@@ -240,11 +247,19 @@ impl Op<'_> {
         self.weights().map_or(Scratch::default(), |weights| weights.scratch)
     }
 
+    /// The width of weights that a kernel must have been built for; the depthwise loop of `SMLAD` has one of its own.
+    const fn width_bit(&self, weights: &Weights<'_>) -> u64 {
+        match (self, weights.packing) {
+            (Self::DepthwiseConv2d(_), Packing::Pairs) => 0,
+            _ => weights.bits.bit(),
+        }
+    }
+
     /// What a program must link for this node, its tensors' elements apart.
     #[must_use]
     pub fn links(&self) -> u64 {
         let weights = self.weights();
-        let width = weights.map_or(0, |weights| weights.bits.bit() | weights.packing.bit());
+        let width = weights.map_or(0, |weights| weights.packing.bit() | self.width_bit(weights));
         let divides = matches!(self, Self::AveragePool2d(op) if op.multipliers.is_empty());
         let affine = divides || weights.is_some_and(|weights| matches!(weights.epilogue, Epilogue::Multiply(_)));
         self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Element, Shape, Weights, Window};
 
 /// Bounds of the saturate that ends a node: ReLU and every other clip. Spec 3.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Activation {
     /// Least code of the output.
@@ -31,7 +31,7 @@ impl Activation {
 }
 
 /// [`Op::Conv2d`](super::Op::Conv2d). Spec 4.1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Conv2d<'a> {
     /// Tensor read.
@@ -48,7 +48,7 @@ pub struct Conv2d<'a> {
 }
 
 /// [`Op::DepthwiseConv2d`](super::Op::DepthwiseConv2d). Spec 4.2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct DepthwiseConv2d<'a> {
     /// Tensor read.
@@ -63,7 +63,7 @@ pub struct DepthwiseConv2d<'a> {
 }
 
 /// [`Op::TransposeConv2d`](super::Op::TransposeConv2d). Spec 4.8.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct TransposeConv2d<'a> {
     /// Tensor read.
@@ -78,7 +78,7 @@ pub struct TransposeConv2d<'a> {
 }
 
 /// [`Op::FullyConnected`](super::Op::FullyConnected). Spec 4.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FullyConnected<'a> {
     /// Tensor read, flattened in NHWC order.
@@ -91,7 +91,7 @@ pub struct FullyConnected<'a> {
 }
 
 /// [`Op::MaxPool2d`](super::Op::MaxPool2d). Padding never wins; dilation is 1. Spec 4.4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct MaxPool2d {
     /// Tensor read.
@@ -103,7 +103,7 @@ pub struct MaxPool2d {
 }
 
 /// [`Op::AveragePool2d`](super::Op::AveragePool2d): padding is not counted; dilation is 1. Spec 4.5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AveragePool2d<'a> {
     /// Tensor read.
     pub input: u16,
@@ -128,7 +128,7 @@ impl AveragePool2d<'_> {
 }
 
 /// [`Op::Mean`](super::Op::Mean): `(sum * multiplier + half) >> right_shift`. Spec 4.5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Mean {
     /// Tensor read.
@@ -159,10 +159,11 @@ impl Mean {
 }
 
 /// What [`Binary`] does with two aligned codes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum BinaryKind {
     /// `a + b`.
+    #[default]
     Add,
     /// `a - b`.
     Sub,
@@ -175,7 +176,7 @@ pub enum BinaryKind {
 }
 
 /// [`Op::Binary`](super::Op::Binary): `(kind(a << a_shift, b << b_shift) + half) >> right_shift`. Spec 4.6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Binary {
     /// What is computed.
@@ -195,7 +196,7 @@ pub struct Binary {
 }
 
 /// [`Op::Clip`](super::Op::Clip). Input and output share one exponent; the output may lie in the input's place. Spec 4.7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Clip {
     /// Tensor read.
@@ -205,7 +206,7 @@ pub struct Clip {
 }
 
 /// [`Op::Rescale`](super::Op::Rescale). The output may lie in the input's place. Spec 4.9.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Rescale {
     /// Tensor read.
@@ -218,7 +219,7 @@ pub struct Rescale {
 
 /// [`Op::LeakyRelu`](super::Op::LeakyRelu): leaky ReLU with one slope, PReLU with one a channel. The output may lie in the
 /// input's place. Spec 4.10.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeakyRelu<'a> {
     /// Tensor read.
     pub input: u16,
@@ -233,7 +234,7 @@ pub struct LeakyRelu<'a> {
 }
 
 /// [`Op::Table`](super::Op::Table). The output may lie in the input's place. Spec 4.11.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table<'a> {
     /// Tensor read.
     pub input: u16,
@@ -258,7 +259,7 @@ pub const SOFTMAX_ENTRIES: usize = 256;
 
 /// [`Op::Softmax`](super::Op::Softmax) over the channels of each pixel, of an input of 8 bits. The output may lie in the
 /// input's place. Spec 4.12.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Softmax<'a> {
     /// Tensor read.
     pub input: u16,
@@ -279,7 +280,7 @@ impl Softmax<'_> {
 }
 
 /// [`Op::Concat`](super::Op::Concat). Spec 4.13.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Concat<'a> {
     /// `[N]` u16 in little-endian bytes: tensors read, N from 1 to 16.
@@ -302,7 +303,7 @@ impl Concat<'_> {
 }
 
 /// [`Op::Slice`](super::Op::Slice): as many rows, columns and channels as the output has. Spec 4.14.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Slice {
     /// Tensor read.
@@ -312,7 +313,7 @@ pub struct Slice {
 }
 
 /// [`Op::Pad`](super::Op::Pad): what is behind the input follows from the output's shape. Spec 4.15.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Pad {
     /// Tensor read.
@@ -324,7 +325,7 @@ pub struct Pad {
 }
 
 /// [`Op::Reshape`](super::Op::Reshape). The output may lie in the input's place. Spec 4.16.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reshape {
     /// Tensor read.
@@ -332,7 +333,7 @@ pub struct Reshape {
 }
 
 /// [`Op::Transpose`](super::Op::Transpose). Spec 4.17.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transpose {
     /// Tensor read.
@@ -342,7 +343,7 @@ pub struct Transpose {
 }
 
 /// [`Op::UpsampleNearest`](super::Op::UpsampleNearest). Spec 4.18.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UpsampleNearest {
     /// Tensor read.
@@ -350,7 +351,7 @@ pub struct UpsampleNearest {
 }
 
 /// [`Op::UpsampleBilinear`](super::Op::UpsampleBilinear). Spec 4.18.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct UpsampleBilinear {
     /// Tensor read.
@@ -362,7 +363,7 @@ pub struct UpsampleBilinear {
 }
 
 /// [`Op::Argmax`](super::Op::Argmax) over the channels of each pixel. Spec 4.19.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Argmax {
     /// Tensor read.
@@ -370,10 +371,11 @@ pub struct Argmax {
 }
 
 /// What [`AffineBinary`] does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum AffineBinaryKind {
     /// `a + b`.
+    #[default]
     Add,
     /// `a - b`.
     Sub,
@@ -382,7 +384,7 @@ pub enum AffineBinaryKind {
 }
 
 /// A tensor's part in an [`AffineBinary`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AffineOperand {
     /// Code of 0.
@@ -394,7 +396,7 @@ pub struct AffineOperand {
 }
 
 /// [`Op::AffineBinary`](super::Op::AffineBinary). The output may lie in the first operand's place. Spec 4.20.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct AffineBinary {
     /// What is computed.
@@ -415,12 +417,12 @@ pub struct AffineBinary {
 
 /// [`Op::State`](super::Op::State): what [`Store`] left in the run before. Its tensor keeps its contents between runs.
 /// Spec 4.21.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct State {}
 
 /// [`Op::Store`](super::Op::Store): keeps a tensor for the next run. Its tensor is the state's. Spec 4.22.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Store {
     /// Tensor read.
@@ -431,7 +433,7 @@ pub struct Store {
 
 /// [`Op::Stream`](super::Op::Stream): the newest rows behind those of the runs before. Its tensor keeps its contents
 /// between runs. Spec 4.23.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Stream {
     /// Tensor read.
@@ -440,7 +442,7 @@ pub struct Stream {
 
 /// [`Op::PatchInput`](super::Op::PatchInput): begins a stage, which runs once for each patch of what it writes; the part
 /// of the input that a patch is computed from. Spec 4.24.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PatchInput {
     /// Tensor read.
@@ -454,7 +456,7 @@ pub struct PatchInput {
 }
 
 /// [`Op::PatchOutput`](super::Op::PatchOutput): ends a stage; puts a patch into its place. Spec 4.24.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PatchOutput {
     /// Tensor read.

@@ -100,6 +100,7 @@ impl TensorRecord {
 
     /// Bytes of the codes.
     #[must_use]
+    #[inline(never)]
     pub const fn bytes(&self) -> usize {
         self.shape.len().saturating_mul(self.element.bytes())
     }

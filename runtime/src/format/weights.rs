@@ -6,7 +6,7 @@ use super::{Packing, Scratch};
 use crate::arithmetic::Requantizer;
 
 /// The constants of a layer that accumulates products. Spec 2 and 3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Weights<'a> {
     /// Width of one code.
     pub bits: WeightBits,
@@ -82,7 +82,7 @@ pub enum Epilogue<'a> {
 }
 
 /// The affine scheme's end of a layer. Spec 3.4.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Multiply<'a> {
     /// `[C_OUT]` or `[1]` i32 in little-endian bytes: Q31, not negative.
     pub multipliers: &'a [u8],
@@ -92,6 +92,12 @@ pub struct Multiply<'a> {
     pub output_zero: i16,
     /// Code of the input that means 0: what padding reads as.
     pub input_zero: i16,
+}
+
+impl Default for Epilogue<'_> {
+    fn default() -> Self {
+        Self::Shift(&[])
+    }
 }
 
 impl<'a> Epilogue<'a> {

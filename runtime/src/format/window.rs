@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// A window that slides over rows and columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window {
     /// Rows of the kernel, at least 1.

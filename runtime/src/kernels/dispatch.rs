@@ -68,7 +68,8 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_
     if mve::mean(op, &input, &mut output) {
         return;
     }
-    if !(DSP && dsp::mean(op, &input, &mut output) || bytes::mean(op, input, &mut output)) {
+    let done = if DSP { dsp::mean(op, &input, &mut output) } else { bytes::mean(op, input, &mut output) };
+    if !done {
         portable::mean::<LINKS>(op, input, output);
     }
 }

@@ -26,4 +26,4 @@ pub use portable::{
     slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
 };
 pub(crate) use weight_codes::by_width;
-pub use weight_codes::{Bytes, Packed, WeightCodes, Words};
+pub use weight_codes::{AnyWidth, Bytes, Packed, WeightCodes, Words};

@@ -1,5 +1,7 @@
 //! Weights of every width, read one by one.
 
+use crate::format::WeightBits;
+
 /// The codes of a layer's weights.
 pub trait WeightCodes: Copy {
     /// The codes from index `start` on.
@@ -77,6 +79,46 @@ impl WeightCodes for Words<'_> {
     }
 }
 
+/// Codes of a width that is told while the program runs: slower, and one copy of what reads them.
+#[derive(Debug, Clone, Copy)]
+pub struct AnyWidth<'a> {
+    /// Width of each.
+    pub bits: WeightBits,
+    /// As in a file.
+    pub codes: &'a [u8],
+}
+
+impl AnyWidth<'_> {
+    #[inline(never)]
+    fn at(self, index: usize) -> Option<i32> {
+        if self.bits == WeightBits::Sixteen {
+            return self.codes.as_chunks::<2>().0.get(index).map(|bytes| i16::from_le_bytes(*bytes).into());
+        }
+        let (bits, first) = (self.bits.bits(), index.checked_mul(self.bits.bits() as usize)?);
+        let byte = *self.codes.get(first / 8)?;
+        // The code at the top of the byte, then down again with its sign.
+        let above = (8 - bits).wrapping_sub((first % 8) as u32);
+        Some(((byte << (above & 7)).cast_signed() >> ((8 - bits) & 7)).into())
+    }
+}
+
+impl WeightCodes for AnyWidth<'_> {
+    #[inline]
+    fn run(self, start: usize) -> impl Iterator<Item = i32> {
+        self.strided(start, 1)
+    }
+
+    #[inline]
+    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
+        let mut next = start;
+        core::iter::from_fn(move || {
+            let code = self.at(next);
+            next = next.saturating_add(step);
+            code
+        })
+    }
+}
+
 /// `$call` with the weights as [`WeightCodes`] of their width, of those that the program links; `$otherwise` with others.
 macro_rules! by_width {
     ($links:ident, $weights:expr, |$w:ident| $call:expr, else $otherwise:expr) => {{
@@ -121,5 +163,15 @@ mod tests {
         assert_eq!(two.run(0).collect::<Vec<_>>(), [-2, 0, 1, -1]);
         assert_eq!(Words(&[1, 0, 0xff, 0xff]).run(0).collect::<Vec<_>>(), [1, -1]);
         assert_eq!(Bytes(&[1, -2, 3]).strided(0, 2).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn a_width_told_later_gives_the_same_codes() {
+        let bytes = [0x2f, 0x87, 0xb2, 0x00, 0xff, 0x7f];
+        let any = |bits| AnyWidth { bits, codes: &bytes }.run(1).collect::<Vec<_>>();
+        assert_eq!(any(WeightBits::Two), Packed::<2>(&bytes).run(1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Four), Packed::<4>(&bytes).run(1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Eight), Bytes(&bytes.map(u8::cast_signed)).run(1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Sixteen), Words(&bytes).run(1).collect::<Vec<_>>());
     }
 }

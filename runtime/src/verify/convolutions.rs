@@ -7,7 +7,7 @@ use crate::format::{
     Activation, Blocks, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Lanes, Multiply, Packing,
     Pairs, Quads, Runs, TensorRecord, TransposeConv2d, WeightBits, Weights,
 };
-use crate::kernels::{WeightCodes, by_width, dsp, mve};
+use crate::kernels::{AnyWidth, WeightCodes, dsp, mve};
 
 /// Where the weights of an output channel lie.
 #[derive(Clone, Copy)]
@@ -37,24 +37,27 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.require(divides, NodeFault::Groups)?;
         let in_ch = input.shape.c.checked_div(op.groups).unwrap_or(0);
         let layout = match op.weights.packing {
-            Packing::Plain => op.window.taps().checked_mul(in_ch.into()).map(Layout::Filters),
-            Packing::Pairs => {
+            Packing::Plain if Packing::Plain.is_in(LINKS) => {
+                op.window.taps().checked_mul(in_ch.into()).map(Layout::Filters)
+            }
+            Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
                 self.require(op.groups == 1, NodeFault::Packing)?;
                 self.pairs(&op.weights, Runs::of_window(&op.window, in_ch.into()), dsp::CONV_COLUMNS)?
             }
-            Packing::Blocks => {
+            Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 self.require(op.groups == 1, NodeFault::Packing)?;
                 let len = op.window.taps().saturating_mul(in_ch.into());
                 let is_direct = |order: &Blocks| order.is_direct(&op.window, input.element);
                 self.blocks(&input, &op.weights, len, mve::CONV_COLUMNS, is_direct)?
             }
-            Packing::Fours => {
+            Packing::Fours if Packing::Fours.is_in(LINKS) => {
                 self.require(op.groups == 1, NodeFault::Packing)?;
                 let len = op.window.taps().checked_mul(in_ch.into());
                 let column = |len| Fours::new(len).column_bytes() + self.bias_bytes();
                 self.fours(&input, &op.weights, len.map_or(0, column))?;
                 self.filters_of_fours(len)?
             }
+            _ => self.not_linked()?,
         };
         self.weighted(&input, &op.weights, op.activation, layout)
     }
@@ -64,24 +67,25 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.windowed(&op.window, input.shape)?;
         self.require(self.output.shape.c.is_multiple_of(input.shape.c), NodeFault::Shape)?;
         let layout = match op.weights.packing {
-            Packing::Plain => Some(Layout::Interleaved(op.window.taps())),
-            Packing::Pairs => {
+            Packing::Plain if Packing::Plain.is_in(LINKS) => Some(Layout::Interleaved(op.window.taps())),
+            Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
                 let (in_ch, out_ch) = (input.shape.c.into(), self.output.shape.c.into());
                 let order = Quads::new(&op.window, in_ch, out_ch, input.element);
                 let order = order.filter(|_| op.weights.bits == WeightBits::Sixteen);
                 Some(Layout::Quads(order.ok_or_else(|| self.fault(NodeFault::Packing))?))
             }
-            Packing::Blocks => {
+            Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 self.require(self.output.shape.c == input.shape.c, NodeFault::Packing)?;
                 let order = Lanes::new(op.window.taps(), input.shape.c.into(), op.weights.bits, self.elements(&input));
                 self.packed(&op.weights, order.map_or(0, |order| order.scratch_bytes()), order.map(Layout::Lanes))?
             }
-            Packing::Fours => {
+            Packing::Fours if Packing::Fours.is_in(LINKS) => {
                 let packed = Fours::has_depthwise(&op.window, input.shape, self.output.shape.c);
                 self.require(packed, NodeFault::Packing)?;
                 self.fours(&input, &op.weights, self.bias_bytes() + 3)?;
                 Some(Layout::Interleaved(op.window.taps()))
             }
+            _ => self.not_linked()?,
         };
         self.weighted(&input, &op.weights, op.activation, layout)
     }
@@ -98,18 +102,26 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let input = self.input(op.input)?;
         self.require((self.output.shape.h, self.output.shape.w) == (1, 1), NodeFault::Shape)?;
         let layout = match op.weights.packing {
-            Packing::Plain => Some(Layout::Filters(input.shape.len())),
-            Packing::Pairs => self.pairs(&op.weights, Runs::whole(input.shape.len()), 1)?,
-            Packing::Blocks => {
+            Packing::Plain if Packing::Plain.is_in(LINKS) => Some(Layout::Filters(input.shape.len())),
+            Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
+                self.pairs(&op.weights, Runs::whole(input.shape.len()), 1)?
+            }
+            Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 let is_direct = |order: &Blocks| order.is_whole(input.element);
                 self.blocks(&input, &op.weights, input.shape.len(), 1, is_direct)?
             }
-            Packing::Fours => {
+            Packing::Fours if Packing::Fours.is_in(LINKS) => {
                 self.fours(&input, &op.weights, 0)?;
                 self.filters_of_fours(Some(input.shape.len()))?
             }
+            _ => self.not_linked()?,
         };
         self.weighted(&input, &op.weights, op.activation, layout)
+    }
+
+    /// A packing whose kernels the program has not: what follows is gone with the loops over its order.
+    fn not_linked(&self) -> Result<Option<Layout>, LoadError> {
+        Err(self.fault(NodeFault::Operator))
     }
 
     fn plain(&self, weights: &Weights<'_>) -> Result<(), LoadError> {
@@ -197,8 +209,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             && weights.bias.len() == 4 * out_ch
             && (weights.epilogue.len() == 1 || weights.epilogue.len() == out_ch);
         self.require(lengths, NodeFault::BlobLength)?;
-        let not_linked = || self.require(false, NodeFault::Operator);
-        by_width!(LINKS, weights, |codes| self.bounded(input, weights, codes, layout), else not_linked())
+        self.bounded(input, weights, layout)
     }
 
     /// The scheme of a layer's end is that of its tensors.
@@ -213,13 +224,8 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     }
 
     /// No accumulator can leave 32 bits, nor what is shifted left of it.
-    fn bounded(
-        &self,
-        input: &TensorRecord,
-        weights: &Weights<'_>,
-        codes: impl WeightCodes,
-        layout: Layout,
-    ) -> Result<(), LoadError> {
+    fn bounded(&self, input: &TensorRecord, weights: &Weights<'_>, layout: Layout) -> Result<(), LoadError> {
+        let codes = AnyWidth { bits: weights.bits, codes: weights.codes };
         let out_ch = usize::from(self.output.shape.c);
         for (oc, channel) in weights.channels().enumerate() {
             let left = match channel.requantizer {
@@ -236,20 +242,21 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             let magnitude = match layout {
                 Layout::Filters(len) => sum_of_magnitudes(codes.run(oc * len).take(len)),
                 Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
-                Layout::Pairs(order) => self.packed_magnitude(codes, order, oc)?,
-                Layout::Quads(order) => {
+                Layout::Pairs(order) if Packing::Pairs.is_in(LINKS) => self.packed_magnitude(codes, order, oc)?,
+                Layout::Quads(order) if Packing::Pairs.is_in(LINKS) => {
                     let code = |tap| codes.run(order.place(oc, tap)).next().unwrap_or(0);
                     sum_of_magnitudes((0..order.taps).map(code))
                 }
-                Layout::Fours(order, len) => {
+                Layout::Fours(order, len) if Packing::Fours.is_in(LINKS) => {
                     let weights = four_weights(codes, order, oc, len);
                     if input.element == Element::I8 {
                         bias = bias.wrapping_sub(Fours::offset(weights.clone().fold(0, i32::wrapping_add)));
                     }
                     sum_of_magnitudes(weights)
                 }
-                Layout::Blocks(order) => self.blocks_magnitude(codes, order, oc)?,
-                Layout::Lanes(order) => self.lanes_magnitude(codes, order, oc)?,
+                Layout::Blocks(order) if Packing::Blocks.is_in(LINKS) => self.blocks_magnitude(codes, order, oc)?,
+                Layout::Lanes(order) if Packing::Blocks.is_in(LINKS) => self.lanes_magnitude(codes, order, oc)?,
+                _ => return Err(self.fault(NodeFault::Operator)),
             };
             // What has an offset subtracted is no larger than a code with a sign.
             let greatest = match layout {

@@ -15,6 +15,9 @@ pub(super) fn verify<const LINKS: u64>(
     index: usize,
     node: &Node<'_>,
 ) -> Result<(), LoadError> {
+    if !node.name.is_text() {
+        return Err(LoadError::Malformed);
+    }
     let output = model.tensor(index + 1).ok_or(LoadError::Malformed)?;
     let output = stage.map_or(output, |stage| stage.whole(index + 1, output));
     let check = NodeCheck { model, kept, stage, index, output };

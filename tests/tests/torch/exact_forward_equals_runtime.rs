@@ -86,7 +86,7 @@ fn first_difference(network: &QuantizedNetwork, fixed: &FixedPointNetwork, input
         let index = output.codes.iter().zip(&expected).position(|(a, b)| a != *b);
         if let (Some(index), None) = (index, &found) {
             let (runtime, trainer) = (output.codes.get(index).unwrap(), expected[index]);
-            found = Some(format!("layer {}, index {index}: runtime {runtime}, trainer {trainer}", output.node.name));
+            found = Some(format!("layer {}, index {index}: runtime {runtime}, trainer {trainer}", output.name));
         }
     });
     found

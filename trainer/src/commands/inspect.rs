@@ -41,7 +41,7 @@ impl Inspect {
                 before.and_then(|node| model.nodes().nth(node)).map_or("input", |node| node.name)
             };
             table.row([
-                node.name.to_owned(),
+                node.name.to_string(),
                 operator,
                 reads.iter().map(|tensor| name(*tensor)).collect::<Vec<_>>().join(", "),
                 format!("{}x{}x{} {:?}", output.shape.h, output.shape.w, output.shape.c, output.element),

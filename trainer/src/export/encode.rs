@@ -159,7 +159,9 @@ fn message(
         .iter()
         .zip(blobs)
         .enumerate()
-        .map(|(index, (layer, blobs))| Ok(Node { name: &layer.name, op: op(network, plan, index, layer, blobs)? }))
+        .map(|(index, (layer, blobs))| {
+            Ok(Node { name: layer.name.as_str().into(), op: op(network, plan, index, layer, blobs)? })
+        })
         .collect::<Result<Vec<_>, ExportError>>()?;
     let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
     let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());

@@ -125,7 +125,7 @@ fn compare_image(
         if let (None, Some(index)) = (&difference, differs) {
             difference = Some(Difference {
                 image,
-                layer: output.node.name.to_owned(),
+                layer: output.name.to_string(),
                 index,
                 model: output.codes.get(index).unwrap_or_default(),
                 exact: expected().nth(index).unwrap_or_default(),

@@ -24,7 +24,7 @@ pub(super) fn measure(board: &Board, path: &Path) -> Result<Vec<Row>> {
         .map(|((index, node), (_, instructions))| {
             let macs = macs(&model, index, &node.op)?;
             let scratch_bytes = node.op.scratch().bytes.into();
-            Ok(Row { layer: node.name.to_owned(), count: 1, macs, instructions, scratch_bytes })
+            Ok(Row { layer: node.name.to_string(), count: 1, macs, instructions, scratch_bytes })
         })
         .collect()
 }

@@ -40,7 +40,7 @@ struct Arguments {
 
 /// Runs the loop of a tile that [`Tile::is_consistent`].
 #[inline]
-pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
+pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     let columns = tile.columns.as_ptr_range();
     let arguments = Arguments {
         weights: tile.weights.as_ptr(),
@@ -59,12 +59,12 @@ pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
     // shifts or the one, and room for what it writes.
     unsafe {
         match (PIXELS, tile.bits) {
-            (4, WeightBits::Eight) => tile4_bits8(arguments),
-            (4, WeightBits::Four) => tile4_bits4(arguments),
-            (4, WeightBits::Sixteen) => tile4_bits16(arguments),
-            (1, WeightBits::Eight) => tile1_bits8(arguments),
-            (1, WeightBits::Four) => tile1_bits4(arguments),
-            (1, WeightBits::Sixteen) => tile1_bits16(arguments),
+            (4, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
+            (4, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile4_bits4(arguments),
+            (4, WeightBits::Sixteen) if WeightBits::Sixteen.is_in(LINKS) => tile4_bits16(arguments),
+            (1, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile1_bits8(arguments),
+            (1, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile1_bits4(arguments),
+            (1, WeightBits::Sixteen) if WeightBits::Sixteen.is_in(LINKS) => tile1_bits16(arguments),
             _ => {}
         }
     }
@@ -82,18 +82,18 @@ const fn end_number(end: End) -> usize {
 
 /// Runs the loop over rows that [`super::instructions::widen`] has checked.
 #[inline]
-pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
+pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
     let Rows { element, bytes, step, count, quads } = rows;
     let (source, target) = (bytes.as_ptr(), target.as_mut_ptr());
     // SAFETY: all rows lie in the source, and the target has a word for each two of their codes.
     unsafe {
         match (STRIDE, element) {
-            (4, Element::I8) => widen4_i8(source, target, quads, count, step),
-            (4, Element::U8) => widen4_u8(source, target, quads, count, step),
-            (4, Element::I16) => widen4_i16(source, target, quads, count, step),
-            (1, Element::I8) => widen1_i8(source, target, quads, count, step),
-            (1, Element::U8) => widen1_u8(source, target, quads, count, step),
-            (1, Element::I16) => widen1_i16(source, target, quads, count, step),
+            (4, Element::I8) if Element::I8.is_in(LINKS) => widen4_i8(source, target, quads, count, step),
+            (4, Element::U8) if Element::U8.is_in(LINKS) => widen4_u8(source, target, quads, count, step),
+            (4, Element::I16) if Element::I16.is_in(LINKS) => widen4_i16(source, target, quads, count, step),
+            (1, Element::I8) if Element::I8.is_in(LINKS) => widen1_i8(source, target, quads, count, step),
+            (1, Element::U8) if Element::U8.is_in(LINKS) => widen1_u8(source, target, quads, count, step),
+            (1, Element::I16) if Element::I16.is_in(LINKS) => widen1_i16(source, target, quads, count, step),
             _ => {}
         }
     }
@@ -563,7 +563,7 @@ struct DepthwiseArguments {
 
 /// Runs the loop over one pixel that [`Taps::is_consistent`](super::taps::Taps::is_consistent).
 #[inline]
-pub(super) fn depthwise(taps: Taps<'_>) {
+pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
     let arguments = DepthwiseArguments {
         input: taps.input.as_ptr(),
         weights: taps.weights.as_ptr(),
@@ -583,7 +583,13 @@ pub(super) fn depthwise(taps: Taps<'_>) {
     let arguments = &raw const arguments;
     // SAFETY: the taps are consistent: every quad has 16 bytes of biases, four shifts or the one, its weights, room for what it
     // writes, and all its inputs.
-    unsafe { if taps.signed { depthwise_i8(arguments) } else { depthwise_u8(arguments) } }
+    unsafe {
+        match taps.signed {
+            true if Element::I8.is_in(LINKS) => depthwise_i8(arguments),
+            false if Element::U8.is_in(LINKS) => depthwise_u8(arguments),
+            _ => {}
+        }
+    }
 }
 
 /// One tap of four channels; the input is at `$address`.

@@ -63,7 +63,7 @@ impl<'a> Gather<'a> {
     ///
     /// target  every `STRIDE`-th word, two for each four inputs of a run
     #[inline]
-    pub(super) fn column<const STRIDE: usize>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) {
+    pub(super) fn column<const LINKS: u64, const STRIDE: usize>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) {
         if row.inside && (self.inside_from..self.inside_to).contains(&ox) {
             let x = ox * usize::from(self.window.stride_w) - usize::from(self.window.pad_left);
             let rows = Rows {
@@ -74,16 +74,16 @@ impl<'a> Gather<'a> {
                 quads: self.quads,
             };
             // The last run of a tensor may end in the middle of a quad.
-            if widen::<STRIDE>(rows, target) {
+            if widen::<LINKS, STRIDE>(rows, target) {
                 return;
             }
         }
-        self.clipped::<STRIDE>(row.rows, ox, target);
+        self.clipped::<LINKS, STRIDE>(row.rows, ox, target);
     }
 
     /// A window that reaches over the input's edge, run by run.
     #[inline(never)]
-    fn clipped<const STRIDE: usize>(&self, rows: Span, ox: usize, target: &mut [u32]) {
+    fn clipped<const LINKS: u64, const STRIDE: usize>(&self, rows: Span, ox: usize, target: &mut [u32]) {
         let columns = Span::columns(&self.window, self.input.shape, ox);
         let (kernel_h, kernel_w) = (usize::from(self.window.kernel_h), usize::from(self.window.kernel_w));
         let (channels, dense) = (usize::from(self.input.shape.c), self.window.dilation_w == 1);
@@ -99,24 +99,30 @@ impl<'a> Gather<'a> {
                 let y = rows.input + (ky - rows.kernel) * rows.step;
                 if dense {
                     let start = self.input.place(y, columns.input);
-                    self.run::<STRIDE>(start, columns.kernel * channels, columns.len * channels, target);
+                    self.run::<LINKS, STRIDE>(start, columns.kernel * channels, columns.len * channels, target);
                 } else {
                     let x = columns.input + (kx - columns.kernel) * columns.step;
-                    self.run::<STRIDE>(self.input.place(y, x), 0, channels, target);
+                    self.run::<LINKS, STRIDE>(self.input.place(y, x), 0, channels, target);
                 }
             }
         }
     }
 
     /// `inside` codes from index `start` on, behind `before` zeros and before more of them.
-    fn run<const STRIDE: usize>(&self, start: usize, before: usize, inside: usize, target: &mut [u32]) {
+    fn run<const LINKS: u64, const STRIDE: usize>(
+        &self,
+        start: usize,
+        before: usize,
+        inside: usize,
+        target: &mut [u32],
+    ) {
         let element = self.input.element();
         if before.is_multiple_of(4) && inside.is_multiple_of(4) {
             let bytes = self.input.codes.bytes().get(start * element.bytes()..).unwrap_or_default();
             let (first, rest) = split::<STRIDE>(target, before / 2);
             let (middle, last) = split::<STRIDE>(rest, inside / 2);
             self.fill::<STRIDE>(first);
-            let _ = widen::<STRIDE>(Rows { element, bytes, step: 0, count: 1, quads: inside / 4 }, middle);
+            let _ = widen::<LINKS, STRIDE>(Rows { element, bytes, step: 0, count: 1, quads: inside / 4 }, middle);
             self.fill::<STRIDE>(last);
             return;
         }
@@ -154,10 +160,10 @@ pub(super) fn words(scratch: &mut [u8], count: usize) -> &mut [u32] {
 }
 
 /// Widens a whole tensor into one column; zeros behind it.
-pub(super) fn flat(input: &View<'_>, target: &mut [u32]) {
+pub(super) fn flat<const LINKS: u64>(input: &View<'_>, target: &mut [u32]) {
     let (element, bytes) = (input.element(), input.codes.bytes());
     let quads = input.codes.len() / 4;
-    let _ = widen::<1>(Rows { element, bytes, step: 0, count: 1, quads }, target);
+    let _ = widen::<LINKS, 1>(Rows { element, bytes, step: 0, count: 1, quads }, target);
     let code = |entry: usize| input.code(4 * quads + entry).cast_unsigned() & 0xffff;
     let steps = [code(0) | code(2) << 16, code(1) | code(3) << 16];
     for (word, step) in target.iter_mut().skip(2 * quads).zip(steps) {

@@ -25,7 +25,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
         match (count - first, first) {
             (1 | 2, _) | (3, 0) => {
                 let column = columns.get_mut(..steps).unwrap_or_default();
-                pixels.fill::<1>(column);
+                pixels.fill::<LINKS, 1>(column);
                 layer.multiply::<LINKS, 1>(column, first, &mut output);
                 first += 1;
                 continue;
@@ -37,7 +37,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
             _ => {}
         }
         for column in 0..CONV_COLUMNS {
-            pixels.fill::<CONV_COLUMNS>(columns.get_mut(column..).unwrap_or_default());
+            pixels.fill::<LINKS, CONV_COLUMNS>(columns.get_mut(column..).unwrap_or_default());
         }
         layer.multiply::<LINKS, CONV_COLUMNS>(columns, first, &mut output);
         first += CONV_COLUMNS;
@@ -72,12 +72,12 @@ impl<'g, 'a> Pixels<'g, 'a> {
 
     /// Fills the column of the next pixel.
     #[inline]
-    fn fill<const STRIDE: usize>(&mut self, target: &mut [u32]) {
+    fn fill<const LINKS: u64, const STRIDE: usize>(&mut self, target: &mut [u32]) {
         if self.ox == self.w {
             (self.oy, self.ox) = (self.oy + 1, 0);
             self.row = self.gather.output_row(self.oy);
         }
-        self.gather.column::<STRIDE>(&self.row, self.ox, target);
+        self.gather.column::<LINKS, STRIDE>(&self.row, self.ox, target);
         self.ox += 1;
     }
 }

@@ -32,7 +32,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<
             layer.slow::<LINKS>(pixel, &mut output);
         } else {
             let bytes = output.bytes.get_mut(pixel * channels..).unwrap_or_default();
-            depthwise(layer.taps(0, channels / 4, bytes, end));
+            depthwise::<LINKS>(layer.taps(0, channels / 4, bytes, end));
         }
     }
 }
@@ -91,7 +91,7 @@ impl Layer<'_> {
                     *target = *byte;
                 }
             }
-            depthwise(Taps { shifts: &[0], shift_step: 0, ..taps });
+            depthwise::<LINKS>(Taps { shifts: &[0], shift_step: 0, ..taps });
             for (index, acc) in accumulators.0.as_chunks::<4>().0.iter().enumerate().take(4 * count) {
                 let channel = 4 * quad + index;
                 let acc = i32::from_le_bytes(*acc) + self.padding::<LINKS>(channel);

@@ -10,9 +10,9 @@ use crate::format::Element;
 
 /// Multiplies the columns of `PIXELS` pixels by every pair of channels of a tile. Nothing where the tile contradicts itself.
 #[inline]
-pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
+pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     if tile.is_consistent(PIXELS) {
-        native::multiply::<PIXELS>(tile);
+        native::multiply::<LINKS, PIXELS>(tile);
     }
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Rows<'a> {
 /// False where there are fewer bytes, or words.
 #[inline]
 #[must_use]
-pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> bool {
+pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> bool {
     let (Some(last_row), Some(last_word)) = (rows.count.checked_sub(1), (2 * rows.count * rows.quads).checked_sub(1))
     else {
         return true;
@@ -40,16 +40,16 @@ pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> 
     let enough = last_row * rows.step + rows.quads * 4 * rows.element.bytes() <= rows.bytes.len()
         && last_word * STRIDE < target.len();
     if enough {
-        native::widen::<STRIDE>(rows, target);
+        native::widen::<LINKS, STRIDE>(rows, target);
     }
     enough
 }
 
 /// Accumulates the taps of one pixel, every quad of its channels. Nothing where the taps contradict themselves.
 #[inline]
-pub(super) fn depthwise(taps: Taps<'_>) {
+pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
     if taps.is_consistent() {
-        native::depthwise(taps);
+        native::depthwise::<LINKS>(taps);
     }
 }
 

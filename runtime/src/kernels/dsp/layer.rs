@@ -44,7 +44,7 @@ impl<'a> Layer<'a> {
         if fast > 0 {
             let start = pixel * out_ch;
             let bytes = output.bytes.get_mut(start..).unwrap_or_default();
-            multiply::<PIXELS>(self.tile(columns, 0, fast, bytes, out_ch, self.end));
+            multiply::<LINKS, PIXELS>(self.tile(columns, 0, fast, bytes, out_ch, self.end));
         }
         let mut pair = fast;
         while 2 * pair < out_ch {
@@ -101,7 +101,7 @@ impl<'a> Layer<'a> {
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
         let tile = self.tile(columns, pair, count, &mut accumulators.0, out_ch, End::Accumulators);
         let shifts = (&[0][..], 0);
-        multiply::<PIXELS>(Tile {
+        multiply::<LINKS, PIXELS>(Tile {
             bias: bias.get(..8 * count).unwrap_or_default(),
             shifts: shifts.0,
             shift_step: shifts.1,

@@ -6,7 +6,7 @@ use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
 
 /// Twin of the loops over a tile.
-pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
+pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     let mut weights = Weights { bits: tile.bits, bytes: tile.weights };
     for pair in 0..tile.pairs() {
         let bias =
@@ -98,7 +98,7 @@ impl Weights<'_> {
 }
 
 /// Twin of the widening loops.
-pub(super) fn widen<const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
+pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
     let quad_bytes = 4 * rows.element.bytes();
     let quads = (0..rows.count).flat_map(|row| {
         let bytes = rows.bytes.get(row * rows.step..).unwrap_or_default();
@@ -123,7 +123,7 @@ fn steps(element: Element, quad: &[u8]) -> [u32; 2] {
 }
 
 /// Twin of the depthwise loop.
-pub(super) fn depthwise(taps: Taps<'_>) {
+pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
     let weight = |quad: usize, tap: usize, channel: usize| {
         let place = ((quad * taps.kernel_h * taps.kernel_w) + tap) * 4 + [0, 2, 1, 3][channel];
         taps.weights.as_chunks().0.get(place).map_or(0, |code| i32::from(i16::from_le_bytes(*code)))
