@@ -93,11 +93,11 @@ pub fn multiply(acc: i32, multiplier: i32, shift: i8) -> i32 {
     rounding_divide(doubling_high_multiply(acc.wrapping_shl(left.into()), multiplier), right)
 }
 
-/// `a * b / 2^31`, rounded to the nearest, half up: gemmlowp's `SaturatingRoundingDoublingHighMul` for a `b` that is not
-/// negative, whose nudge and truncating division come to the same: `trunc((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31)`
+/// `a * b / 2^31`, rounded to the nearest, half up: gemmlowp's `SaturatingRoundingDoublingHighMul` but for the square of
+/// `-2^31`, whose nudge and truncating division come to the same: `trunc((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31)`
 /// for every `p < 0`.
 #[inline]
-fn doubling_high_multiply(a: i32, b: i32) -> i32 {
+pub(crate) fn doubling_high_multiply(a: i32, b: i32) -> i32 {
     #[expect(clippy::cast_possible_truncation, reason = "a product of 62 bits, halved 31 times")]
     let high = ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32;
     high
@@ -107,7 +107,7 @@ fn doubling_high_multiply(a: i32, b: i32) -> i32 {
 ///
 /// Half up of `x`, or of `x - 1` below zero: the bit below the point is the rounding.
 #[inline]
-fn rounding_divide(x: i32, exponent: u8) -> i32 {
+pub(crate) fn rounding_divide(x: i32, exponent: u8) -> i32 {
     let Some(below) = exponent.checked_sub(1) else { return x };
     let x = x.wrapping_add(x >> 31) >> (below & 31);
     (x >> 1) + (x & 1)

@@ -3,7 +3,8 @@
 use defmt::{Format, Formatter, write};
 
 use crate::format::{
-    AveragePool2d, Certificate, Epilogue, LeakyRelu, ModelFile, Multiply, Name, Softmax, Table, WeightBits, Weights,
+    AffineSoftmax, AveragePool2d, Certificate, Epilogue, LeakyRelu, ModelFile, Multiply, Name, Softmax, Table,
+    WeightBits, Weights,
 };
 use crate::front_end::{FeatureStream, FrontEnd, FrontEndFile};
 use crate::kernels::{AnyWidth, Bytes, InOut, Packed, Typed, View, ViewMut, Words};
@@ -31,6 +32,7 @@ format!(AveragePool2d<'_>, |it| "AveragePool2d of {}, {}", it.input, it.window);
 format!(LeakyRelu<'_>, |it| "LeakyRelu of {}, {} slopes", it.input, it.slopes.len() / 2);
 format!(Table<'_>, |it| "Table of {}", it.input);
 format!(Softmax<'_>, |it| "Softmax of {}", it.input);
+format!(AffineSoftmax<'_>, |it| "AffineSoftmax of {}", it.input);
 format!(Certificate<'_>, |it| "Certificate of {} steps", it.digests.len() / 4);
 format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len());
 format!([const LINKS: u64] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());

@@ -274,6 +274,12 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             Op::AffineBinary(op) if OperatorKind::AffineBinary.is_in(LINKS) => {
                 self.combine(op.input_a, op.input_b, output, |a, b| kernels::affine_binary(op, a, b))
             }
+            Op::AffineMean(op) if OperatorKind::AffineMean.is_in(LINKS) => {
+                self.unary(op.input, output, |x, y| kernels::affine_mean::<LINKS>(op, x, y))
+            }
+            Op::AffineSoftmax(op) if OperatorKind::AffineSoftmax.is_in(LINKS) => {
+                self.in_place(op.input, output, |y| kernels::affine_softmax(op, y))
+            }
             Op::Store(op) if OperatorKind::Store.is_in(LINKS) => self.move_to_output(op.input, output),
             Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => self.unary(op.input, output, kernels::stream),
             Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => {

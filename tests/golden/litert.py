@@ -191,8 +191,127 @@ def requantize(rng, kind):
             "output": described(y, out_scale, zeros[1])}
 
 
+def transposed(rng, kind):
+    """Transposed convolution: TensorFlow's rule that the output is `len * stride`, or `(len - 1) * stride + kernel`."""
+    h, w, c, out_ch = (int(rng.integers(1, 6)) for _ in range(4))
+    kh, kw, sh, sw = (int(rng.integers(1, 4)) for _ in range(4))
+    kh, kw = max(kh, sh), max(kw, sw)
+    padding = str(rng.choice(["same", "valid"]))
+    size = lambda n, k, s: n * s if padding == "same" else (n - 1) * s + k
+    out_shape = (1, size(h, kh, sh), size(w, kw, sw), out_ch)
+    in_scale, in_zero, out_zero = scale(rng, 1e-3, 1), int(rng.integers(-128, 128)), int(rng.integers(-128, 128))
+    scales = [scale(rng, 1e-3, 1) for _ in range(out_ch)]
+    graph, x = Graph(), codes(rng, (1, h, w, c))
+    weights = rng.integers(-127, 128, (out_ch, kh, kw, c), dtype=np.int8)
+    bias = rng.integers(-20000, 20000, out_ch, dtype=np.int32)
+    out_scale = np.float32(in_scale * max(scales) * np.sqrt(kh * kw * c) * scale(rng, 20, 200))
+    shape = graph.tensor((4,), kind=schema.TensorType.INT32, data=np.array(out_shape, dtype=np.int32))
+    filter_ = graph.tensor(weights.shape, data=weights, scales=scales)
+    source = graph.tensor(x.shape, scales=[in_scale], zero=in_zero)
+    bias_ = graph.tensor(bias.shape, kind=schema.TensorType.INT32, data=bias,
+                         scales=[np.float32(in_scale * value) for value in scales])
+    target = graph.tensor(out_shape, scales=[out_scale], zero=out_zero)
+    options = schema.TransposeConvOptionsT()
+    options.padding, options.strideH, options.strideW = PADDING[padding], sh, sw
+    y = graph.run(BUILTIN.TRANSPOSE_CONV, 3, schema.BuiltinOptions.TransposeConvOptions, options,
+                  [shape, filter_, source, bias_], target, [x])
+    return {"op": kind, "kernel": [kh, kw], "stride": [sh, sw], "padding": padding, "fused": "none",
+            "scales": [repr(float(value)) for value in scales], "weights": weights.flatten().tolist(),
+            "bias": bias.tolist(), "inputs": [described(x, in_scale, in_zero)], "output": described(y, out_scale, out_zero)}
+
+
+def mean(rng, kind):
+    shape = (1, int(rng.integers(1, 9)), int(rng.integers(1, 9)), int(rng.integers(1, 9)))
+    axes = int(rng.integers(1, 8))
+    dimensions = [bit + 1 for bit in range(3) if axes >> bit & 1]
+    in_scale, in_zero, out_zero = scale(rng, 1e-3, 1), int(rng.integers(-128, 128)), int(rng.integers(-128, 128))
+    out_scale = np.float32(in_scale * scale(rng, 0.2, 4))
+    if rng.integers(3) == 0:
+        out_scale, out_zero = in_scale, in_zero
+    graph, x = Graph(), codes(rng, shape)
+    source = graph.tensor(shape, scales=[in_scale], zero=in_zero)
+    over = graph.tensor((len(dimensions),), kind=schema.TensorType.INT32, data=np.array(dimensions, dtype=np.int32))
+    out_shape = [1 if axis in dimensions else length for axis, length in enumerate(shape)]
+    target = graph.tensor(out_shape, scales=[out_scale], zero=out_zero)
+    options = schema.ReducerOptionsT()
+    options.keepDims = True
+    y = graph.run(BUILTIN.MEAN, 2, schema.BuiltinOptions.ReducerOptions, options, [source, over], target, [x])
+    return {"op": kind, "fused": "none", "axes": axes, "inputs": [described(x, in_scale, in_zero)],
+            "output": described(y, out_scale, out_zero)}
+
+
+def softmax(rng, kind):
+    # LiteRT's own check fails where a sum of exponentials reaches 512.
+    shape = (1, int(rng.integers(1, 4)), int(rng.integers(1, 4)), int(rng.choice([1, 2, 3, 10, 12, 100, 511])))
+    in_scale, in_zero = scale(rng, 1e-3, 2), int(rng.integers(-128, 128))
+    graph, x = Graph(), codes(rng, shape)
+    source = graph.tensor(shape, scales=[in_scale], zero=in_zero)
+    target = graph.tensor(shape, scales=[2.0**-8], zero=-128)
+    options = schema.SoftmaxOptionsT()
+    options.beta = 1.0
+    y = graph.run(BUILTIN.SOFTMAX, 2, schema.BuiltinOptions.SoftmaxOptions, options, [source], target, [x])
+    return {"op": kind, "fused": "none", "inputs": [described(x, in_scale, in_zero)], "output": described(y, 2.0**-8, -128)}
+
+
+def concat(rng, kind):
+    shape, axis = [int(rng.integers(1, 5)) for _ in range(3)], int(rng.integers(3))
+    in_scale, zero, graph = scale(rng, 1e-3, 1), int(rng.integers(-128, 128)), Graph()
+    values, sources = [], []
+    for _ in range(int(rng.integers(2, 4))):
+        own = list(shape)
+        own[axis] = int(rng.integers(1, 5))
+        values.append(codes(rng, (1, *own)))
+        sources.append(graph.tensor(values[-1].shape, scales=[in_scale], zero=zero))
+    whole = list(values[0].shape)
+    whole[axis + 1] = sum(value.shape[axis + 1] for value in values)
+    target = graph.tensor(whole, scales=[in_scale], zero=zero)
+    options = schema.ConcatenationOptionsT()
+    options.axis = axis + 1
+    y = graph.run(BUILTIN.CONCATENATION, 2, schema.BuiltinOptions.ConcatenationOptions, options, sources, target, values)
+    return {"op": kind, "fused": "none", "axis": axis, "inputs": [described(value, in_scale, zero) for value in values],
+            "output": described(y, in_scale, zero)}
+
+
+def moved(rng, kind):
+    """Operators that move codes: their output has their input's scale and zero point."""
+    h, w, c = (int(rng.integers(1, 7)) for _ in range(3))
+    in_scale, zero, graph, x = scale(rng, 1e-3, 1), int(rng.integers(-128, 128)), Graph(), codes(rng, (1, h, w, c))
+    source = graph.tensor(x.shape, scales=[in_scale], zero=zero)
+    whole = lambda values: graph.tensor((len(values),), kind=schema.TensorType.INT32, data=np.array(values, dtype=np.int32))
+    case, options = {}, None
+    if kind == "pad":
+        before, after = rng.integers(0, 4, 3).tolist(), rng.integers(0, 4, 3).tolist()
+        pads = np.array([[0, 0], *zip(before, after)], dtype=np.int32)
+        more = [graph.tensor(pads.shape, kind=schema.TensorType.INT32, data=pads)]
+        out_shape = [1, h + before[0] + after[0], w + before[1] + after[1], c + before[2] + after[2]]
+        case, code, options_type, options = {"start": before}, BUILTIN.PAD, "PadOptions", schema.PadOptionsT()
+    elif kind == "slice":
+        start = [int(rng.integers(length)) for length in (h, w, c)]
+        size = [int(rng.integers(1, length - first + 1)) for length, first in zip((h, w, c), start)]
+        more, out_shape = [whole([0, *start]), whole([1, *size])], [1, *size]
+        case, code, options_type, options = {"start": start}, BUILTIN.SLICE, "SliceOptions", schema.SliceOptionsT()
+    elif kind == "reshape":
+        out_shape = [1, w * c, 1, h]
+        more, code, options_type, options = [whole(out_shape)], BUILTIN.RESHAPE, "ReshapeOptions", schema.ReshapeOptionsT()
+        options.newShape = out_shape
+    elif kind == "transpose":
+        order = rng.permutation(3).tolist()
+        more, out_shape = [whole([0, *(axis + 1 for axis in order)])], [1, *((h, w, c)[axis] for axis in order)]
+        case, code, options_type, options = {"order": order}, BUILTIN.TRANSPOSE, "TransposeOptions", schema.TransposeOptionsT()
+    else:
+        more, out_shape = [whole([2 * h, 2 * w])], [1, 2 * h, 2 * w, c]
+        code, options_type = BUILTIN.RESIZE_NEAREST_NEIGHBOR, "ResizeNearestNeighborOptions"
+        options = schema.ResizeNearestNeighborOptionsT()
+    target = graph.tensor(out_shape, scales=[in_scale], zero=zero)
+    y = graph.run(code, 1 if kind == "reshape" else 2, getattr(schema.BuiltinOptions, options_type), options, [source, *more], target, [x])
+    return {"op": kind, "fused": "none", **case, "inputs": [described(x, in_scale, zero)],
+            "output": described(y, in_scale, zero)}
+
+
 OPERATORS = {"conv2d": weighted, "depthwise_conv2d": weighted, "fully_connected": weighted, "add": binary,
-             "sub": binary, "mul": binary, "average_pool2d": pool, "max_pool2d": pool, "requantize": requantize}
+             "sub": binary, "mul": binary, "average_pool2d": pool, "max_pool2d": pool, "requantize": requantize,
+             "transpose_conv2d": transposed, "mean": mean, "softmax": softmax, "concat": concat, "pad": moved,
+             "slice": moved, "reshape": moved, "transpose": moved, "upsample_nearest": moved}
 
 
 def main():

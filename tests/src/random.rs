@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stepshift_runtime::Backend;
 use stepshift_runtime::format::{
-    Activation, AffineBinaryKind, BinaryKind, Element, Mean, Shape, Softmax, WeightBits, Window,
+    Activation, AffineBinaryKind, AffineSoftmax, BinaryKind, Element, Mean, Shape, Softmax, WeightBits, Window,
 };
 use stepshift_trainer::export::patches::{Patching, stage};
 use stepshift_trainer::export::{
@@ -101,7 +101,12 @@ fn layer(name: std::string::String, choice: &Choice, shapes: &[Shape], may_multi
             let (window, output) = window(choice, input, false);
             (LayerOp::AveragePool2d { window }, output)
         }
-        7 => (LayerOp::GlobalAveragePool, Shape { h: 1, w: 1, c: input.c }),
+        7 => {
+            // Global pools half of the time, the other axes as they come.
+            let axes = if choice.channels.is_multiple_of(2) { Mean::GLOBAL } else { 1 + choice.pad[0] % 7 };
+            let kept = |axis: u8, len: u16| if axes >> axis & 1 == 1 { 1 } else { len };
+            (LayerOp::Mean { axes }, Shape { h: kept(0, input.h), w: kept(1, input.w), c: kept(2, input.c) })
+        }
         8 | 9 | 22 => {
             let kinds = [BinaryKind::Add, BinaryKind::Sub, BinaryKind::Minimum, BinaryKind::Maximum, BinaryKind::Mul];
             let kind = kinds[usize::from(choice.channels) % if may_multiply { 5 } else { 4 }];
@@ -314,7 +319,7 @@ pub fn inference_only(network: &Network, seed: u64) -> FixedPointNetwork {
 #[must_use]
 pub fn every_kind(network: &Network, seed: u64) -> FixedPointNetwork {
     match seed % 4 {
-        0 => affine(network, seed).unwrap_or_else(|| fixed_point(network, seed)),
+        0 => affine_inference_only(network, seed).unwrap_or_else(|| fixed_point(network, seed)),
         1 => with_memory(network, seed),
         _ => inference_only(network, seed),
     }
@@ -426,7 +431,7 @@ fn operator(
         }
         LayerOp::MaxPool2d { window } => FixedPointOp::MaxPool2d { window },
         LayerOp::AveragePool2d { window } => FixedPointOp::AveragePool2d { window },
-        LayerOp::GlobalAveragePool => FixedPointOp::Mean { axes: Mean::GLOBAL },
+        LayerOp::Mean { axes } => FixedPointOp::Mean { axes },
         LayerOp::Binary(kind) => FixedPointOp::Binary(kind),
         LayerOp::Clip => FixedPointOp::Clip,
         LayerOp::Rescale => FixedPointOp::Rescale,
@@ -477,6 +482,16 @@ fn bias(right_shift: i8, rng: &mut ChaCha8Rng) -> i64 {
 /// that puts tensors of several scales side by side, or averages over more rows or columns than a window has.
 #[must_use]
 pub fn affine(network: &Network, seed: u64) -> Option<FixedPointNetwork> {
+    affine_with(network, seed, true)
+}
+
+/// As [`affine`], with operators that are not trained in some places: softmax, and global means to a scale of their own.
+#[must_use]
+pub fn affine_inference_only(network: &Network, seed: u64) -> Option<FixedPointNetwork> {
+    affine_with(network, seed, false)
+}
+
+fn affine_with(network: &Network, seed: u64, trained: bool) -> Option<FixedPointNetwork> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0xaff1);
     let mut result = FixedPointNetwork { input: scaled(network.input, 1.0, &mut rng), layers: Vec::new() };
     for layer in &network.layers {
@@ -486,15 +501,24 @@ pub fn affine(network: &Network, seed: u64) -> Option<FixedPointNetwork> {
             .iter()
             .all(|input| FixedPointTensor { shape: operand.shape, ..result.tensor(*input) } == operand);
         let Shape { h, w, .. } = operand.shape;
-        let long_mean = layer.op == LayerOp::GlobalAveragePool && (h > 255 || w > 255);
+        let long_mean = layer.op == (LayerOp::Mean { axes: Mean::GLOBAL }) && (h > 255 || w > 255);
         if matches!(layer.op, LayerOp::Concat { .. }) && !alike || long_mean {
             return None;
         }
         let product = layer.op == LayerOp::Binary(BinaryKind::Mul);
         let reach = if product { result.tensor(layer.inputs[1]).step() * 64.0 } else { 1.0 };
         let fresh = scaled(layer.output, operand.step() * reach, &mut rng);
-        let (op, rescales) = affine_operator(layer, operand, fresh, &mut rng);
-        let output = if rescales { fresh } else { FixedPointTensor { shape: layer.output, ..operand } };
+        let (op, rescales) = affine_operator(layer, operand, fresh, trained, &mut rng);
+        let output = match op {
+            FixedPointOp::AffineSoftmax => FixedPointTensor {
+                exponent: AffineSoftmax::OUTPUT_EXPONENT,
+                mantissa: 1,
+                zero: fresh.element.min(),
+                ..fresh
+            },
+            _ if rescales => fresh,
+            _ => FixedPointTensor { shape: layer.output, ..operand },
+        };
         let activation = layer.activation.bounds(output);
         result.layers.push(FixedPointLayer {
             name: layer.name.clone(),
@@ -521,6 +545,7 @@ fn affine_operator(
     layer: &Layer,
     input: FixedPointTensor,
     output: FixedPointTensor,
+    trained: bool,
     rng: &mut ChaCha8Rng,
 ) -> (FixedPointOp, bool) {
     let weighted = |mut op: FixedPointOp, rng: &mut ChaCha8Rng| {
@@ -540,9 +565,13 @@ fn affine_operator(
         | LayerOp::TransposeConv2d { .. }
         | LayerOp::FullyConnected { .. } => weighted(operator(layer, input, output, Widths::Bytes, rng), rng),
         LayerOp::AveragePool2d { window } => (FixedPointOp::AffineAveragePool2d { window: *window }, false),
-        LayerOp::GlobalAveragePool => {
+        LayerOp::Mean { axes: Mean::GLOBAL } if trained || rng.random_bool(0.5) => {
             let window = Window::new(input.shape.h as u8, input.shape.w as u8);
             (FixedPointOp::AffineAveragePool2d { window }, false)
+        }
+        LayerOp::Mean { axes } => (FixedPointOp::AffineMean { axes: *axes }, true),
+        LayerOp::Curve(_) if !trained && input.shape.c <= AffineSoftmax::MAX_CHANNELS && rng.random_bool(0.3) => {
+            (FixedPointOp::AffineSoftmax, true)
         }
         LayerOp::Binary(BinaryKind::Mul) => (FixedPointOp::AffineBinary(AffineBinaryKind::Mul), true),
         LayerOp::Binary(BinaryKind::Sub) => (FixedPointOp::AffineBinary(AffineBinaryKind::Sub), true),

@@ -6,8 +6,8 @@ use std::vec::Vec;
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Element, Mean, Shape, Window};
 use stepshift_trainer::export::tables::exponentials;
 use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, quantized_multiplier,
-    reciprocal,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, affine_exponential,
+    quantized_multiplier, reciprocal,
 };
 
 /// Codes of every tensor, input first, each `[H, W, C]`.
@@ -140,6 +140,15 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
             }
             rescale(sum * i128::from(r.multiplier), 0, r.right_shift.into())
         }
+        FixedPointOp::AffineMean { axes } => {
+            let extent = |axis: u8, len: u16| if axes >> axis & 1 == 1 { len } else { 1 };
+            let Shape { h, w, c: depth } = input.shape();
+            let whole = Shape { h: extent(0, h), w: extent(1, w), c: extent(2, depth) };
+            let places = positions(whole);
+            let sum: i128 = places.map(|(dy, dx, dc)| input.above_zero(y + dy, x + dx, c + dc)).sum();
+            averaged(sum, whole.len() as i128, input.tensor.step() / layer.output.step())
+                + i128::from(layer.output.zero)
+        }
         FixedPointOp::AffineAveragePool2d { window } => {
             let inside: Vec<i128> = taps(window, y, x).filter_map(|(iy, ix)| input.at(iy, ix, c)).collect();
             let (sum, count) = (inside.iter().sum::<i128>(), inside.len() as i128);
@@ -211,6 +220,11 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
             let units = 1 << (1 - i32::from(layer.output.exponent));
             (units * part(&codes[c]) + sum) / (2 * sum)
         }
+        FixedPointOp::AffineSoftmax => {
+            let channels = 0..usize::from(input.shape().c);
+            let codes: Vec<i128> = channels.map(|c| input.at(y, x, c).expect("inside")).collect();
+            affine_softmax(&codes, c, input.tensor.step()) + i128::from(layer.output.element.min())
+        }
         FixedPointOp::Concat { axis } => {
             let (operand, place) = part(operands, *axis, [y, x, c as i64]);
             let [y, x, c] = place;
@@ -269,6 +283,7 @@ fn clips(op: &FixedPointOp) -> bool {
         op,
         FixedPointOp::Table { .. }
             | FixedPointOp::Softmax
+            | FixedPointOp::AffineSoftmax
             | FixedPointOp::Argmax
             | FixedPointOp::Slice { .. }
             | FixedPointOp::Pad { .. }
@@ -344,12 +359,49 @@ fn accumulated(acc: i128, input: &Operand<'_>, weights: &FixedPointWeights, c: u
 /// `acc * factor` as TensorFlow Lite rounds it: the high half of a doubled product, then a shift, each to the nearest.
 fn multiplied(acc: i128, factor: f64) -> i128 {
     let (multiplier, shift) = quantized_multiplier(factor).expect("a legal factor");
-    let shift = i32::from(shift);
-    let product = (acc << shift.max(0)) * i128::from(multiplier);
+    with_factor(acc, multiplier.into(), shift.into())
+}
+
+/// `acc * multiplier * 2^(shift - 31)` with the two roundings of spec 3.4.
+fn with_factor(acc: i128, multiplier: i128, shift: i32) -> i128 {
+    let product = (acc << shift.max(0)) * multiplier;
     // Truncation after a nudge of a half: a tie above zero goes away from it, one below zero towards it.
     let high = (product + if product >= 0 { 1 << 30 } else { 1 - (1 << 30) }) / (1 << 31);
-    let unit = 1_i128 << (-shift).max(0);
-    (2 * high.abs() + unit) / (2 * unit) * high.signum()
+    away_from_zero(high, 1 << (-shift).max(0))
+}
+
+/// A sum above zero divided by the count within the factor, as TensorFlow Lite does it. Spec 4.25.
+fn averaged(sum: i128, count: i128, factor: f64) -> i128 {
+    let (multiplier, shift) = quantized_multiplier(factor).expect("a legal factor");
+    let bits = (0..=32).rev().find(|bits| 1 << bits <= count && shift - bits >= -31).expect("0 is one");
+    with_factor(sum, (i128::from(multiplier) << bits) / count, i32::from(shift - bits))
+}
+
+/// The probability of a channel in units of `2^-8`. Spec 4.26.
+fn affine_softmax(codes: &[i128], c: usize, scale: f64) -> i128 {
+    let greatest = codes.iter().max().expect("there are channels");
+    let exponential =
+        |code: i128| i128::from(affine_exponential(scale, (greatest - code) as u8).expect("a legal scale"));
+    let sum: i128 = codes.iter().map(|code| away_from_zero(exponential(*code), 1 << 12)).sum();
+    // sum * 2^zeros is from 2^31 to 2^32: the denominator, 1 to 2.
+    let zeros = (0..32).find(|zeros| sum << zeros >= 1 << 31).expect("a sum above 0");
+    let half = (sum << zeros) / 2;
+    let mut x = 1_515_870_810 + up(half * -1_010_580_540);
+    for _ in 0..3 {
+        x += 4 * up(x * ((1 << 29) - up(half * x)));
+    }
+    let reciprocal = (2 * x).min((1 << 31) - 1);
+    away_from_zero(up(reciprocal * exponential(codes[c])), 1 << (35 - zeros))
+}
+
+/// `floor(product / 2^31 + 1/2)`.
+fn up(product: i128) -> i128 {
+    (2 * product + (1 << 31)).div_euclid(1 << 32)
+}
+
+/// `x / unit` to the nearest, half away from zero.
+fn away_from_zero(x: i128, unit: i128) -> i128 {
+    (2 * x.abs() + unit) / (2 * unit) * x.signum()
 }
 
 /// `floor(acc * 2^(from - to) + 1/2)`.

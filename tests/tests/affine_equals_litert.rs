@@ -28,6 +28,18 @@ struct Case {
     weights: Vec<i16>,
     #[serde(default)]
     bias: Vec<i64>,
+    /// Bit 0 for rows, 1 for columns, 2 for channels.
+    #[serde(default)]
+    axes: u8,
+    /// Of a concatenation.
+    #[serde(default)]
+    axis: u8,
+    /// First place of a slice, or zeros before the input of a pad.
+    #[serde(default)]
+    start: [u16; 3],
+    /// Of a transpose.
+    #[serde(default)]
+    order: [u8; 3],
     inputs: Vec<Values>,
     output: Values,
 }
@@ -57,6 +69,9 @@ impl Case {
     fn network(&self) -> FixedPointNetwork {
         let input = self.inputs[0].tensor();
         let mut layers = Vec::new();
+        if self.op == "concat" {
+            return self.concatenation();
+        }
         let mut inputs = vec![0];
         if let Some(second) = self.inputs.get(1) {
             // One input holds both operands, row behind row.
@@ -74,6 +89,18 @@ impl Case {
         FixedPointNetwork { input, layers }
     }
 
+    /// Slices of one input, which holds the parts side by side, put together again.
+    fn concatenation(&self) -> FixedPointNetwork {
+        let input = self.output.tensor();
+        let (mut layers, mut start) = (Vec::new(), [0; 3]);
+        for (index, part) in self.inputs.iter().enumerate() {
+            layers.push(layer(&format!("part {index}"), vec![0], part.tensor(), FixedPointOp::Slice { start }));
+            start[usize::from(self.axis)] += part.shape[usize::from(self.axis)];
+        }
+        layers.push(self.layer((1..=self.inputs.len()).collect()));
+        FixedPointNetwork { input, layers }
+    }
+
     fn layer(&self, inputs: Vec<usize>) -> FixedPointLayer {
         FixedPointLayer { activation: self.activation(), ..layer("op", inputs, self.output.tensor(), self.op()) }
     }
@@ -87,6 +114,15 @@ impl Case {
             "sub" => FixedPointOp::AffineBinary(AffineBinaryKind::Sub),
             "mul" => FixedPointOp::AffineBinary(AffineBinaryKind::Mul),
             "average_pool2d" => FixedPointOp::AffineAveragePool2d { window: self.window() },
+            "transpose_conv2d" => FixedPointOp::TransposeConv2d { window: self.transposed(), weights: self.weights() },
+            "mean" => FixedPointOp::AffineMean { axes: self.axes },
+            "softmax" => FixedPointOp::AffineSoftmax,
+            "concat" => FixedPointOp::Concat { axis: self.axis },
+            "pad" => FixedPointOp::Pad { before: self.start, value: self.output.zero },
+            "slice" => FixedPointOp::Slice { start: self.start },
+            "reshape" => FixedPointOp::Reshape,
+            "transpose" => FixedPointOp::Transpose { order: self.order },
+            "upsample_nearest" => FixedPointOp::UpsampleNearest,
             "max_pool2d" => FixedPointOp::MaxPool2d { window: self.window() },
             // To another scale by a convolution with ones.
             "requantize" => {
@@ -125,6 +161,19 @@ impl Case {
         Window { stride_h, stride_w, ..place }
     }
 
+    /// What TensorFlow's "same" cuts off a transposed convolution: all that is more than `len * stride`.
+    fn transposed(&self) -> Window {
+        let ([kernel_h, kernel_w], [stride_h, stride_w]) = (self.kernel, self.stride);
+        let cut = |axis: usize| {
+            let whole = (self.inputs[0].shape[axis] - 1) * u16::from(self.stride[axis]) + u16::from(self.kernel[axis]);
+            let total = whole - self.output.shape[axis];
+            [total / 2, total - total / 2].map(|pad| pad as u8)
+        };
+        let ([pad_top, pad_bottom], [pad_left, pad_right]) = (cut(0), cut(1));
+        let place = Window { pad_top, pad_bottom, pad_left, pad_right, ..Window::new(kernel_h, kernel_w) };
+        Window { stride_h, stride_w, ..place }
+    }
+
     fn activation(&self) -> Activation {
         let full = Activation::full(Element::I8);
         let zero = i32::from(self.output.zero);
@@ -137,6 +186,10 @@ impl Case {
     }
 
     fn input(&self) -> Vec<i16> {
+        if self.op == "concat" {
+            // The whole, of which the network takes the parts.
+            return self.output.codes.clone();
+        }
         self.inputs.iter().flat_map(|values| values.codes.iter().copied()).collect()
     }
 }
@@ -167,5 +220,5 @@ fn every_operator_gives_the_codes_of_litert() {
         assert_eq!(*tensors.last().unwrap(), case.output.codes, "{place}: reference");
         operators.insert(case.op);
     }
-    assert_eq!(operators.len(), 9, "{operators:?}");
+    assert_eq!(operators.len(), 18, "{operators:?}");
 }

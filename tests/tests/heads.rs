@@ -1,10 +1,12 @@
 //! Heads that the exporter puts behind a network: what it expects of them, the runtime and the independent reference.
 
-use stepshift_runtime::format::Element;
+use stepshift_runtime::format::{Activation, Element};
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::{fixtures, random, reference};
 use stepshift_trainer::export::heads::Head;
-use stepshift_trainer::export::{ExportError, FixedPointNetwork, encode};
+use stepshift_trainer::export::{
+    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, encode, scale_parts,
+};
 
 fn check(network: &FixedPointNetwork, head: Head, input: &[i16]) {
     let with_head = head.append(network).unwrap();
@@ -36,11 +38,27 @@ fn a_head_gives_what_the_exporter_expects() {
 }
 
 #[test]
+fn a_softmax_behind_an_affine_network_is_tensorflow_lites() {
+    for scale in [0.003_f32, 0.05, 0.7] {
+        let mut network = fixtures::small_network();
+        let table = FixedPointOp::Table { codes: (-128..=127).collect() };
+        let (mantissa, exponent) = scale_parts(scale).unwrap();
+        let output = FixedPointTensor { mantissa, exponent, zero: -7, ..network.layers[6].output };
+        let activation = Activation::full(Element::I8);
+        network.layers.push(FixedPointLayer { name: "affine".into(), inputs: vec![7], output, activation, op: table });
+        for seed in 0..50 {
+            let input = random::input_codes(network.input, seed);
+            check(&network, Head::Softmax, &input);
+        }
+    }
+}
+
+#[test]
 fn a_head_that_cannot_follow_is_refused_by_name() {
     let mut network = fixtures::small_network();
     network.layers[6].output.element = Element::I16;
     let error = Head::Softmax.append(&network).unwrap_err();
-    assert_eq!(error.to_string(), "layer softmax: it takes 8 bits with a step that is a power of two");
+    assert_eq!(error.to_string(), "layer softmax: it takes 8 bits, the layer before it has 16");
     network.layers[6].name = "argmax".to_owned();
     assert!(matches!(Head::Argmax.append(&network), Err(ExportError::Inconsistent { .. })));
 }

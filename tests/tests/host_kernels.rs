@@ -1,7 +1,7 @@
 //! The kernels of the host's processor against the portable ones, on layers wide enough to fill their vectors.
 
 use proptest::prelude::*;
-use stepshift_runtime::format::{BinaryKind, Op, Shape, Window};
+use stepshift_runtime::format::{BinaryKind, Mean, Op, Shape, Window};
 use stepshift_runtime::{InstructionSet, Model, Session};
 use stepshift_tests::random;
 use stepshift_trainer::export::{FixedPointNetwork, encode};
@@ -104,7 +104,7 @@ fn flat() -> impl Strategy<Value = Network> {
                 layer("rescale", vec![0], LayerOp::Rescale, input),
                 layer("binary", vec![1, 0], LayerOp::Binary(kind), input),
                 layer("dense", vec![2], LayerOp::FullyConnected { out_ch }, point(out_ch)),
-                layer("pool", vec![2], LayerOp::GlobalAveragePool, point(c)),
+                layer("pool", vec![2], LayerOp::Mean { axes: Mean::GLOBAL }, point(c)),
                 layer("last", vec![4], LayerOp::FullyConnected { out_ch: 2 }, point(2)),
                 layer("both", vec![3, 5], LayerOp::Concat { axis: 2 }, point(out_ch + 2)),
             ];

@@ -231,7 +231,52 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
     let pad = FixedPointOp::Pad { before: [1, 0, 0], value: 0 };
     let order = FixedPointOp::Transpose { order: [2, 0, 1] };
     let one: &[usize] = &[0];
-    let cases: [Case; 17] = [
+    let wide = FixedPointTensor { exponent: -8, zero: -128, ..tensor(2, 3, 4) };
+    let cases: [Case; 21] = [
+        (
+            FixedPointOp::AffineMean { axes: 4 },
+            one,
+            tensor(2, 3, 1),
+            |op| {
+                if let Op::AffineMean(op) = op {
+                    op.axes = 8
+                }
+            },
+            NodeFault::Axis,
+        ),
+        (
+            FixedPointOp::AffineMean { axes: 1 },
+            one,
+            tensor(1, 3, 4),
+            |op| {
+                if let Op::AffineMean(op) = op {
+                    op.input_zero = 1
+                }
+            },
+            NodeFault::Scheme,
+        ),
+        (
+            FixedPointOp::AffineMean { axes: 2 },
+            one,
+            tensor(2, 1, 4),
+            |op| {
+                if let Op::AffineMean(op) = op {
+                    op.output.multiplier = -1
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            FixedPointOp::AffineSoftmax,
+            one,
+            wide,
+            |op| {
+                if let Op::AffineSoftmax(op) = op {
+                    op.exponentials = &[0; 1024]
+                }
+            },
+            NodeFault::Table,
+        ),
         (
             conv,
             one,
@@ -429,6 +474,7 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
                 | FixedPointOp::TransposeConv2d { .. }
                 | FixedPointOp::AveragePool2d { .. }
                 | FixedPointOp::Table { .. }
+                | FixedPointOp::AffineMean { .. }
         ) {
             let outcome = load_node(op.clone(), inputs, output, |tensor, _| coarser(tensor));
             assert_eq!(outcome, node(0, NodeFault::Exponent), "{op:?}");

@@ -23,7 +23,7 @@ fn rows() -> Vec<Vec<String>> {
 fn every_operator_of_the_format_is_in_the_table_in_order() {
     let rows = rows();
     assert_eq!(rows.len() as u32, OPERATOR_COUNT);
-    let last = format!("{:?}", OperatorKind::PatchOutput);
+    let last = format!("{:?}", OperatorKind::AffineSoftmax);
     assert_eq!(rows.last().unwrap()[1], last);
     for (number, row) in rows.iter().enumerate() {
         assert_eq!(row[0], number.to_string());

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use stepshift_runtime::format::{BinaryKind, Shape, Window};
+use stepshift_runtime::format::{BinaryKind, Mean, Shape, Window};
 
 use crate::export::tables::Curve;
 use crate::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
@@ -35,6 +35,8 @@ pub struct LayerConfig {
     pub slope: Option<f64>,
     /// Axis of a concatenation: 0 rows, 1 columns, 2 channels.
     pub axis: Option<u8>,
+    /// Axes of a mean: 0 rows, 1 columns, 2 channels.
+    pub axes: Option<Vec<u8>>,
     /// First row, column and channel of a slice.
     pub start: Option<[u16; 3]>,
     /// Rows, columns and channels of a slice or reshape.
@@ -115,6 +117,7 @@ pub enum OpName {
     AveragePool2d,
     GlobalMaxPool,
     GlobalAveragePool,
+    Mean,
     Add,
     Sub,
     Mul,
@@ -177,7 +180,8 @@ impl LayerConfig {
                 let (h, w) = whole.with_context(|| format!("an input of {} is larger than 255", show(input)))?;
                 (LayerOp::MaxPool2d { window: Window::new(h, w) }, Shape { h: 1, w: 1, c })
             }
-            OpName::GlobalAveragePool => (LayerOp::GlobalAveragePool, Shape { h: 1, w: 1, c }),
+            OpName::GlobalAveragePool => (LayerOp::Mean { axes: Mean::GLOBAL }, Shape { h: 1, w: 1, c }),
+            OpName::Mean => self.mean(input)?,
             OpName::Add | OpName::Sub | OpName::Mul | OpName::Minimum | OpName::Maximum => self.binary(shapes)?,
             OpName::Relu | OpName::Relu6 => (LayerOp::Clip, input),
             OpName::LeakyRelu => (LayerOp::LeakyRelu { slope: self.slope()? }, input),
@@ -250,6 +254,18 @@ impl LayerConfig {
             whole[axis_index] = whole[axis_index].checked_add(own[axis_index]).context("the output is too large")?;
         }
         Ok((LayerOp::Concat { axis }, shape_of(whole)))
+    }
+
+    fn mean(&self, input: Shape) -> Result<(LayerOp, Shape)> {
+        let list = self.axes.as_deref().unwrap_or_default();
+        let axes = list.iter().filter(|axis| **axis < 3).fold(0, |axes, axis| axes | 1 << axis);
+        let once = list.len() as u32 == u8::count_ones(axes) && !list.is_empty();
+        ensure!(
+            once,
+            "axes is {list:?}, it must hold one or more of 0 (rows), 1 (columns) and 2 (channels), each once"
+        );
+        let kept = |axis: usize| if axes >> axis & 1 == 1 { 1 } else { extents(input)[axis] };
+        Ok((LayerOp::Mean { axes }, shape_of([kept(0), kept(1), kept(2)])))
     }
 
     fn slice(&self, input: Shape) -> Result<(LayerOp, Shape)> {
@@ -364,7 +380,10 @@ impl LayerConfig {
         let convolution = matches!(op, Conv1d | Conv2d | DepthwiseConv2d | TransposeConv2d);
         let windowed = convolution || matches!(op, MaxPool2d | AveragePool2d);
         let clips = windowed && op != MaxPool2d
-            || matches!(op, FullyConnected | Add | Sub | Mul | Minimum | Maximum | OpName::GlobalAveragePool);
+            || matches!(
+                op,
+                FullyConnected | Add | Sub | Mul | Minimum | Maximum | OpName::GlobalAveragePool | OpName::Mean
+            );
         let keys = [
             ("out_ch", self.out_ch.is_some(), matches!(op, Conv1d | Conv2d | TransposeConv2d | FullyConnected)),
             ("multiplier", self.multiplier.is_some(), op == DepthwiseConv2d),
@@ -375,6 +394,7 @@ impl LayerConfig {
             ("padding", self.padding.is_some(), windowed),
             ("slope", self.slope.is_some(), op == LeakyRelu),
             ("axis", self.axis.is_some(), op == Concat),
+            ("axes", self.axes.is_some(), op == OpName::Mean),
             ("start", self.start.is_some(), op == Slice),
             ("size", self.size.is_some(), matches!(op, Slice | Reshape)),
             ("before", self.before.is_some(), op == Pad),

@@ -105,8 +105,11 @@ pub enum LayerOp {
         /// Kernel, stride, padding.
         window: Window,
     },
-    /// Mean over rows and columns.
-    GlobalAveragePool,
+    /// Mean over whole axes: over rows and columns, a global average pool.
+    Mean {
+        /// Bit 0 for rows, 1 for columns, 2 for channels.
+        axes: u8,
+    },
     /// Two tensors of one shape, code by code.
     Binary(BinaryKind),
     /// The activation by itself.

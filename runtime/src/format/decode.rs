@@ -5,10 +5,11 @@
 
 use super::weights::WeightBits;
 use super::{
-    Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
-    Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean, Multiply, Name, Node, Op,
-    OperatorKind, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice, Softmax, State, Store,
-    Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, Weights, Window,
+    Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,
+    Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean,
+    Multiply, Name, Node, Op, OperatorKind, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice,
+    Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, Weights,
+    Window,
 };
 
 /// Decodes one node into its place and leaves behind it in `bytes` what follows. False for an operator that is not in `LINKS`.
@@ -68,7 +69,9 @@ operators!(
     Store,
     Stream,
     PatchInput,
-    PatchOutput
+    PatchOutput,
+    AffineMean,
+    AffineSoftmax
 );
 
 /// Bytes that were not read yet. Past their end, and of what is no value, it reads zeros and remembers that it failed: a
@@ -310,3 +313,5 @@ fields!(Store: input, state);
 fields!(Stream: input);
 fields!(PatchInput: input, rows, columns, nodes);
 fields!(PatchOutput: input);
+fields!(AffineMean: input, axes, input_zero, output, activation);
+fields!(AffineSoftmax<'a>: input, exponentials);

@@ -35,10 +35,12 @@ pub enum OperatorKind {
     Stream,
     PatchInput,
     PatchOutput,
+    AffineMean,
+    AffineSoftmax,
 }
 
 /// Number of operators.
-pub const OPERATOR_COUNT: u32 = OperatorKind::PatchOutput as u32 + 1;
+pub const OPERATOR_COUNT: u32 = OperatorKind::AffineSoftmax as u32 + 1;
 
 /// First bit behind those of operators.
 const FIRST_ELEMENT_BIT: u32 = 48;
@@ -95,6 +97,8 @@ impl OperatorKind {
         Self::Stream,
         Self::PatchInput,
         Self::PatchOutput,
+        Self::AffineMean,
+        Self::AffineSoftmax,
     ];
 
     /// The bit of this operator in a set.

@@ -24,10 +24,10 @@ pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS};
 pub use name::Name;
 pub use operators::{
-    Activation, AffineBinary, AffineBinaryKind, AffineOperand, Argmax, AveragePool2d, Binary, BinaryKind, Clip, Concat,
-    Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad, PatchInput, PatchOutput, Rescale,
-    Reshape, SOFTMAX_ENTRIES, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d,
-    UpsampleBilinear, UpsampleNearest,
+    Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,
+    Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, FullyConnected, LeakyRelu, MaxPool2d, Mean, Pad,
+    PatchInput, PatchOutput, Rescale, Reshape, SOFTMAX_ENTRIES, Slice, Softmax, State, Store, Stream, Table, Transpose,
+    TransposeConv2d, UpsampleBilinear, UpsampleNearest,
 };
 pub use packing::{Fours, Packing, Pairs, Quads, Runs, Scratch};
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
@@ -192,6 +192,11 @@ pub enum Op<'a> {
     PatchInput(PatchInput),
     /// Ends it.
     PatchOutput(PatchOutput),
+    /// Mean over whole axes in the affine scheme.
+    AffineMean(AffineMean),
+    /// Softmax over the channels in the affine scheme, by table.
+    #[serde(borrow)]
+    AffineSoftmax(AffineSoftmax<'a>),
 }
 
 impl Op<'_> {
@@ -226,6 +231,8 @@ impl Op<'_> {
             Self::Stream(_) => OperatorKind::Stream,
             Self::PatchInput(_) => OperatorKind::PatchInput,
             Self::PatchOutput(_) => OperatorKind::PatchOutput,
+            Self::AffineMean(_) => OperatorKind::AffineMean,
+            Self::AffineSoftmax(_) => OperatorKind::AffineSoftmax,
         }
     }
 

@@ -19,8 +19,11 @@ impl Op<'_> {
             Op::MaxPool2d(op) => taps(op.window.taps()),
             Op::AveragePool2d(op) => taps(op.window.taps()),
             Op::Mean(op) => shape(op.input).len() as u64 + codes,
+            Op::AffineMean(op) => shape(op.input).len() as u64 + codes,
             Op::Argmax(op) => shape(op.input).len() as u64 + codes,
             Op::Softmax(_) => 4 * codes,
+            // A reciprocal a pixel, by three steps.
+            Op::AffineSoftmax(_) => 4 * codes + 16 * pixels,
             Op::UpsampleBilinear(_) => 4 * codes,
             Op::Concat(op) => codes + op.right_shifts.len() as u64,
             // What stays of the output moves up.

@@ -150,11 +150,15 @@ impl Mean {
     /// Extent of what one mean is over, in an input of a shape.
     #[must_use]
     pub const fn averaged(&self, input: Shape) -> Shape {
-        Shape {
-            h: if self.axes & 1 != 0 { input.h } else { 1 },
-            w: if self.axes & 2 != 0 { input.w } else { 1 },
-            c: if self.axes & 4 != 0 { input.c } else { 1 },
-        }
+        averaged(self.axes, input)
+    }
+}
+
+const fn averaged(axes: u8, input: Shape) -> Shape {
+    Shape {
+        h: if axes & 1 != 0 { input.h } else { 1 },
+        w: if axes & 2 != 0 { input.w } else { 1 },
+        c: if axes & 4 != 0 { input.c } else { 1 },
     }
 }
 
@@ -413,6 +417,48 @@ pub struct AffineBinary {
     pub output: AffineOperand,
     /// Bounds of the output codes.
     pub activation: Activation,
+}
+
+/// [`Op::AffineMean`](super::Op::AffineMean): the sum of codes above zero, times a factor. Spec 4.25.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct AffineMean {
+    /// Tensor read, of 8 bits.
+    pub input: u16,
+    /// What the mean is over: bit 0 for rows, 1 for columns, 2 for channels.
+    pub axes: u8,
+    /// Code of the input that means 0.
+    pub input_zero: i16,
+    /// Of the result.
+    pub output: AffineOperand,
+    /// Bounds of the output codes.
+    pub activation: Activation,
+}
+
+impl AffineMean {
+    /// Extent of what one mean is over, in an input of a shape.
+    #[must_use]
+    pub const fn averaged(&self, input: Shape) -> Shape {
+        averaged(self.axes, input)
+    }
+}
+
+/// [`Op::AffineSoftmax`](super::Op::AffineSoftmax) over the channels of each pixel, of an input of 8 bits and at most 511
+/// channels; the output has the scale `2^-8` and its least code for 0. It may lie in the input's place. Spec 4.26.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AffineSoftmax<'a> {
+    /// Tensor read.
+    pub input: u16,
+    /// `[256]` i32 in little-endian bytes, not negative: for each distance from the greatest code, in units of `2^-31`.
+    pub exponentials: &'a [u8],
+}
+
+impl AffineSoftmax<'_> {
+    /// More than these would leave no bit of the least probability.
+    pub const MAX_CHANNELS: u16 = 511;
+
+    /// log2 of the output's scale.
+    pub const OUTPUT_EXPONENT: i8 = -8;
 }
 
 /// [`Op::State`](super::Op::State): what [`Store`] left in the run before. Its tensor keeps its contents between runs.

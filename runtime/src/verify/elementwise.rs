@@ -4,8 +4,8 @@ use super::node::NodeCheck;
 use crate::arithmetic::rounding;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    AffineBinary, AffineBinaryKind, AffineOperand, Argmax, Binary, BinaryKind, Clip, Element, LeakyRelu, Rescale,
-    SOFTMAX_ENTRIES, Shape, Softmax, Table, TensorRecord,
+    AffineBinary, AffineBinaryKind, AffineOperand, AffineSoftmax, Argmax, Binary, BinaryKind, Clip, Element, LeakyRelu,
+    Rescale, SOFTMAX_ENTRIES, Shape, Softmax, Table, TensorRecord,
 };
 
 /// Greatest alignment shift of an operand: two operands and the rounding constant stay in an i32. Spec 4.6.
@@ -76,6 +76,21 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.require(legal, NodeFault::Table)?;
         let exponent = -i64::from(Softmax::output_bits(self.output.element));
         self.require(i64::from(self.output.exponent) == exponent, NodeFault::Exponent)
+    }
+
+    pub(super) fn affine_softmax(&self, op: &AffineSoftmax<'_>) -> Result<(), LoadError> {
+        let input = self.code_by_code(op.input)?;
+        let bytes = input.element != Element::I16 && self.output.element != Element::I16;
+        self.require(bytes, NodeFault::Element)?;
+        self.require(input.shape.c <= AffineSoftmax::MAX_CHANNELS, NodeFault::Shape)?;
+        self.require(op.exponentials.len() == 4 * SOFTMAX_ENTRIES, NodeFault::BlobLength)?;
+        let (entries, _) = op.exponentials.as_chunks::<4>();
+        let mut entries = entries.iter().map(|bytes| i32::from_le_bytes(*bytes));
+        let legal = entries.next() == Some(i32::MAX) && entries.all(|entry| entry >= 0);
+        self.require(legal, NodeFault::Table)?;
+        let TensorRecord { exponent, mantissa, zero, element, .. } = self.output;
+        let scale = (exponent, mantissa) == (AffineSoftmax::OUTPUT_EXPONENT, 1);
+        self.require(scale && zero == element.min(), NodeFault::Exponent)
     }
 
     pub(super) fn argmax(&self, op: &Argmax) -> Result<(), LoadError> {

@@ -246,6 +246,7 @@ fn in_place(
         Op::LeakyRelu(op) => op.input,
         Op::Table(op) => op.input,
         Op::Softmax(op) => op.input,
+        Op::AffineSoftmax(op) => op.input,
         Op::Reshape(op) => op.input,
         Op::Binary(op) if op.a != op.b => op.a,
         Op::AffineBinary(op) if op.input_a != op.input_b => op.input_a,

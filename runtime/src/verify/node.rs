@@ -50,6 +50,8 @@ pub(super) fn verify<const LINKS: u64>(
         Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => check.stream(op),
         Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => check.patch_input(op),
         Op::PatchOutput(op) if OperatorKind::PatchOutput.is_in(LINKS) => check.patch_output(op),
+        Op::AffineMean(op) if OperatorKind::AffineMean.is_in(LINKS) => check.affine_mean(op),
+        Op::AffineSoftmax(op) if OperatorKind::AffineSoftmax.is_in(LINKS) => check.affine_softmax(op),
         _ => Err(node_fault(index, NodeFault::Operator)),
     }
 }

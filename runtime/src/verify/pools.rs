@@ -3,7 +3,7 @@
 use super::node::NodeCheck;
 use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{AveragePool2d, MaxPool2d, Mean, Shape, TensorRecord, Window};
+use crate::format::{AffineMean, AveragePool2d, Element, MaxPool2d, Mean, Shape, TensorRecord, Window};
 
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn max_pool2d(&self, op: &MaxPool2d) -> Result<(), LoadError> {
@@ -30,14 +30,31 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
 
     pub(super) fn mean(&self, op: &Mean) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        self.require((1..=7).contains(&op.axes), NodeFault::Axis)?;
-        let Shape { h, w, c } = op.averaged(input.shape);
-        let quotient = |len: u16, averaged: u16| len.checked_div(averaged).unwrap_or(0);
-        let Shape { h: in_h, w: in_w, c: in_ch } = input.shape;
-        self.shaped(Some(Shape { h: quotient(in_h, h), w: quotient(in_w, w), c: quotient(in_ch, c) }))?;
-        let count = u64::from(h) * u64::from(w) * u64::from(c);
+        let count = self.averaged(op.axes, op.averaged(input.shape), input.shape)?;
         self.reciprocal(&input, count, op.multiplier, op.right_shift)?;
         self.activation(op.activation)
+    }
+
+    /// The sum of `count` codes above zero, shifted left, stays in 32 bits. Spec 4.25.
+    pub(super) fn affine_mean(&self, op: &AffineMean) -> Result<(), LoadError> {
+        let input = self.input(op.input)?;
+        let bytes = input.element != Element::I16 && self.output.element != Element::I16;
+        self.require(bytes, NodeFault::Element)?;
+        let count = self.averaged(op.axes, op.averaged(input.shape), input.shape)?;
+        self.require((op.input_zero, op.output.zero) == (input.zero, self.output.zero), NodeFault::Scheme)?;
+        self.require(op.output.multiplier >= 0 && (-31..=30).contains(&op.output.shift), NodeFault::Shift)?;
+        let sum = i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(255);
+        self.fits(0, sum.saturating_mul(1 << op.output.shift.max(0)))?;
+        self.activation(op.activation)
+    }
+
+    /// The number of codes that each mean is over, `averaged`; the output has one for each.
+    fn averaged(&self, axes: u8, averaged: Shape, input: Shape) -> Result<u64, LoadError> {
+        self.require((1..=7).contains(&axes), NodeFault::Axis)?;
+        let Shape { h, w, c } = averaged;
+        let quotient = |len: u16, averaged: u16| len.checked_div(averaged).unwrap_or(0);
+        self.shaped(Some(Shape { h: quotient(input.h, h), w: quotient(input.w, w), c: quotient(input.c, c) }))?;
+        Ok(u64::from(h) * u64::from(w) * u64::from(c))
     }
 
     /// A dense window over each channel by itself.

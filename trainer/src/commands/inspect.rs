@@ -96,6 +96,8 @@ fn describe(op: &Op<'_>) -> (String, Vec<u16>, usize) {
         Op::UpsampleBilinear(op) => one("upsample_bilinear", op.input),
         Op::Argmax(op) => one("argmax", op.input),
         Op::AffineBinary(op) => (format!("affine {:?}", op.kind).to_lowercase(), vec![op.input_a, op.input_b], 0),
+        Op::AffineMean(op) => one("affine mean", op.input),
+        Op::AffineSoftmax(op) => ("affine softmax".to_owned(), vec![op.input], op.exponentials.len()),
         Op::State(_) => ("state".to_owned(), Vec::new(), 0),
         Op::Store(op) => ("store".to_owned(), vec![op.input, op.state], 0),
         Op::Stream(op) => one("stream", op.input),

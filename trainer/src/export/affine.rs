@@ -7,6 +7,18 @@ use super::{ExportError, FixedPointLayer, FixedPointNetwork, FixedPointTensor};
 /// Headroom of an addition's operands. Spec 4.20.
 const HEADROOM: i32 = 20;
 
+/// Fraction bits of a difference of logits. Spec 4.26.
+const DIFFERENCE_BITS: i32 = 26;
+
+/// `exp(-1/8)`, in units of `2^-31`.
+const EIGHTH: i64 = 1_895_147_668;
+
+/// A third, in units of `2^-31`.
+const THIRD: i64 = 715_827_883;
+
+/// `exp` of -1/4, -1/2, -1 and so on to -16, in units of `2^-31`.
+const EXPONENTIALS: [i64; 7] = [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
+
 /// Significand and exponent of a scale: `scale = mantissa * 2^exponent`, with the least significand that is whole.
 ///
 /// `None` for a scale that is not positive, or whose exponent is no `i8`.
@@ -66,6 +78,93 @@ pub(crate) fn product(network: &FixedPointNetwork, layer: &FixedPointLayer) -> R
     let (multiplier, shift) = parts.ok_or_else(|| scale_error(layer, factor))?;
     let operand = |tensor: FixedPointTensor| AffineOperand { zero: tensor.zero, multiplier: 0, shift: 0 };
     Ok([operand(a), operand(b), AffineOperand { zero: layer.output.zero, multiplier, shift }])
+}
+
+/// The factor of a mean over `count` codes: that of the scales, divided by the count. Spec 4.25.
+///
+/// # Errors
+/// [`ExportError::Scale`] where the result's scale is too small.
+pub(crate) fn mean(
+    layer: &FixedPointLayer,
+    input: FixedPointTensor,
+    count: usize,
+) -> Result<AffineOperand, ExportError> {
+    let factor = input.step() / layer.output.step();
+    let (multiplier, shift) = quantized_multiplier(factor).ok_or_else(|| scale_error(layer, factor))?;
+    let count = count.max(1) as i64;
+    let bits = i8::try_from(count.ilog2()).unwrap_or(i8::MAX).min(32).min(31 + shift);
+    let quotient = (i64::from(multiplier) << bits) / count;
+    let multiplier = i32::try_from(quotient).map_err(|_| scale_error(layer, factor))?;
+    Ok(AffineOperand { zero: layer.output.zero, multiplier, shift: shift - bits })
+}
+
+/// `exp(-distance * scale)` of a distance from the greatest code, in units of `2^-31`, as TensorFlow Lite's fixed point
+/// computes it. Spec 4.26. `None` for a scale of `2^-26` or less.
+#[must_use]
+pub fn exponential(scale: f64, distance: u8) -> Option<i32> {
+    let factor = (scale * 2_f64.powi(DIFFERENCE_BITS)).min(2_f64.powi(31) - 1.0);
+    // The greatest shift is 31.
+    let (multiplier, shift) = quantized_multiplier(factor / 2.0).filter(|_| factor > 1.0)?;
+    let (multiplier, shift, distance) = (i64::from(multiplier), shift + 1, i64::from(distance));
+    // Differences below -31 give 0.
+    let farthest = (31 << DIFFERENCE_BITS) >> shift;
+    Some(if distance <= farthest { power_of_e(high_half(-distance << shift, multiplier)) as i32 } else { 0 })
+}
+
+/// [`exponential`] of each distance.
+pub(super) fn exponentials(scale: f64) -> Option<Vec<i32>> {
+    (0..=u8::MAX).map(|distance| exponential(scale, distance)).collect()
+}
+
+/// Spec 4.26, of one pixel: codes of `u8` at exponent -8; zeros for a scale of `2^-26` or less.
+pub(super) fn softmax(scale: f64, logits: &[i16]) -> Vec<i16> {
+    let table = exponentials(scale).unwrap_or_else(|| vec![0; 256]);
+    let greatest = logits.iter().max().copied().unwrap_or(0);
+    let parts: Vec<i64> = logits.iter().map(|code| table[usize::from(greatest.abs_diff(*code))].into()).collect();
+    let sum: i64 = parts.iter().map(|part| rounded_half(*part, 12)).sum();
+    // From 2^31 to 2^32, and how many bits above 2^19 that is.
+    let bits = sum.max(1).ilog2();
+    let half = sum << (31 - bits) >> 1;
+    let mut x = 1_515_870_810 + high_half(half, -1_010_580_540);
+    for _ in 0..3 {
+        x += high_half(x, (1 << 29) - high_half(half, x)) * 4;
+    }
+    let scale = (2 * x).min(i32::MAX.into());
+    let code = |part: i64| rounded_half(high_half(scale, part), bits + 4).min(255) as i16;
+    parts.into_iter().map(code).collect()
+}
+
+/// `exp` of a difference that is not positive, in units of `2^-26`; the result in units of `2^-31`. Spec 4.26.
+fn power_of_e(difference: i64) -> i64 {
+    if difference == 0 {
+        return i32::MAX.into();
+    }
+    let quarter = 1 << (DIFFERENCE_BITS - 2);
+    let rest = (difference & (quarter - 1)) - quarter;
+    let whole = rest - difference;
+    let factors =
+        EXPONENTIALS.iter().enumerate().filter(|(bit, _)| whole >> (DIFFERENCE_BITS - 2 + *bit as i32) & 1 == 1);
+    factors.fold(near_zero(rest << 5), |product, (_, factor)| high_half(product, *factor))
+}
+
+/// `exp(x)` for `x` from -1/4 to 0 by its series around -1/8, in units of `2^-31`.
+fn near_zero(x: i64) -> i64 {
+    let x = x + (1 << 28);
+    let square = high_half(x, x);
+    let (cube, fourth) = (high_half(square, x), high_half(square, square));
+    let tail = high_half(rounded_half(fourth, 2) + cube, THIRD) + square;
+    EIGHTH + high_half(EIGHTH, x + rounded_half(tail, 1))
+}
+
+/// `a * b / 2^31`, a tie towards plus infinity. Spec 3.4.
+const fn high_half(a: i64, b: i64) -> i64 {
+    (a * b + (1 << 30)) >> 31
+}
+
+/// `x / 2^exponent`, half away from zero. Spec 3.4.
+const fn rounded_half(x: i64, exponent: u32) -> i64 {
+    let half = 1 << (exponent - 1);
+    x.signum() * ((x.abs() + half) >> exponent)
 }
 
 pub(super) fn scale_error(layer: &FixedPointLayer, factor: f64) -> ExportError {

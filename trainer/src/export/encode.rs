@@ -2,11 +2,11 @@
 
 use stepshift_runtime::arithmetic::{MAX_SHIFT, Requantizer};
 use stepshift_runtime::format::{
-    AffineBinary, AffineBinaryKind, Argmax, AveragePool2d, Binary, BinaryKind, CODES_ALIGNMENT, Certificate, Clip,
-    Concat, Conv2d, DepthwiseConv2d, Epilogue, FORMAT_VERSION, FullyConnected, HEADER_BYTES, Header, LeakyRelu, MAGIC,
-    MaxPool2d, Mean, ModelFile, Multiply, Needs, Node, Op, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape,
-    Scratch, Slice, Softmax, State, Store, Stream, Table, TensorRecord, Transpose, TransposeConv2d, UpsampleBilinear,
-    UpsampleNearest, WeightBits, Weights,
+    AffineBinary, AffineBinaryKind, AffineMean, AffineSoftmax, Argmax, AveragePool2d, Binary, BinaryKind,
+    CODES_ALIGNMENT, Certificate, Clip, Concat, Conv2d, DepthwiseConv2d, Epilogue, FORMAT_VERSION, FullyConnected,
+    HEADER_BYTES, Header, LeakyRelu, MAGIC, MaxPool2d, Mean, ModelFile, Multiply, Needs, Node, Op, Packing, Pad,
+    PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice, Softmax, State, Store, Stream, Table, TensorRecord,
+    Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, WeightBits, Weights,
 };
 use stepshift_runtime::{Backend, Model, crc32};
 
@@ -207,7 +207,7 @@ fn blobs(network: &FixedPointNetwork, packed: &Packed, plan: &Plan, index: usize
     let scratch = &plan.scratch[index];
     let scratch =
         Scratch { offset: limited("bytes of arena", scratch.start)?, bytes: limited("bytes of arena", scratch.len())? };
-    let table = tables::table(network, layer);
+    let table = tables::table(network, layer)?;
     let mut blobs = Blobs { bits: packed.bits, packing: packed.packing(), scratch, table, ..Blobs::default() };
     if let FixedPointOp::Concat { .. } = layer.op {
         for input in &layer.inputs {
@@ -298,6 +298,7 @@ fn op<'a>(
             Op::AveragePool2d(AveragePool2d { input, window: *window, multipliers: &[], right_shift: 0, activation })
         }
         FixedPointOp::Mean { axes } => Op::Mean(mean(network, layer, input, *axes)?),
+        FixedPointOp::AffineMean { axes } => Op::AffineMean(affine_mean(network, layer, input, *axes)?),
         FixedPointOp::Binary(kind) => Op::Binary(binary(network, plan, index, layer, *kind)?),
         FixedPointOp::AffineBinary(kind) => Op::AffineBinary(affine_binary(network, plan, index, layer, *kind)?),
         FixedPointOp::Clip => Op::Clip(Clip { input, activation }),
@@ -308,6 +309,7 @@ fn op<'a>(
         }
         FixedPointOp::Table { .. } => Op::Table(Table { input, codes: &blobs.table }),
         FixedPointOp::Softmax => Op::Softmax(Softmax { input, exponentials: &blobs.table }),
+        FixedPointOp::AffineSoftmax => Op::AffineSoftmax(AffineSoftmax { input, exponentials: &blobs.table }),
         FixedPointOp::Concat { axis } => {
             Op::Concat(Concat { inputs: &blobs.codes, right_shifts: &blobs.shifts, axis: *axis, activation })
         }
@@ -352,6 +354,18 @@ fn mean(network: &FixedPointNetwork, layer: &FixedPointLayer, input: u16, axes: 
         output: layer.output.exponent,
     })?;
     Ok(Mean { multiplier: found.multiplier, right_shift: found.right_shift, ..whole })
+}
+
+fn affine_mean(
+    network: &FixedPointNetwork,
+    layer: &FixedPointLayer,
+    input: u16,
+    axes: u8,
+) -> Result<AffineMean, ExportError> {
+    let operand = network.tensor(layer.inputs[0]);
+    let whole = Mean { input, axes, multiplier: 1, right_shift: 0, activation: layer.activation };
+    let output = affine::mean(layer, operand, whole.averaged(operand.shape).len())?;
+    Ok(AffineMean { input, axes, input_zero: operand.zero, output, activation: layer.activation })
 }
 
 /// Both operands; the one that the plan lets the result overwrite comes first.

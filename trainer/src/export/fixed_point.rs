@@ -126,6 +126,11 @@ pub enum FixedPointOp {
         /// Bit 0 for rows, 1 for columns, 2 for channels.
         axes: u8,
     },
+    /// The same in the affine scheme, to a scale of its own. Spec 4.25.
+    AffineMean {
+        /// Bit 0 for rows, 1 for columns, 2 for channels.
+        axes: u8,
+    },
     /// Two tensors of one shape, code by code.
     Binary(BinaryKind),
     /// Two tensors of one shape in the affine scheme, code by code.
@@ -149,6 +154,8 @@ pub enum FixedPointOp {
     },
     /// Softmax over the channels of each pixel; exponent of the output is -7 for i8, -8 for u8, -15 for i16.
     Softmax,
+    /// The same in the affine scheme; the output's scale is `2^-8`, its zero its least code. Spec 4.26.
+    AffineSoftmax,
     /// Inputs side by side.
     Concat {
         /// Along rows (0), columns (1) or channels (2).

@@ -3,16 +3,17 @@
 //! Training stays with the logits: its loss has the softmax in floating point.
 
 use stepshift_runtime::Model;
-use stepshift_runtime::format::{Activation, Element, Op, Softmax, TensorRecord};
+use stepshift_runtime::format::{Activation, AffineSoftmax, Element, Op, Softmax, TensorRecord};
 
 use super::ExportError;
+use super::affine;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor};
 use super::tables::exponentials;
 
 /// A last layer that is not trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Head {
-    /// Probabilities over the channels, u8 at exponent -8. Spec 4.12.
+    /// Probabilities over the channels, u8 at exponent -8. Spec 4.12, in the affine scheme 4.26.
     Softmax,
     /// Index of the greatest channel. Spec 4.19.
     Argmax,
@@ -23,7 +24,7 @@ impl Head {
     #[must_use]
     pub fn of(model: Model<'_>) -> Option<Self> {
         match model.nodes().last()?.op {
-            Op::Softmax(_) => Some(Self::Softmax),
+            Op::Softmax(_) | Op::AffineSoftmax(_) => Some(Self::Softmax),
             Op::Argmax(_) => Some(Self::Argmax),
             _ => None,
         }
@@ -32,8 +33,8 @@ impl Head {
     /// The network with the head behind its last layer.
     ///
     /// # Errors
-    /// [`ExportError::Inconsistent`] for a softmax over steps that are no powers of two or codes of 16 bits, and for a
-    /// network whose layer has the head's name.
+    /// [`ExportError::Inconsistent`] for a softmax over codes of 16 bits, or in the affine scheme over more than 511 channels,
+    /// and for a network whose layer has the head's name.
     pub fn append(self, network: &FixedPointNetwork) -> Result<FixedPointNetwork, ExportError> {
         let (last, name) = (network.layers.len(), self.name());
         let input = network.tensor(last);
@@ -41,11 +42,15 @@ impl Head {
         if network.layers.iter().any(|layer| layer.name == name) {
             return Err(refuse("the name is taken by a layer"));
         }
-        if self == Self::Softmax && !(input.is_power_of_two() && input.element != Element::I16) {
-            return Err(refuse("it takes 8 bits with a step that is a power of two"));
+        if self == Self::Softmax && input.element == Element::I16 {
+            return Err(refuse("it takes 8 bits, the layer before it has 16"));
+        }
+        if self == Self::Softmax && !input.is_power_of_two() && input.shape.c > AffineSoftmax::MAX_CHANNELS {
+            let (most, c) = (AffineSoftmax::MAX_CHANNELS, input.shape.c);
+            return Err(refuse(&format!("it takes {most} channels in the affine scheme, the layer before it has {c}")));
         }
         let output = self.output(input);
-        let (activation, op) = (Activation::full(output.element), self.op());
+        let (activation, op) = (Activation::full(output.element), self.op(input));
         let layer = FixedPointLayer { name: name.to_owned(), inputs: vec![last], output, activation, op };
         let layers = network.layers.iter().cloned().chain([layer]).collect();
         Ok(FixedPointNetwork { input: network.input, layers })
@@ -56,7 +61,13 @@ impl Head {
     pub fn codes(self, input: &TensorRecord, codes: &[i16]) -> Vec<i16> {
         let pixels = codes.chunks(usize::from(input.shape.c).max(1));
         match self {
-            Self::Softmax => pixels.flat_map(|logits| softmax(input.exponent, logits)).collect(),
+            Self::Softmax if input.is_power_of_two() => {
+                pixels.flat_map(|logits| softmax(input.exponent, logits)).collect()
+            }
+            Self::Softmax => {
+                let scale = f64::from(input.mantissa) * 2_f64.powi(input.exponent.into());
+                pixels.flat_map(|logits| affine::softmax(scale, logits)).collect()
+            }
             Self::Argmax => pixels.map(argmax).collect(),
         }
     }
@@ -68,9 +79,10 @@ impl Head {
         }
     }
 
-    const fn op(self) -> FixedPointOp {
+    const fn op(self, input: FixedPointTensor) -> FixedPointOp {
         match self {
-            Self::Softmax => FixedPointOp::Softmax,
+            Self::Softmax if input.is_power_of_two() => FixedPointOp::Softmax,
+            Self::Softmax => FixedPointOp::AffineSoftmax,
             Self::Argmax => FixedPointOp::Argmax,
         }
     }

@@ -19,7 +19,7 @@ pub mod reciprocal;
 pub mod steps;
 pub mod tables;
 
-pub use affine::{quantized_multiplier, scale_parts};
+pub use affine::{exponential as affine_exponential, quantized_multiplier, scale_parts};
 pub use encode::{Options, Prefer, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Patch};

@@ -2,9 +2,9 @@
 
 use stepshift_runtime::format::{Element, SOFTMAX_ENTRIES};
 
-use super::ExportError;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor};
 use super::reciprocal::{FRACTION_BITS, whole_multiplier};
+use super::{ExportError, affine};
 
 /// A curve that the runtime has as a table. Spec 4.11.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,11 @@ pub fn code_of(value: f64, tensor: FixedPointTensor) -> i16 {
 }
 
 /// The bytes of a layer's table; empty for operators without.
-pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Vec<u8> {
-    match &layer.op {
+///
+/// # Errors
+/// [`ExportError::Scale`] for a softmax of the affine scheme over a scale that is too small.
+pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Vec<u8>, ExportError> {
+    Ok(match &layer.op {
         FixedPointOp::AveragePool2d { window } => {
             (1..=window.taps()).flat_map(|count| whole_multiplier(count).to_le_bytes()).collect()
         }
@@ -71,8 +74,13 @@ pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Vec
             let exponent = network.tensor(layer.inputs[0]).exponent;
             exponentials(exponent).iter().flat_map(|entry| entry.to_le_bytes()).collect()
         }
+        FixedPointOp::AffineSoftmax => {
+            let scale = network.tensor(layer.inputs[0]).step();
+            let entries = affine::exponentials(scale).ok_or_else(|| affine::scale_error(layer, scale))?;
+            entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()
+        }
         _ => Vec::new(),
-    }
+    })
 }
 
 /// `floor(2^15 * exp(-d * 2^exponent) + 1/2)` for each distance `d`. Spec 4.12.

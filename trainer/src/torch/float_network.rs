@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::operators::{average_pool_by_reciprocal, clipped, weight_shape, weighted_sum, weightless};
+use super::operators::{average_pool_by_reciprocal, clipped, sum_over, weight_shape, weighted_sum, weightless};
 use crate::network::{Layer, LayerOp, Network};
 
 /// Added to a variance before its root.
@@ -163,7 +163,10 @@ fn initial(network: &Network, layer: &Layer) -> Option<FloatLayer> {
 fn layer_forward(layer: &Layer, constants: Option<&FloatLayer>, tensors: &[Tensor], train: bool) -> Tensor {
     let x = &tensors[layer.inputs[0]];
     let y = match (&layer.op, constants) {
-        (LayerOp::GlobalAveragePool, _) => x.mean_dim([2, 3].as_slice(), true, x.kind()),
+        (LayerOp::Mean { axes }, _) => {
+            let (sum, area) = sum_over(x, *axes);
+            sum / area
+        }
         (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window).to_kind(x.kind()),
         (_, None) => weightless(layer, tensors),
         (op, Some(FloatLayer { weight, bias, norm: None })) => weighted_sum(op, x, weight, Some(bias)),

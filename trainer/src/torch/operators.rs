@@ -166,16 +166,28 @@ fn pad(x: &Tensor, window: &Window, value: f64) -> Tensor {
     x.pad(sides, "constant", value)
 }
 
-/// The mean over rows and columns by the reciprocal of spec 4.5, in f64 and unrounded.
+/// The mean over whole axes by the reciprocal of spec 4.5, in f64 and unrounded.
 ///
 /// x       `[N, C, H, W]`, codes times a step
-/// output  `[N, C, 1, 1]`, f64
-pub fn average_by_reciprocal(x: &Tensor) -> Tensor {
-    let size = x.size();
-    let area = (size[2] * size[3]) as f64;
+/// axes    bit 0 for rows, 1 for columns, 2 for channels
+/// output  1 along the axes, f64
+pub fn mean_by_reciprocal(x: &Tensor, axes: u8) -> Tensor {
+    let (sum, area) = sum_over(&x.to_kind(Kind::Double), axes);
     let unit = 2_f64.powi(23);
     let reciprocal = (unit / area + 0.5).floor() / unit;
-    x.to_kind(Kind::Double).sum_dim_intlist([2, 3].as_slice(), true, Kind::Double) * reciprocal
+    sum * reciprocal
+}
+
+/// The sum over whole axes, and how many values each is of.
+///
+/// x       `[N, C, H, W]`
+/// axes    bit 0 for rows, 1 for columns, 2 for channels
+/// output  1 along the axes
+pub fn sum_over(x: &Tensor, axes: u8) -> (Tensor, f64) {
+    let dimensions: Vec<i64> =
+        [2, 3, 1].into_iter().zip(0..3).filter(|(_, bit)| axes >> bit & 1 == 1).map(|(d, _)| d).collect();
+    let area: i64 = dimensions.iter().map(|dimension| x.size()[*dimension as usize]).product();
+    (x.sum_dim_intlist(dimensions.as_slice(), true, x.kind()), area as f64)
 }
 
 /// The input with a window's zeros around it.

@@ -9,12 +9,18 @@ use crate::kernels::{Code, Typed, View, ViewMut};
 /// input    `[H, W, C]`              codes
 /// output   `[H_OUT, W_OUT, C_OUT]`  codes; 1 along the axes of the mean
 pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
-    let output = &mut output;
-    by_element!(LINKS, input, |x| typed(op, x, output));
+    let (output, averaged) = (&mut output, op.averaged(input.shape));
+    let end = |sum| arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation);
+    by_element!(LINKS, input, |x| sums(averaged, x, output, end));
 }
 
-fn typed<X: Code>(op: &Mean, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
-    let Shape { h, w, c } = op.averaged(input.shape);
+/// What `end` makes of every sum over an extent.
+pub(super) fn sums<X: Code>(
+    Shape { h, w, c }: Shape,
+    input: Typed<'_, X>,
+    output: &mut ViewMut<'_>,
+    end: impl Fn(i32) -> i32,
+) {
     let (h, w, c) = (usize::from(h), usize::from(w), usize::from(c));
     let (in_w, in_ch) = (usize::from(input.shape.w), usize::from(input.shape.c));
     let out_ch = usize::from(output.shape.c);
@@ -29,7 +35,7 @@ fn typed<X: Code>(op: &Mean, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
                     sum += codes.iter().map(|x| x.get()).sum::<i32>();
                 }
             }
-            output.put(index, arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation));
+            output.put(index, end(sum));
             index += 1;
         }
     }

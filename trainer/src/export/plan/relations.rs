@@ -129,6 +129,7 @@ fn overwritable(network: &FixedPointNetwork, layer: usize, last_use: &[usize]) -
         | FixedPointOp::LeakyRelu { .. }
         | FixedPointOp::Table { .. }
         | FixedPointOp::Softmax
+        | FixedPointOp::AffineSoftmax
         | FixedPointOp::Reshape => &inputs[..1],
         // The first operand of a difference is the one that is written over.
         FixedPointOp::Binary(BinaryKind::Sub) | FixedPointOp::AffineBinary(AffineBinaryKind::Sub)

@@ -6,11 +6,11 @@ use stepshift_runtime::format::{AffineBinaryKind, AffineOperand, Window};
 use tch::{Kind, Tensor};
 
 use super::QuantizedNetwork;
-use crate::export::affine::{product, sum};
+use crate::export::affine::{mean as mean_factor, product, sum};
 use crate::export::bounds::channel_bounds;
 use crate::export::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
 use crate::network::LayerOp;
-use crate::torch::operators::{max_pool, padded, weighted_sum, weightless, window_sums};
+use crate::torch::operators::{max_pool, padded, sum_over, weighted_sum, weightless, window_sums};
 
 /// Headroom of an addition's operands. Spec 4.20.
 const HEADROOM: f64 = (1_u64 << 20) as f64;
@@ -45,6 +45,10 @@ impl QuantizedNetwork {
         let (input_zero, output_zero) = (f64::from(input.zero), f64::from(output.zero));
         Ok(match &integers.op {
             FixedPointOp::AffineAveragePool2d { window } => mean(x, window),
+            FixedPointOp::AffineMean { axes } => {
+                let (sums, count) = sum_over(&(x - input_zero), *axes);
+                Factors::one(mean_factor(integers, input, count as usize)?).multiply(&sums) + output_zero
+            }
             FixedPointOp::AffineBinary(kind) => binary(fixed, integers, *kind, tensors)?,
             FixedPointOp::Table { codes } => by_table(codes, x, f64::from(input.element.min())),
             FixedPointOp::MaxPool2d { window } => max_pool(x, window),

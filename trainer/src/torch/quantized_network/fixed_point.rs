@@ -98,7 +98,7 @@ fn power_of_two_op(
     }
     Ok(match op.clone() {
         LayerOp::AveragePool2d { window } => FixedPointOp::AveragePool2d { window },
-        LayerOp::GlobalAveragePool => FixedPointOp::Mean { axes: Mean::GLOBAL },
+        LayerOp::Mean { axes } => FixedPointOp::Mean { axes },
         LayerOp::Binary(kind) => FixedPointOp::Binary(kind),
         LayerOp::Rescale => FixedPointOp::Rescale,
         LayerOp::LeakyRelu { slope } => FixedPointOp::LeakyRelu { slopes: vec![slope], slope_bits: SLOPE_BITS },
@@ -123,11 +123,12 @@ fn affine_op(
     }
     Ok(match op.clone() {
         LayerOp::AveragePool2d { window } => FixedPointOp::AffineAveragePool2d { window },
-        LayerOp::GlobalAveragePool => {
+        LayerOp::Mean { axes: Mean::GLOBAL } => {
             let whole = u8::try_from(input.shape.h).ok().zip(u8::try_from(input.shape.w).ok());
             let (h, w) = whole.context("an average over more than 255 rows or columns")?;
             FixedPointOp::AffineAveragePool2d { window: Window::new(h, w) }
         }
+        LayerOp::Mean { axes } => FixedPointOp::AffineMean { axes },
         LayerOp::Binary(BinaryKind::Add) => FixedPointOp::AffineBinary(AffineBinaryKind::Add),
         LayerOp::Binary(BinaryKind::Sub) => FixedPointOp::AffineBinary(AffineBinaryKind::Sub),
         LayerOp::Binary(BinaryKind::Mul) => FixedPointOp::AffineBinary(AffineBinaryKind::Mul),

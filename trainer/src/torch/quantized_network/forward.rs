@@ -8,7 +8,7 @@ use super::norm::Norm;
 use crate::network::{LayerActivation, LayerOp};
 use crate::quantizer_config::Scheme;
 use crate::torch::operators::{
-    average_by_reciprocal, average_pool_by_reciprocal, clipped, curve_by_table, weighted_sum, weightless,
+    average_pool_by_reciprocal, clipped, curve_by_table, mean_by_reciprocal, weighted_sum, weightless,
 };
 use crate::torch::quantize::exponent::MAX_WEIGHT_SHIFT;
 use crate::torch::quantize::gradient::with_quantized_gradient;
@@ -103,7 +103,7 @@ impl QuantizedNetwork {
         let layer = &self.network.layers[index];
         let x = &tensors[layer.inputs[0]];
         Ok(match (&layer.op, &self.layers[index].constants) {
-            (LayerOp::GlobalAveragePool, _) => average_by_reciprocal(x),
+            (LayerOp::Mean { axes }, _) => mean_by_reciprocal(x, *axes),
             (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
             // The training forward rounds the curve itself, which has a gradient.
             (LayerOp::Curve(curve), _) if kind == Kind::Double => {

@@ -14,7 +14,7 @@ mod real;
 
 use anyhow::Result;
 use ndarray::{Array4, ArrayView4};
-use stepshift_runtime::format::Activation;
+use stepshift_runtime::format::{Activation, Mean};
 use tch::{Kind, Tensor};
 
 use self::constants::Constants;
@@ -47,7 +47,7 @@ struct QuantizedLayer {
 
 /// True for operators whose output has their input's step.
 const fn keeps_step(op: &LayerOp, scheme: Scheme) -> bool {
-    let averages = matches!(op, LayerOp::AveragePool2d { .. } | LayerOp::GlobalAveragePool);
+    let averages = matches!(op, LayerOp::AveragePool2d { .. } | LayerOp::Mean { axes: Mean::GLOBAL });
     op.keeps_exponent() || averages && matches!(scheme, Scheme::Affine)
 }
 

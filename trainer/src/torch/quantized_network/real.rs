@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use super::QuantizedNetwork;
 use crate::network::LayerOp;
-use crate::torch::operators::{average_by_reciprocal, average_pool_by_reciprocal, clipped, weighted_sum, weightless};
+use crate::torch::operators::{average_pool_by_reciprocal, clipped, mean_by_reciprocal, weighted_sum, weightless};
 use crate::torch::quantize::CodeRange;
 
 impl QuantizedNetwork {
@@ -21,7 +21,7 @@ impl QuantizedNetwork {
             for (layer, state) in self.network.layers.iter().zip(&self.layers) {
                 let x = &tensors[layer.inputs[0]];
                 let sum = match (&layer.op, &state.constants) {
-                    (LayerOp::GlobalAveragePool, _) => average_by_reciprocal(x),
+                    (LayerOp::Mean { axes }, _) => mean_by_reciprocal(x, *axes),
                     (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
                     (_, None) => weightless(layer, &tensors),
                     (op, Some(constants)) => {
