@@ -111,7 +111,7 @@ fn union(mut ranges: Vec<Range<usize>>) -> u64 {
 
 /// RAM of a firmware, from what its linker script defines.
 #[derive(Debug, Clone, Copy)]
-struct Ram {
+pub(crate) struct Ram {
     /// Behind the last variable.
     start: u64,
     /// Where the stack begins, downwards.
@@ -120,7 +120,11 @@ struct Ram {
 }
 
 impl Ram {
-    fn of(path: &Path) -> Result<Self> {
+    /// Reads a firmware.
+    ///
+    /// # Errors
+    /// Where the linker script did not define what it must.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
         let symbol = |name: &str| {
@@ -128,6 +132,11 @@ impl Ram {
             symbol.map(|symbol| symbol.address()).with_context(|| format!("{} has no {name}", path.display()))
         };
         Ok(Self { start: symbol("__sheap")?, end: symbol("_stack_start")?, stack: symbol("_stack_bytes")? })
+    }
+
+    /// Bytes that `layout.x` keeps for the stack, above the arena.
+    pub(crate) const fn kept_for_stack(self) -> u64 {
+        self.stack
     }
 
     const fn free(self) -> u64 {

@@ -4,10 +4,11 @@ mod budget;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::boards::{BOARDS, Board};
 use crate::firmware::{self, Host, LogLevel};
+use crate::fit::Ram;
 use crate::model_file::ModelFile;
 use crate::stack::{self, Stack};
 use crate::table::{self, grouped};
@@ -28,6 +29,10 @@ pub(crate) struct Size {
     check: bool,
 }
 
+/// What an exception takes from the stack at most: a frame with the floating-point registers, aligned (Armv7-M ARM, B1.5.6), and the handler
+/// of SysTick.
+const EXCEPTION_BYTES: u64 = 128;
+
 /// A firmware with a model, in bytes.
 #[derive(Debug)]
 pub(crate) struct Measured {
@@ -35,8 +40,7 @@ pub(crate) struct Measured {
     sizes: elf::Sizes,
     model: u64,
     arena: u64,
-    /// None where code calls what is not known before it runs.
-    stack: Option<Stack>,
+    stack: Stack,
 }
 
 impl Size {
@@ -65,9 +69,8 @@ pub(crate) fn table(boards: &[&Board], file: &ModelFile, budget: Option<&Budget>
     for board in boards {
         let measured = measure(board, file)?;
         let Measured { sizes, .. } = measured;
-        let [code, constants, model, arena] =
-            [sizes.code, sizes.constants, measured.model, measured.arena].map(grouped);
-        let stack = measured.stack.as_ref().map_or_else(|| "not known".to_owned(), |stack| grouped(stack.bytes));
+        let numbers = [sizes.code, sizes.constants, measured.model, measured.arena, measured.stack.bytes];
+        let [code, constants, model, arena, stack] = numbers.map(grouped);
         rows.push([board.name.to_owned(), measured.program.to_owned(), code, constants, model, arena, stack]);
         all.push((board.name, measured));
     }
@@ -82,13 +85,14 @@ fn measure(board: &Board, file: &ModelFile) -> Result<Measured> {
     } else {
         (firmware::DEVICE, firmware::build_device(board, Host::of(board), LogLevel::Info)?)
     };
-    Ok(Measured {
-        program,
-        sizes: elf::sizes(&elf)?,
-        model: file.len(),
-        arena: file.model()?.arena_bytes() as u64,
-        stack: stack::deepest(&elf, firmware::ENTRY).inspect_err(|error| eprintln!("{}: {error:#}", board.name)).ok(),
-    })
+    let stack = stack::deepest(&elf, firmware::ENTRY).with_context(|| format!("{}: {program}", board.name))?;
+    if program == firmware::DEVICE {
+        // Its arena is all of the RAM below what is kept.
+        let (needed, kept) = (stack.bytes + EXCEPTION_BYTES, Ram::of(&elf)?.kept_for_stack());
+        ensure!(needed <= kept, "{}: the stack takes {needed} bytes, layout.x keeps {kept}", board.name);
+    }
+    let arena = file.model()?.arena_bytes() as u64;
+    Ok(Measured { program, sizes: elf::sizes(&elf)?, model: file.len(), arena, stack })
 }
 
 fn print(board: &Board, measured: &Measured) {
@@ -102,11 +106,9 @@ fn print(board: &Board, measured: &Measured) {
         row("flash, in all", sizes.code_and_constants() + measured.model),
         row("arena", measured.arena),
     ]);
-    if let Some(stack) = &measured.stack {
-        println!("stack, at most {}; the deepest chain of calls:", grouped(stack.bytes));
-        for (function, frame) in &stack.chain {
-            println!("{frame:>6}  {function}");
-        }
+    println!("stack, at most {}; the deepest chain of calls:", grouped(measured.stack.bytes));
+    for (function, frame) in &measured.stack.chain {
+        println!("{frame:>6}  {function}");
     }
     println!("\nbytes; {}, firmware `{}`", board.name, measured.program);
 }

@@ -56,7 +56,7 @@ impl Budget {
             code: measured.sizes.code + measured.sizes.constants,
             model: measured.model,
             arena: measured.arena,
-            stack: measured.stack.as_ref().map_or(0, |stack| stack.bytes),
+            stack: measured.stack.bytes,
         };
         let pairs = [
             ("code", sizes.code, limits.code),
@@ -81,7 +81,7 @@ mod tests {
 
     fn measured(code: u64, stack: u64) -> Measured {
         let sizes = Sizes { code, constants: 10, ..Sizes::default() };
-        let stack = Some(Stack { bytes: stack, chain: Vec::new() });
+        let stack = Stack { bytes: stack, chain: Vec::new() };
         Measured { program: "device", sizes, model: 5, arena: 5, stack }
     }
 
