@@ -1,14 +1,15 @@
 //! What a device and its host say to one another: words of 32 bits, little-endian, over any stream of bytes.
 //!
 //! The device begins with a [`Hello`]. Then each [`Request`] of the host is followed by the codes of an input, and
-//! answered: [`Request::Infer`] by a digest for every node, then the class and the ticks of the run; [`Request::Codes`]
-//! by a number of bytes and the codes that one node wrote. [`Request::End`] has no answer.
+//! answered: [`Request::Infer`] by a digest for every step, a run of one node, then the class and the ticks of the inference;
+//! [`Request::Ticks`] in the same way, with the ticks of every step in the digests' place; [`Request::Codes`] by a number of
+//! bytes and the codes that one step wrote. [`Request::End`] has no answer.
 
 /// First word of every [`Hello`]: `STEP`.
 const MAGIC: u32 = u32::from_le_bytes(*b"STEP");
 
 /// Version of what this module describes.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// Bytes of a [`Hello`].
 pub const HELLO_BYTES: usize = 36;
@@ -16,7 +17,7 @@ pub const HELLO_BYTES: usize = 36;
 /// Bytes of a [`Request`].
 pub const REQUEST_BYTES: usize = 8;
 
-/// Words behind the digests of [`Request::Infer`]: the class and the ticks.
+/// Words behind those of the steps: the class and the ticks of the inference.
 pub const RESULT_WORDS: usize = 2;
 
 /// What a device is and holds.
@@ -79,13 +80,15 @@ pub enum HelloError {
 /// What a host asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
-    /// Run the input that follows: a digest of every node.
+    /// Run the input that follows: a digest of every step.
     Infer,
-    /// Run the input that follows: the codes of one node.
+    /// Run the input that follows: the codes of one step.
     Codes {
         /// Its index.
-        node: u32,
+        step: u32,
     },
+    /// Run the input that follows: the ticks of every step, cycles where the core counts them.
+    Ticks,
     /// No more requests.
     End,
 }
@@ -151,12 +154,13 @@ impl Request {
     /// As it is sent.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; REQUEST_BYTES] {
-        let (kind, node) = match self {
+        let (kind, step) = match self {
             Self::Infer => (1, 0),
-            Self::Codes { node } => (2, node),
+            Self::Codes { step } => (2, step),
             Self::End => (3_u32, 0_u32),
+            Self::Ticks => (4, 0),
         };
-        ((node as u64) << 32 | kind as u64).to_le_bytes()
+        ((step as u64) << 32 | kind as u64).to_le_bytes()
     }
 
     /// As it was received; `None` for what is no request.
@@ -165,8 +169,9 @@ impl Request {
         let word = u64::from_le_bytes(bytes);
         match word as u32 {
             1 => Some(Self::Infer),
-            2 => Some(Self::Codes { node: (word >> 32) as u32 }),
+            2 => Some(Self::Codes { step: (word >> 32) as u32 }),
             3 => Some(Self::End),
+            4 => Some(Self::Ticks),
             _ => None,
         }
     }
@@ -190,7 +195,7 @@ mod tests {
             let hello = Hello { format_version: 3, fault, model_crc: 0xdead_beef, node_count: 12, input_bytes: 784 };
             assert_eq!(Hello::from_bytes(&hello.to_bytes()), Ok(hello));
         }
-        for request in [Request::Infer, Request::Codes { node: 9 }, Request::End] {
+        for request in [Request::Infer, Request::Codes { step: 9 }, Request::Ticks, Request::End] {
             assert_eq!(Request::from_bytes(request.to_bytes()), Some(request));
         }
     }

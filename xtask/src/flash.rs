@@ -100,8 +100,26 @@ impl Flash {
     /// The same command in a program that knows probes.
     #[cfg(not(feature = "probe"))]
     fn with_probe(&self, _board: &Board, _plan: &Plan, _elf: &Path) -> Result<()> {
-        crate::process::with_probe()
+        match crate::process::with_probe()? {}
     }
+}
+
+/// A real board that holds firmware and model; also the firmware's ELF file.
+///
+/// # Errors
+/// Where they do not fit, without a probe, or where writing fails.
+#[cfg(feature = "probe")]
+pub(crate) fn flashed(
+    board: &Board,
+    file: &ModelFile,
+    level: LogLevel,
+    probe: Option<&str>,
+) -> Result<(crate::device::hardware::Hardware, Vec<u8>)> {
+    let elf = firmware::build_device(board, Host::Probe, level)?;
+    fit::check(board, file, &elf)?;
+    let mut hardware = crate::device::hardware::Hardware::open(board, probe)?;
+    write(board.name, &mut hardware, &Plan::new(board, &elf, file)?, false)?;
+    Ok((hardware, std::fs::read(&elf)?))
 }
 
 impl Plan {

@@ -45,15 +45,16 @@ pub(crate) fn probe(command: &mut Command) -> Option<String> {
     status.success().then(|| String::from_utf8_lossy(&stdout).into_owned())
 }
 
-/// Runs this command again, in a program that is built with the feature `probe`.
+/// Runs this command again, in a program that is built with the feature `probe`, and ends as that one ends: it has told what was wrong.
 #[cfg(not(feature = "probe"))]
-pub(crate) fn with_probe() -> Result<()> {
+pub(crate) fn with_probe() -> Result<std::convert::Infallible> {
     println!("builds the part that talks to debug probes");
     let mut command = crate::workspace::cargo();
     command.args(["run", "--quiet", "--package", "xtask", "--features", "probe", "--"]);
     // Paths on the command line are relative to where the user is.
     command.args(std::env::args_os().skip(1)).current_dir(std::env::current_dir()?);
-    run(&mut command)
+    let status = command.status().with_context(|| cannot_start(&command))?;
+    std::process::exit(status.code().unwrap_or(i32::from(INTERRUPTED)))
 }
 
 /// A command as one would type it.

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::bench::hardware;
 use crate::boards::{self, BOARDS, Board};
 use crate::demo::{self, Demo, Evaluation};
+use crate::device::{Device, Logs};
 use crate::example::Example;
 use crate::firmware::LogLevel;
 use crate::model_file::ModelFile;
@@ -223,7 +225,21 @@ fn verification(boards: &[&Board]) -> Result<()> {
         let expected = (runs, runs * model.node_count());
         ensure!((inferences, layers) == expected, "{}: {inferences} and {layers} lines, not {expected:?}", board.name);
         println!("{}: {} tensors equal, {} lines logged", board.name, equal.tensors, lines.len());
+        if board.chip.is_some() {
+            layer_ticks(board, &file)?;
+        }
     }
+    Ok(())
+}
+
+/// The firmware of a real board counts ticks for `cargo xtask bench`: in QEMU, by SysTick in the cycle counter's place.
+fn layer_ticks(board: &Board, file: &ModelFile) -> Result<()> {
+    let model = file.model()?;
+    let silence = Duration::from_secs(60);
+    let count = |device: &mut dyn Device, logs: &mut Logs<'_>| hardware::cycles(device, &model, logs, silence);
+    let (ticks, _) = verify::in_qemu(board, file, LogLevel::Trace, false, count)?;
+    ensure!(ticks.iter().all(|ticks| *ticks > 0), "{}: a layer takes no time: {ticks:?}", board.name);
+    println!("{}: its layers take {ticks:?} ticks", board.name);
     Ok(())
 }
 

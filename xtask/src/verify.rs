@@ -5,9 +5,10 @@ pub(crate) mod inputs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use indicatif::ProgressBar;
 use stepshift_runtime::{Codes, Model, Session, argmax, digest};
+use stepshift_tests::wire::Request;
 
 use crate::boards::Board;
 use crate::device::{self, Answers, Device, Emulated, Logs};
@@ -76,13 +77,8 @@ impl Verify {
 
     #[cfg(feature = "probe")]
     fn on_hardware(&self, board: &Board, file: &ModelFile, inputs: &[Vec<u8>]) -> Result<Equal> {
-        use crate::flash::{Plan, write};
-
-        let elf = firmware::build_device(board, Host::Probe, self.log)?;
-        fit::check(board, file, &elf)?;
-        let table = device::log_table(&std::fs::read(&elf)?)?;
-        let mut hardware = device::hardware::Hardware::open(board, self.probe.as_deref())?;
-        write(board.name, &mut hardware, &Plan::new(board, &elf, file)?, false)?;
+        let (mut hardware, elf) = crate::flash::flashed(board, file, self.log, self.probe.as_deref())?;
+        let table = device::log_table(&elf)?;
         let mut logs = Logs::new(&table, self.logs);
         compare(&mut hardware, &file.model()?, inputs, &mut logs, Duration::from_secs(self.timeout))
     }
@@ -90,8 +86,7 @@ impl Verify {
     /// The same command in a program that knows probes.
     #[cfg(not(feature = "probe"))]
     fn on_hardware(&self, _: &Board, _: &ModelFile, _: &[Vec<u8>]) -> Result<Equal> {
-        crate::process::with_probe()?;
-        std::process::exit(0)
+        match crate::process::with_probe()? {}
     }
 }
 
@@ -110,6 +105,22 @@ pub(crate) fn emulated(
     silence: Duration,
     shown: bool,
 ) -> Result<(Equal, Vec<String>)> {
+    in_qemu(board, file, level, shown, |device, logs| compare(device, &file.model()?, inputs, logs, silence))
+}
+
+/// Does something with a board in QEMU that holds a model; also the lines of its log.
+///
+/// shown  the log is printed as it comes
+///
+/// # Errors
+/// Where QEMU is missing, the model does not fit the board, or what is done fails.
+pub(crate) fn in_qemu<T>(
+    board: &Board,
+    file: &ModelFile,
+    level: LogLevel,
+    shown: bool,
+    run: impl FnOnce(&mut dyn Device, &mut Logs<'_>) -> Result<T>,
+) -> Result<(T, Vec<String>)> {
     // Before firmware is built for nothing.
     setup::ensure(&[Tool::Qemu], Report::Missing)?;
     let elf = firmware::build_device(board, Host::Qemu, level)?;
@@ -118,8 +129,8 @@ pub(crate) fn emulated(
     let mut logs = Logs::new(&table, shown);
     let image = file.slot()?;
     let mut emulated = Emulated::new(|folder: &Path| device::qemu_command(board, &elf, &image, folder));
-    let equal = compare(&mut emulated, &file.model()?, inputs, &mut logs, silence)?;
-    Ok((equal, logs.into_lines()))
+    let outcome = run(&mut emulated, &mut logs)?;
+    Ok((outcome, logs.into_lines()))
 }
 
 /// Compares every tensor of every input.
@@ -134,9 +145,10 @@ pub(crate) fn compare(
     silence: Duration,
 ) -> Result<Equal> {
     let bar = ProgressBar::new(inputs.len() as u64);
-    let answers = device::digests_of(device, model, inputs, logs, silence, |done| bar.set_position(done as u64));
+    let progress = |done: usize| bar.set_position(done as u64);
+    let answers = device::answers_of(device, model, Request::Infer, inputs, logs, silence, progress);
     bar.finish_and_clear();
-    let Answers { digests, classes, .. } = answers?;
+    let Answers { steps: digests, classes } = answers?;
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(*model, &mut arena)?;
     for (index, input) in inputs.iter().enumerate() {
@@ -144,20 +156,20 @@ pub(crate) fn compare(
         session.input_mut().into_bytes().copy_from_slice(input);
         let mut first = None;
         session.run_observed(|output| {
-            if first.is_none() && digests[index].get(output.index) != Some(&digest(output.codes)) {
-                first = Some((output.index, output.name.to_string(), output.codes.iter().collect::<Vec<_>>()));
+            if first.is_none() && digests[index].get(output.step) != Some(&digest(output.codes)) {
+                let (name, codes) = (output.name.to_string(), output.codes.iter().collect::<Vec<_>>());
+                first = Some((output.step, name, output.codes.element(), codes));
             }
         });
-        if let Some((node, name, expected)) = first {
-            let element = model.tensor(node + 1).context("every node has a tensor")?.element;
-            let bytes = device::codes_of(device, model, input, node, logs, silence)?;
+        if let Some((step, name, element, expected)) = first {
+            let bytes = device::codes_of(device, model, input, step, logs, silence)?;
             let actual: Vec<i16> = Codes::new(element, &bytes).iter().collect();
             bail!("input {index}, layer {name}: {}", difference(&expected, &actual));
         }
         let class = argmax(session.output());
         ensure!(class == classes[index] as usize, "input {index}: class {} instead of {class}", classes[index]);
     }
-    Ok(Equal { inputs: inputs.len(), tensors: inputs.len() * model.node_count() })
+    Ok(Equal { inputs: inputs.len(), tensors: inputs.len() * model.step_count() })
 }
 
 /// The first code that differs, and how many do.
@@ -174,8 +186,9 @@ fn difference(expected: &[i16], actual: &[i16]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use anyhow::Context;
     use stepshift_runtime::format::FORMAT_VERSION;
-    use stepshift_tests::wire::{Hello, REQUEST_BYTES, Request};
+    use stepshift_tests::wire::{Hello, REQUEST_BYTES};
 
     use super::*;
     use crate::device::Poll;
@@ -222,7 +235,7 @@ mod tests {
                         bytes[index] ^= 1;
                     }
                     match request {
-                        Request::Codes { node } if node as usize == output.index => {
+                        Request::Codes { step } if step as usize == output.index => {
                             self.replies.extend((bytes.len() as u32).to_le_bytes());
                             self.replies.extend(bytes);
                         }

@@ -1,5 +1,5 @@
 //! The firmware of every board: loads the model that lies in its own region of flash, tests itself, then runs what the
-//! host sends and answers with every layer's digest.
+//! host sends and answers with every layer's digest, or its ticks.
 
 use cortex_m::Peripherals;
 use stepshift_runtime::format::FORMAT_VERSION;
@@ -72,7 +72,7 @@ fn start(clock: &Clock) -> Result<Session<'static, 'static>, Fault> {
     if let Some(certificate) = model.certificate() {
         let input = session.input_mut().into_bytes();
         input.iter_mut().zip(certificate.input).for_each(|(target, byte)| *target = *byte);
-        infer(&mut session, clock, |_, _| {});
+        infer(&mut session, clock, |_, _, _| {});
     }
     Ok(session)
 }
@@ -100,23 +100,26 @@ fn serve(session: &mut Session<'_, '_>, clock: &Clock, link: &mut impl Link) -> 
         }
         session.reset();
         link.read(session.input_mut().into_bytes())?;
-        if let Request::Codes { node } = request {
-            infer(session, clock, |index, codes| {
-                if index == node as usize {
+        if let Request::Codes { step } = request {
+            infer(session, clock, |index, codes, _| {
+                if index == step as usize {
                     link.write(&(codes.bytes().len() as u32).to_le_bytes());
                     link.write(codes.bytes());
                 }
             });
-        } else {
-            let (class, ticks) = infer(session, clock, |_, codes| link.write(&digest(codes).to_le_bytes()));
-            link.write(&class.to_le_bytes());
-            link.write(&ticks.to_le_bytes());
+            continue;
         }
+        let (class, ticks) = infer(session, clock, |_, codes, ticks| {
+            let word = if request == Request::Ticks { ticks } else { digest(codes) };
+            link.write(&word.to_le_bytes());
+        });
+        link.write(&class.to_le_bytes());
+        link.write(&ticks.to_le_bytes());
     }
 }
 
-/// One inference, node by node, logged; class and ticks. What `each` does is not timed.
-fn infer(session: &mut Session<'_, '_>, clock: &Clock, mut each: impl FnMut(usize, Codes<'_>)) -> (u32, u32) {
+/// One inference, step by step, logged; class and ticks. What `each` does is not timed.
+fn infer(session: &mut Session<'_, '_>, clock: &Clock, mut each: impl FnMut(usize, Codes<'_>, u32)) -> (u32, u32) {
     let mut total = 0_u32;
     loop {
         let start = clock.now();
@@ -124,7 +127,7 @@ fn infer(session: &mut Session<'_, '_>, clock: &Clock, mut each: impl FnMut(usiz
         let ticks = clock.now().wrapping_sub(start);
         total = total.wrapping_add(ticks);
         defmt::trace!("layer {=str}: {=u32} us", output.name.as_str(), clock.micros(ticks));
-        each(output.index, output.codes);
+        each(output.step, output.codes, ticks);
     }
     let class = argmax(session.output()) as u32;
     defmt::info!("inference: class {=u32}, {=u32} us", class, clock.micros(total));

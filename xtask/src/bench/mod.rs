@@ -1,6 +1,8 @@
-//! `cargo xtask bench`: instructions of every layer of a list or a model, in QEMU.
+//! `cargo xtask bench`: instructions of every layer of a list or a model in QEMU, cycles of a model on a real board.
 
 mod comparison;
+mod cost;
+pub(crate) mod hardware;
 mod layers;
 mod whole_model;
 
@@ -12,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use stepshift_runtime::{Backend, Model, Session, digest};
 use stepshift_trainer::export::{Options, Prefer, encode_with};
 
+use self::cost::Cost;
 use self::layers::{Entry, Scheme};
 use crate::boards::{self, Board};
 use crate::table::{self, grouped};
@@ -19,8 +22,8 @@ use crate::{firmware, qemu};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Bench {
-    /// The board
-    #[arg(long, default_value = boards::DEFAULT, value_parser = boards::names())]
+    /// The board: QEMU's count instructions, real ones cycles
+    #[arg(long, default_value = boards::DEFAULT)]
     board: String,
     /// A list of layers: resnet8, ds-cnn, or a file like those in `benches/`
     #[arg(long, default_value = "resnet8", value_name = "NAME|FILE")]
@@ -43,6 +46,12 @@ pub(crate) struct Bench {
     /// A table that --json wrote before, to compare with
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+    /// The debug probe of a real board, where there are several: VID:PID or VID:PID:SERIAL
+    #[arg(long, value_name = "ID")]
+    probe: Option<String>,
+    /// Seconds without an answer after which a real board is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
 }
 
 /// As `stepshift export --prefer` has it.
@@ -69,7 +78,8 @@ struct Row {
     layer: String,
     count: u64,
     macs: u64,
-    instructions: u64,
+    #[serde(flatten)]
+    cost: Cost,
     scratch_bytes: u64,
 }
 
@@ -77,14 +87,16 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         // Before what takes long.
         let before = self.compare.as_deref().map(comparison::read).transpose()?;
+        let board = boards::find(&self.board)?;
         let rows = match &self.model {
-            Some(path) => whole_model::measure(boards::find(&self.board)?, path)?,
-            None => self.list()?,
+            Some(path) if board.is_emulator() => whole_model::in_qemu(board, path)?,
+            Some(path) => self.on_hardware(board, path)?,
+            None => self.list(board)?,
         };
         print(&rows);
         if let Some(before) = before {
             println!();
-            comparison::print(&before, &rows);
+            comparison::print(&before, &rows)?;
         }
         if let Some(path) = &self.json {
             let text = serde_json::to_string_pretty(&rows)?;
@@ -93,9 +105,34 @@ impl Bench {
         Ok(())
     }
 
-    fn list(&self) -> Result<Vec<Row>> {
+    #[cfg(feature = "probe")]
+    fn on_hardware(&self, board: &Board, path: &std::path::Path) -> Result<Vec<Row>> {
+        use crate::device::{self, Logs};
+
+        let file = crate::model_file::ModelFile::read(path)?;
+        ensure_probe(board)?;
+        let (mut hardware, elf) = crate::flash::flashed(board, &file, firmware::LogLevel::Info, self.probe.as_deref())?;
+        let table = device::log_table(&elf)?;
+        let (model, silence) = (file.model()?, std::time::Duration::from_secs(self.timeout));
+        let cycles = hardware::cycles(&mut hardware, &model, &mut Logs::new(&table, false), silence)?;
+        whole_model::rows(&model, cycles.into_iter().map(Cost::Cycles))
+    }
+
+    /// The same command in a program that knows probes.
+    #[cfg(not(feature = "probe"))]
+    fn on_hardware(&self, board: &Board, _: &std::path::Path) -> Result<Vec<Row>> {
+        ensure_probe(board)?;
+        match crate::process::with_probe()? {}
+    }
+
+    fn list(&self, board: &'static Board) -> Result<Vec<Row>> {
+        ensure!(
+            board.is_emulator(),
+            "lists of layers are measured in QEMU, on the boards called qemu-; --model FILE measures one on {}",
+            board.name
+        );
         let entries = layers::read(&self.layers)?;
-        let board = emulated(boards::find(&self.board)?);
+        let board = emulated(board);
         let elf = firmware::build(&board, firmware::BENCH, None)?;
         let backend = match &self.backend {
             Some(name) => Backend::ALL.into_iter().find(|backend| backend.name() == name),
@@ -117,7 +154,7 @@ impl Bench {
             let model = Model::parse(&bytes)?;
             let scratch_bytes = model.nodes().map(|node| u64::from(node.op.scratch().bytes)).max().unwrap_or(0);
             let (layer, macs) = (entry.name.clone(), entry.macs(&network));
-            rows.push(Row { layer, count: entry.count, macs, instructions: 0, scratch_bytes });
+            rows.push(Row { layer, count: entry.count, macs, cost: Cost::Instructions(0), scratch_bytes });
             files.push(bytes);
         }
         fs::write(folder.path().join("list"), list)?;
@@ -137,11 +174,22 @@ impl Bench {
                 board.name
             );
             // The last node is the layer; one before it makes its second operand.
-            row.instructions = instructions;
+            row.cost = Cost::Instructions(instructions);
         }
-        ensure!(rows.iter().all(|row| row.instructions > 0), "{}: layers are missing in\n{}", board.name, outcome.text);
+        ensure!(rows.iter().all(|row| row.cost.count() > 0), "{}: layers are missing in\n{}", board.name, outcome.text);
         Ok(rows)
     }
+}
+
+/// A board that counts nothing has no probe either.
+fn ensure_probe(board: &Board) -> Result<()> {
+    ensure!(
+        board.chip.is_some(),
+        "{} has no program that counts instructions: take the board called qemu- with a {}",
+        board.name,
+        board.core
+    );
+    Ok(())
 }
 
 /// A microcontroller of 16 KiB holds no layer of these lists: its code runs on a larger machine.
@@ -173,35 +221,30 @@ fn digests(bytes: &[u8]) -> Result<Vec<u32>> {
 }
 
 fn print(rows: &[Row]) {
-    let total: u64 = rows.iter().map(|row| row.count * row.instructions).sum();
-    let header = ["layer", "times", "MACs", "instructions", "per MAC", "share", "scratch"];
+    let total: u64 = rows.iter().map(|row| row.count * row.cost.count()).sum();
+    let unit = rows.first().map_or("", |row| row.cost.unit());
+    let header = ["layer", "times", "MACs", unit, "per MAC", "share", "scratch"];
     let mut lines = vec![header.map(str::to_owned)];
-    let per_mac = |instructions: u64, macs: u64| match macs {
+    let per_mac = |count: u64, macs: u64| match macs {
         0 => String::new(),
-        _ => format!("{:.3}", instructions as f64 / macs as f64),
+        _ => format!("{:.3}", count as f64 / macs as f64),
     };
     for row in rows {
-        let share = 100.0 * (row.count * row.instructions) as f64 / total as f64;
+        let count = row.cost.count();
+        let share = 100.0 * (row.count * count) as f64 / total as f64;
         lines.push([
             row.layer.clone(),
             row.count.to_string(),
             grouped(row.macs),
-            grouped(row.instructions),
-            per_mac(row.instructions, row.macs),
+            grouped(count),
+            per_mac(count, row.macs),
             format!("{share:.1} %"),
             grouped(row.scratch_bytes),
         ]);
     }
     let macs = rows.iter().map(|row| row.count * row.macs).sum();
     let times = rows.iter().map(|row| row.count).sum::<u64>().to_string();
-    lines.push([
-        "total".to_owned(),
-        times,
-        grouped(macs),
-        grouped(total),
-        per_mac(total, macs),
-        String::new(),
-        String::new(),
-    ]);
+    let [name, empty] = ["total", ""].map(str::to_owned);
+    lines.push([name, times, grouped(macs), grouped(total), per_mac(total, macs), empty.clone(), empty]);
     table::print(&lines);
 }

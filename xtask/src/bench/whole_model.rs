@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use stepshift_runtime::Model;
 use stepshift_runtime::format::{Op, Shape};
 
-use super::Row;
+use super::{Cost, Row};
 use crate::boards::Board;
 use crate::inference;
 use crate::model_file::ModelFile;
@@ -15,16 +15,20 @@ use crate::model_file::ModelFile;
 ///
 /// # Errors
 /// Where the model is none, or does not fit the board.
-pub(super) fn measure(board: &Board, path: &Path) -> Result<Vec<Row>> {
+pub(super) fn in_qemu(board: &Board, path: &Path) -> Result<Vec<Row>> {
     let file = ModelFile::read(path)?;
-    let model = file.model()?;
     let counts = inference::run(board, path, None)?.nodes;
-    let nodes = model.nodes().enumerate().zip(counts);
+    rows(&file.model()?, counts.into_iter().map(|(_, instructions)| Cost::Instructions(instructions)))
+}
+
+/// A row for every layer.
+pub(super) fn rows(model: &Model<'_>, costs: impl Iterator<Item = Cost>) -> Result<Vec<Row>> {
+    let nodes = model.nodes().enumerate().zip(costs);
     nodes
-        .map(|((index, node), (_, instructions))| {
-            let macs = macs(&model, index, &node.op)?;
+        .map(|((index, node), cost)| {
+            let macs = macs(model, index, &node.op)?;
             let scratch_bytes = node.op.scratch().bytes.into();
-            Ok(Row { layer: node.name.to_string(), count: 1, macs, instructions, scratch_bytes })
+            Ok(Row { layer: node.name.to_string(), count: 1, macs, cost, scratch_bytes })
         })
         .collect()
 }

@@ -17,24 +17,24 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// A device's answers to inputs.
 #[derive(Debug)]
 pub(crate) struct Answers {
-    /// `[input][node]`
-    pub(crate) digests: Vec<Vec<u32>>,
+    /// `[input][step]`, digests or ticks
+    pub(crate) steps: Vec<Vec<u32>>,
     /// `[input]`
     pub(crate) classes: Vec<u32>,
-    /// `[input]`, of the device's clock
-    pub(crate) ticks: Vec<u32>,
 }
 
-/// Runs inputs on a device: a digest of every node's codes for each.
+/// Runs inputs on a device: a digest of every step's codes for each, or its ticks.
 ///
+/// request   [`Request::Infer`] or [`Request::Ticks`]
 /// silence   longest time in which nothing comes
 /// progress  told the number of inputs that are answered
 ///
 /// # Errors
 /// Where the device has no session and why, where it holds another model, where it ends or hangs.
-pub(crate) fn digests_of(
+pub(crate) fn answers_of(
     device: &mut dyn Device,
     model: &Model<'_>,
+    request: Request,
     inputs: &[Vec<u8>],
     logs: &mut Logs<'_>,
     silence: Duration,
@@ -42,41 +42,41 @@ pub(crate) fn digests_of(
 ) -> Result<Answers> {
     let mut requests = Vec::new();
     for input in inputs {
-        requests.extend_from_slice(&Request::Infer.to_bytes());
+        requests.extend_from_slice(&request.to_bytes());
         requests.extend_from_slice(input);
     }
     requests.extend_from_slice(&Request::End.to_bytes());
     device.start(requests)?;
-    let words = model.node_count() + RESULT_WORDS;
+    let words = model.step_count() + RESULT_WORDS;
     let mut incoming = Incoming { device, logs, bytes: Vec::new(), silence };
     incoming.hello(model)?;
-    let mut answers = Answers { digests: Vec::new(), classes: Vec::new(), ticks: Vec::new() };
+    let mut answers = Answers { steps: Vec::new(), classes: Vec::new() };
     for index in 0..inputs.len() {
         let place = || format!("input {index} of {}", inputs.len());
         let bytes = incoming.take(4 * words).with_context(place)?;
-        let mut digests: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
-        answers.ticks.extend(digests.pop());
-        answers.classes.extend(digests.pop());
-        answers.digests.push(digests);
+        let mut steps: Vec<u32> = bytes.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
+        let results = steps.split_off(model.step_count());
+        answers.classes.extend(results.first());
+        answers.steps.push(steps);
         progress(index + 1);
     }
     incoming.drain();
     Ok(answers)
 }
 
-/// Runs one input on a device: the codes that a node writes, as their bytes.
+/// Runs one input on a device: the codes that a step writes, as their bytes.
 ///
 /// # Errors
-/// As [`digests_of`].
+/// As [`answers_of`].
 pub(crate) fn codes_of(
     device: &mut dyn Device,
     model: &Model<'_>,
     input: &[u8],
-    node: usize,
+    step: usize,
     logs: &mut Logs<'_>,
     silence: Duration,
 ) -> Result<Vec<u8>> {
-    let request = Request::Codes { node: u32::try_from(node)? }.to_bytes();
+    let request = Request::Codes { step: u32::try_from(step)? }.to_bytes();
     device.start([&request[..], input, &Request::End.to_bytes()].concat())?;
     let mut incoming = Incoming { device, logs, bytes: Vec::new(), silence };
     incoming.hello(model)?;
@@ -193,7 +193,8 @@ mod tests {
     fn error_of(replies: &[u8], ended: Option<bool>) -> String {
         let mut device = Script { replies: replies.to_vec(), ended };
         let (model, silence) = (Model::parse(SMALL).unwrap(), Duration::from_millis(20));
-        let outcome = digests_of(&mut device, &model, &[vec![0; 32]], &mut Logs::hidden(), silence, |_| {});
+        let outcome =
+            answers_of(&mut device, &model, Request::Infer, &[vec![0; 32]], &mut Logs::hidden(), silence, |_| {});
         format!("{:#}", outcome.unwrap_err())
     }
 

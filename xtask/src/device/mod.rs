@@ -8,7 +8,7 @@ mod logs;
 
 use anyhow::Result;
 
-pub(crate) use conversation::{Answers, codes_of, digests_of};
+pub(crate) use conversation::{Answers, answers_of, codes_of};
 pub(crate) use emulated::{Emulated, command as qemu_command};
 pub(crate) use logs::{Logs, table as log_table};
 
