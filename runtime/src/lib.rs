@@ -80,5 +80,20 @@ pub use session::{NodeOutput, Session};
 pub use signed::verify_signature;
 #[cfg(feature = "micromath")]
 pub use softmax::softmax;
+/// Most bytes of stack that [`Model::parse`], [`Session::run`], [`Session::step`] and [`Session::self_test`] take below the
+/// function that calls them, interrupts apart: what a build can hold against its RAM.
+///
+/// A bound for firmware that is built with optimizations, as `cargo build --release` does; on hosts it means nothing.
+///
+/// ```
+/// stepshift_runtime::include_model!(mod small = "../testdata/small.stepshift");
+///
+/// const RAM_BYTES: usize = 16 * 1024;
+/// /// Variables, and the stack of all else.
+/// const OTHER_BYTES: usize = 4 * 1024;
+/// const _: () = assert!(small::ARENA_BYTES + stepshift_runtime::STACK_BYTES + OTHER_BYTES <= RAM_BYTES);
+/// ```
+pub const STACK_BYTES: usize = Backend::NATIVE.stack_bytes();
+
 pub use vectors::{Vectors, VectorsError};
 pub use verify::MAX_LIVE_TENSORS;

@@ -16,6 +16,7 @@ use crate::firmware::LogLevel;
 use crate::model_file::ModelFile;
 use crate::setup::{self, Report, Tool};
 use crate::size::{self, Budget};
+use crate::stack::{self, Stack};
 use crate::table::{self, grouped};
 use crate::verify::inputs;
 use crate::workspace::{cargo, root, target};
@@ -163,7 +164,8 @@ fn damaged_models() -> Result<()> {
 /// The firmware without a panic handler links, and does not with a panic in it.
 fn panic_free(boards: &[&Board]) -> Result<()> {
     for board in boards {
-        firmware::build(board, firmware::PANIC_FREE, None)?;
+        let elf = firmware::build(board, firmware::PANIC_FREE, None)?;
+        let stack = runtime_stack(board, &elf)?;
         let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
         let output = command.args(["--features", "deliberate-panic"]).output()?;
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -172,11 +174,27 @@ fn panic_free(boards: &[&Board]) -> Result<()> {
             "{}: a deliberate panic was not caught:\n{messages}",
             board.name
         );
-        println!("{}: no panic can be reached, a deliberate one is caught", board.name);
+        println!("{}: no panic can be reached, a deliberate one is caught; {stack}", board.name);
     }
     firmware::build_runtime(boards::RISC_V)?;
     println!("{}: the runtime builds", boards::RISC_V);
     Ok(())
+}
+
+/// The stack of the firmware that links every operator is within the runtime's constant; what it takes, in words.
+fn runtime_stack(board: &Board, elf: &Path) -> Result<String> {
+    let bound = board.backend.stack_bytes() as u64;
+    match stack::deepest(elf, firmware::ENTRY) {
+        Ok(Stack { bytes, .. }) => {
+            ensure!(
+                bytes <= bound,
+                "{}: the runtime takes {bytes} bytes of stack, its STACK_BYTES are {bound}",
+                board.name
+            );
+            Ok(format!("{bytes} of {bound} bytes of stack"))
+        }
+        Err(error) => Ok(format!("the stack is not known: {error:#}")),
+    }
 }
 
 /// The inference path holds no floating point, and a deliberate one is found; on the board whose core has an FPU.

@@ -1,5 +1,6 @@
 //! Links only if no panic can be reached from `Model::parse` and `Session::run`, with every operator, and from the front
-//! end: the panic handler calls a function that does not exist. It is never run.
+//! end: the panic handler calls a function that does not exist. It is never run. Its deepest chain of calls is the bound of
+//! the runtime's stack.
 
 #![no_std]
 #![no_main]
@@ -52,7 +53,7 @@ fn infer(bytes: &[u8]) -> usize {
     session.input_mut().fill(1);
     let mut digests = 0;
     session.run_observed(|output| digests ^= digest(output.codes));
-    argmax(session.output()) ^ digests as usize
+    argmax(session.output()) ^ digests as usize ^ usize::from(session.self_test().is_ok())
 }
 
 /// Bytes to a row of features: all of the front end.

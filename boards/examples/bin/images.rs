@@ -11,7 +11,7 @@ use examples::recorded::RecordedImages;
 use static_cell::ConstStaticCell;
 use stepshift_board::clock::Clock;
 use stepshift_board::console::exit;
-use stepshift_runtime::{Session, argmax, include_model};
+use stepshift_runtime::{STACK_BYTES, Session, argmax, include_model};
 
 include_model!(mod digits = "../data/digits.stepshift");
 
@@ -22,6 +22,15 @@ const CLOCK_HZ: u32 = 25_000_000;
 static RECORDED: &[u8] = include_bytes!("../data/digits.raw");
 
 const IMAGES: usize = RECORDED.len() / (1 + PIXELS);
+
+/// RAM of the board, as its `memory.x` has it.
+const RAM_BYTES: usize = 4 * 1024 * 1024;
+
+/// Variables beside the arena, and the stack around the runtime's, with the recorded images.
+const OTHER_BYTES: usize = 16 * 1024 + IMAGES * PIXELS;
+
+const _: () =
+    assert!(digits::ARENA_BYTES + STACK_BYTES + OTHER_BYTES <= RAM_BYTES, "arena and stack do not fit the RAM");
 
 static ARENA: ConstStaticCell<[u8; digits::ARENA_BYTES]> = ConstStaticCell::new([0; digits::ARENA_BYTES]);
 

@@ -30,6 +30,17 @@ impl Backend {
         Self::Portable
     };
 
+    /// Most bytes of stack that parsing, inference and self-test take below the caller, in firmware that is built with
+    /// optimizations: [`STACK_BYTES`](crate::STACK_BYTES) of a build for this backend.
+    ///
+    /// `cargo xtask test` holds it to the deepest chain of calls in the firmware that links every operator.
+    #[must_use]
+    pub const fn stack_bytes(self) -> usize {
+        match self {
+            Self::Portable | Self::Dsp | Self::Mve | Self::V6m => 6144,
+        }
+    }
+
     /// As the command line has it.
     #[must_use]
     pub const fn name(self) -> &'static str {
