@@ -15,6 +15,8 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        // As libtorch itself: its headers have other members without.
+        .define("NDEBUG", None)
         .opt_level(3)
         .file("shim/autograd.cpp")
         .include(root.join("include"))

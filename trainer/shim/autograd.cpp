@@ -4,12 +4,17 @@
 #include <torch/torch.h>
 
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <dlfcn.h>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string>
+#include <unordered_set>
 
 using at::Tensor;
 using torch::autograd::AutogradContext;
@@ -141,6 +146,26 @@ std::optional<Tensor> optional(const Tensor* tensor) {
   return tensor ? std::optional<Tensor>(*tensor) : std::nullopt;
 }
 
+// Operators that wait for a device, as they read one of its values or size a tensor by them.
+const std::unordered_set<std::string> kWaiting = {
+    "aten::_local_scalar_dense", "aten::is_nonzero", "aten::nonzero", "aten::masked_select", "aten::equal",
+    "aten::_unique2",            "aten::bincount",
+};
+
+std::atomic<int64_t> waits{0};
+
+// A copy from a device to the host waits as well.
+bool copies_to_host(const at::RecordFunction& function) {
+  if (std::strcmp(function.name(), "aten::copy_") != 0 || function.inputs().size() < 2) return false;
+  const auto &to = function.inputs()[0], &from = function.inputs()[1];
+  return to.isTensor() && from.isTensor() && to.toTensor().is_cpu() && !from.toTensor().is_cpu();
+}
+
+std::unique_ptr<at::ObserverContext> count_wait(const at::RecordFunction& function) {
+  if (kWaiting.count(function.name()) || copies_to_host(function)) waits++;
+  return nullptr;
+}
+
 template <typename F>
 char* returning(Tensor** out, F function) {
   try {
@@ -156,6 +181,19 @@ char* returning(Tensor** out, F function) {
 }  // namespace
 
 extern "C" {
+
+// How factors of products may be rounded inside an operator of f32: 0 not at all, 1 to TF32, 2 to bf16 where a library can,
+// and to TF32 where it cannot. Sums and results stay f32.
+void stepshift_set_products(int32_t precision) {
+  using at::Float32Backend, at::Float32Op, at::Float32Precision;
+  auto& context = at::globalContext();
+  const auto cuda = precision == 0 ? Float32Precision::IEEE : Float32Precision::TF32;
+  const auto host = precision == 2 ? Float32Precision::BF16 : precision == 1 ? Float32Precision::TF32 : Float32Precision::IEEE;
+  for (const auto op : {Float32Op::CONV, Float32Op::MATMUL}) {
+    context.setFloat32Precision(Float32Backend::CUDA, op, cuda);
+    context.setFloat32Precision(Float32Backend::MKLDNN, op, host);
+  }
+}
 
 // Returns null and sets *out, or returns a message that the caller frees with stepshift_free. `zero` may be null.
 char* stepshift_fake_quantize(Tensor** out, const Tensor* x, const Tensor* step, const Tensor* zero, bool stochastic,
@@ -183,6 +221,33 @@ char* stepshift_on_gradient(Tensor** out, const Tensor* x, Tensor* (*replace)(vo
     }
     return y;
   });
+}
+
+// Opens libtorch's part for CUDA, which nothing links, and asks for algorithms that give the same bits at every run,
+// in f32. Returns null, or a message that the caller frees with stepshift_free. To be called before anything asks for CUDA.
+char* stepshift_open_cuda() {
+  // cuBLAS is deterministic with a workspace of its own; a user's choice wins.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
+  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return strdup(dlerror());
+  auto& context = at::globalContext();
+  context.setBenchmarkCuDNN(false);
+  context.setDeterministicCuDNN(true);
+  context.setDeterministicAlgorithms(true, /*warn_only=*/true);
+  context.setDeterministicFillUninitializedMemory(false);
+  stepshift_set_products(0);
+  return nullptr;
+}
+
+// Counts the operators of this thread, and of its backward passes, that make the host wait for a device, until
+// stepshift_end_count.
+uint64_t stepshift_begin_count() {
+  waits = 0;
+  return at::addThreadLocalCallback(at::RecordFunctionCallback(count_wait).needsInputs(true));
+}
+
+int64_t stepshift_end_count(uint64_t handle) {
+  at::removeCallback(handle);
+  return waits;
 }
 
 void stepshift_free(char* message) { std::free(message); }

@@ -12,7 +12,7 @@ use crate::layer_config::LayerConfig;
 use crate::network::Network;
 use crate::networks::NetworkName;
 use crate::optimizer_config::OptimizerConfig;
-use crate::quantizer_config::{GradientConfig, QuantizerConfig, RangeMethod, Scheme};
+use crate::quantizer_config::{GradientConfig, Products, QuantizerConfig, RangeMethod, Scheme};
 
 /// A run: data, network, and how both trainings go.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -95,6 +95,9 @@ pub struct QuantizedConfig {
     /// What becomes of batch norms.
     #[serde(default)]
     pub batch_norm: BatchNormMode,
+    /// How factors are rounded in layers whose sums stay exact.
+    #[serde(default)]
+    pub products: Products,
     /// Of all layers' weights.
     #[serde(default)]
     pub weights: QuantizerConfig,
@@ -358,7 +361,6 @@ mod tests {
     use crate::optimizer_config::Schedule;
 
     const DIGITS: &str = include_str!("../configs/digits.toml");
-    const FASHION_MNIST: &str = include_str!("../configs/fashion-mnist.toml");
 
     fn error(text: &str) -> String {
         let config = match parse(text) {
@@ -370,8 +372,18 @@ mod tests {
 
     #[test]
     fn the_configs_that_ship_are_usable() {
-        parse(DIGITS).unwrap().network(Shape { h: 8, w: 8, c: 1 }, 10).unwrap();
-        parse(FASHION_MNIST).unwrap().network(Shape { h: 28, w: 28, c: 1 }, 10).unwrap();
+        let mut count = 0;
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/configs")).unwrap() {
+            let (config, _) = load(&entry.unwrap().path()).unwrap();
+            let shape = match config.dataset {
+                DatasetName::Digits => Shape { h: 8, w: 8, c: 1 },
+                DatasetName::FashionMnist => Shape { h: 28, w: 28, c: 1 },
+                _ => Shape { h: 32, w: 32, c: 3 },
+            };
+            config.network(shape, 10).unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 7);
     }
 
     #[test]

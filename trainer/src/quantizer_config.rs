@@ -105,6 +105,32 @@ pub enum Scheme {
     Affine,
 }
 
+/// How factors of products may be rounded inside an operator of f32, in layers whose sums stay exact. Spec 5.1.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(i32)]
+pub enum Products {
+    /// Not at all.
+    #[default]
+    F32 = 0,
+    /// To 11 significant bits, on tensor cores.
+    Tf32 = 1,
+    /// To 8 significant bits, by instructions of processors that have them; TF32 on a GPU.
+    Bf16 = 2,
+}
+
+impl Products {
+    /// The greatest magnitude up to which every integer is a factor of its own.
+    #[must_use]
+    pub const fn greatest_code(self) -> i64 {
+        match self {
+            Self::F32 => 1 << 24,
+            Self::Tf32 => 1 << 11,
+            Self::Bf16 => 1 << 8,
+        }
+    }
+}
+
 /// Gradients that are quantized on their way back; those left out are not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

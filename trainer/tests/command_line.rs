@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
+use stepshift_trainer::torch::checkpoint;
 use tempfile::TempDir;
 
 /// Two layers that train in a fraction of a second.
@@ -197,7 +198,7 @@ fn a_full_disk_keeps_the_last_checkpoint() {
         run.display()
     );
     let message = refusal(Command::new("bash").arg("-c").arg(script));
-    assert!(message.contains("cannot write") && message.contains("checkpoint.safetensors"), "{message}");
+    assert!(message.contains("cannot write") && message.contains(".safetensors"), "{message}");
     assert_eq!(bytes(&run, "checkpoint.safetensors"), before);
     let names = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
     let leftovers: Vec<String> = names.filter(|name| name.starts_with('.')).collect();
@@ -363,8 +364,12 @@ fn every_quantizer_of_a_config_ends_in_a_model_with_the_bits_of_training() {
     evaluates_bit_exactly(&place.train(&with_quantized("batch_norm = 'corrected'", mixed), "mixed"));
     let learned = "[quantized.weights]\nrange = 'tqt'\n[quantized.activations]\nrange = 'tqt'";
     evaluates_bit_exactly(&place.train(&with_quantized("batch_norm = 'unfolded'", learned), "learned"));
-    let affine = "[quantized.weights]\nrange = 'lsq'";
-    evaluates_bit_exactly(&place.train(&with_quantized("scheme = 'affine'", affine), "affine"));
+    let affine = with_quantized("scheme = 'affine'", "[quantized.weights]\nrange = 'lsq'");
+    // Operators that end in a table.
+    let tables = "[[layers]]\nname = 'leaky'\nop = 'leaky_relu'\nslope = 0.1\n\n\
+                  [[layers]]\nname = 'again'\nop = 'requantize'\n\n[[layers]]\nname = \"fc\"";
+    let affine = affine.replace("relu = true", "").replace("[[layers]]\nname = \"fc\"", tables);
+    evaluates_bit_exactly(&place.train(&affine, "affine"));
 }
 
 #[test]
@@ -389,6 +394,52 @@ fn averages_and_a_teacher_are_part_of_a_run() {
     let first = place.train(&text, "first");
     assert_same_run(&first, &place.train(&text, "second"));
     evaluates_bit_exactly(&first);
+    // What is reported of the last pass are the weights that were exported, the average.
+    let (_, tensors) = checkpoint::load(&first.join("checkpoint.safetensors")).unwrap();
+    let observed: serde_json::Value = serde_json::from_slice(&bytes(&first, "observations.json")).unwrap();
+    let last = observed.as_array().unwrap().last().unwrap();
+    let histogram = &last["layers"][0]["weights"];
+    let ends = [tensors["conv1.weight"].min(), tensors["conv1.weight"].max()].map(|end| end.double_value(&[]) as f32);
+    assert_eq!([&histogram["min"], &histogram["max"]].map(|end| end.as_f64().unwrap() as f32), ends);
+}
+
+/// The float network of a run, quantized as that run did it, gives its model.
+#[test]
+fn another_run_quantizes_the_float_network_of_a_run() {
+    let place = Place::new();
+    let run = place.small_run();
+    let train = |text: &str, out: &Path| {
+        let mut command = stepshift();
+        command.arg("train").arg(place.config(text)).arg("--out").arg(out).arg("--float").arg(&run);
+        command
+    };
+    let again = place.path("again");
+    let output = train(SMALL, &again).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    for name in ["model.stepshift", "float.safetensors", "metrics.csv"] {
+        assert!(bytes(&run, name) == bytes(&again, name), "{name}");
+    }
+    let narrow = place.path("narrow");
+    let output = train(&with_quantized("", "[quantized.weights]\nbits = 4"), &narrow).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    evaluates_bit_exactly(&narrow);
+    let message = refusal(&mut train(&SMALL.replace("out_ch = 8", "out_ch = 9"), &place.path("other")));
+    assert!(message.contains("float.safetensors") && message.contains("tensor conv1.weight has shape"), "{message}");
+}
+
+#[test]
+fn devices_that_are_not_there_are_named() {
+    let place = Place::new();
+    let train = |device: &str| {
+        let config = place.config(SMALL);
+        stepshift().arg("train").arg(config).arg("--out").arg(place.path("run")).args(["--device", device]).output()
+    };
+    let output = train("gpu").unwrap();
+    assert!(!output.status.success() && stderr(&output).contains("cpu, cuda, or cuda:1"), "{}", stderr(&output));
+    let output = train("cuda:99").unwrap();
+    assert!(!output.status.success() && stderr(&output).starts_with("error: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--device cpu") || stderr(&output).contains("cuda:99: there are"));
+    assert!(!place.path("run").exists());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use stepshift_trainer::data::{Dataset, Images};
 use stepshift_trainer::export::encode;
 use stepshift_trainer::networks::NetworkName;
 use stepshift_trainer::torch::checkpoint::{self, EpochRecord};
+use stepshift_trainer::torch::device::DeviceName;
 use stepshift_trainer::torch::evaluation::evaluate;
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, Observer, Outcome, Progress, Training, quantized_network};
 
@@ -65,7 +66,7 @@ fn the_exact_forward_of_every_built_in_network_equals_the_runtime() {
         };
         let folder = tempfile::tempdir().unwrap();
         let config = config::parse(&text).unwrap();
-        let mut training = Training::new(config, text, data, folder.path()).unwrap();
+        let mut training = Training::new(config, text, data, folder.path(), DeviceName::Cpu.open().unwrap()).unwrap();
         assert_eq!(training.run(&mut Silent).unwrap(), Outcome::Finished);
         let (state, tensors) = checkpoint::load(&folder.path().join(CHECKPOINT_FILE)).unwrap();
         let network = quantized_network(&state, &tensors, training.data()).unwrap();

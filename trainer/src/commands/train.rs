@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use stepshift_trainer::export::Options;
 use stepshift_trainer::torch::checkpoint;
+use stepshift_trainer::torch::device::DeviceName;
 use stepshift_trainer::torch::evaluation::sample;
-use stepshift_trainer::torch::training::{CHECKPOINT_FILE, Outcome, Training};
+use stepshift_trainer::torch::training::{CHECKPOINT_FILE, FLOAT_FILE, Outcome, Training};
 use stepshift_trainer::{config, data};
 
 use super::console::{Console, Output};
@@ -28,6 +29,12 @@ pub(crate) struct Train {
     /// Go on from the checkpoint in the folder, to the same bits as without the stop
     #[arg(long, conflicts_with = "config")]
     resume: bool,
+    /// Quantize the float network of another run's folder, with the same data set and network, instead of training one
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    float: Option<PathBuf>,
+    /// Where to train: cpu, cuda, or cuda:1 for the second of several GPUs
+    #[arg(long, default_value = "cpu")]
+    device: DeviceName,
     #[command(flatten)]
     output: Output,
 }
@@ -53,15 +60,24 @@ impl Train {
     }
 
     fn training(&self) -> Result<Training> {
+        let device = self.device.open()?;
         if self.resume {
             let path = self.out.join(CHECKPOINT_FILE);
             let (state, tensors) = checkpoint::load(&path)?;
             let data = load_data(&state, self.data.as_deref(), &self.out)?;
-            return Training::resume(state, &tensors, data, &self.out).with_context(|| path.display().to_string());
+            return Training::resume(state, &tensors, data, &self.out, device)
+                .with_context(|| path.display().to_string());
         }
         let path = self.config.as_ref().context("a config is needed")?;
         let (config, text) = config::load(path)?;
         let data = data::load(config.source(None), self.data.as_deref())?;
-        Training::new(config, text, data, &self.out).with_context(|| path.display().to_string())
+        let float = self.float.as_ref().map(|run| run.join(FLOAT_FILE));
+        let float = float.map(|path| Ok::<_, anyhow::Error>((checkpoint::load(&path)?, path))).transpose()?;
+        let training = Training::new(config, text, data, &self.out, device);
+        let mut training = training.with_context(|| path.display().to_string())?;
+        if let Some((checkpoint, path)) = float {
+            training.quantize(checkpoint).with_context(|| path.display().to_string())?;
+        }
+        Ok(training)
     }
 }

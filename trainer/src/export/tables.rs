@@ -40,10 +40,16 @@ impl Curve {
     /// What each code of an 8-bit input gives, or every 128th of a 16-bit one: `code(curve(x))`. Spec 1.2, 4.11.
     #[must_use]
     pub fn codes(self, input: FixedPointTensor, output: FixedPointTensor) -> Vec<i16> {
-        let (every, count) = if input.element == Element::I16 { (128, 513) } else { (1, 256) };
-        let place = |entry| i32::from(input.element.min()) + every * entry;
-        (0..count).map(|entry| code_of(self.at(input.value(place(entry))), output)).collect()
+        codes_of(|x| self.at(x), input, output)
     }
+}
+
+/// What each code of an 8-bit input gives by a function, or every 128th of a 16-bit one. Spec 1.2, 4.11.
+#[must_use]
+pub fn codes_of(function: impl Fn(f64) -> f64, input: FixedPointTensor, output: FixedPointTensor) -> Vec<i16> {
+    let (every, count) = if input.element == Element::I16 { (128, 513) } else { (1, 256) };
+    let place = |entry| i32::from(input.element.min()) + every * entry;
+    (0..count).map(|entry| code_of(function(input.value(place(entry))), output)).collect()
 }
 
 /// The code of a real in a tensor. Spec 1.2.

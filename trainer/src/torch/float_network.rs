@@ -49,6 +49,27 @@ impl FloatNetwork {
         Self { network: network.clone(), layers }
     }
 
+    /// The same on a device.
+    #[must_use]
+    pub fn to_device(mut self, device: Device) -> Self {
+        for layer in self.layers.iter_mut().flatten() {
+            let norm = layer.norm.iter_mut().flat_map(|norm| {
+                let BatchNorm { gamma, beta, mean, variance } = norm;
+                [gamma, beta, mean, variance]
+            });
+            for tensor in [&mut layer.weight, &mut layer.bias].into_iter().chain(norm) {
+                *tensor = tensor.detach().to_device(device).set_requires_grad(tensor.requires_grad());
+            }
+        }
+        self
+    }
+
+    /// The device that its weights are on.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.layers.iter().flatten().next().map_or(Device::Cpu, |layer| layer.weight.device())
+    }
+
     /// The network that this one computes.
     #[must_use]
     pub const fn network(&self) -> &Network {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::{Context, Result, bail};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::checkpoint::Phase;
 use super::diagnosis::{first_broken_layer, is_lost};
@@ -49,13 +49,15 @@ pub struct Place {
     pub mode: Mode,
     /// For random rounding.
     pub seed: i64,
+    /// Whether the host waits for the loss and stops where it is lost.
+    pub checked: bool,
 }
 
 impl Learner {
-    /// The float phase from its first weights.
+    /// The float phase from its first weights, which are the same on every device.
     #[must_use]
-    pub fn float(config: &Config, network: &Network) -> Self {
-        let float = FloatNetwork::new(network, config.seed);
+    pub fn float(config: &Config, network: &Network, device: Device) -> Self {
+        let float = FloatNetwork::new(network, config.seed).to_device(device);
         let optimizer = Optimizer::new(config.float.optimizer.clone(), float.parameters());
         let average = config.float.average.map(|decay| Average::new(decay, float.parameters()));
         Self { model: Model::Float(float), optimizer, average, teacher: None }
@@ -83,16 +85,25 @@ impl Learner {
         input_exponent: i8,
         phase: Phase,
         tensors: &HashMap<String, Tensor>,
+        device: Device,
     ) -> Result<Self> {
-        let float = Self::float(config, network);
+        let float = Self::float(config, network, device);
         let learner = match (phase, float.model) {
             (Phase::Quantized | Phase::Finished, Model::Float(float)) => {
                 Self::quantized(config, float, input_exponent)?
             }
             (_, model) => Self { model, ..float },
         };
-        restore(&learner.state(), |name| tensors.get(name).map(|tensor| tensor.to_kind(Kind::Float)))?;
+        learner.restore(tensors)?;
         Ok(learner)
+    }
+
+    /// Copies tensors into everything that [`Self::state`] names.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing or has another shape.
+    pub fn restore(&self, tensors: &HashMap<String, Tensor>) -> Result<()> {
+        restore(&self.state(), |name| tensors.get(name).map(|tensor| tensor.to_kind(Kind::Float)))
     }
 
     /// The network.
@@ -115,20 +126,21 @@ impl Learner {
         tensors
     }
 
-    /// One step of the optimizer; the loss.
+    /// One step of the optimizer; the loss, a scalar that is still on the device. The host waits for nothing but where `place`
+    /// says that the step is checked.
     ///
     /// x        `[N, C, H, W]`, input codes times their step
     /// of_loss  the loss of a batch's labels by that of labels `[N]`
     ///
     /// # Errors
-    /// Where the training diverged, with the layer's name.
+    /// Where a checked step finds that the training diverged, with the layer's name, before anything is changed.
     pub fn step(
         &mut self,
         config: &Config,
         x: &Tensor,
         of_loss: impl FnOnce(&dyn Fn(&Tensor) -> Tensor) -> Tensor,
         place: Place,
-    ) -> Result<f64> {
+    ) -> Result<Tensor> {
         tch::manual_seed(place.seed);
         let (logits, smoothing) = match &mut self.model {
             Model::Float(network) => (network.forward(x, true), config.float.label_smoothing),
@@ -139,15 +151,17 @@ impl Learner {
             let outputs = tch::no_grad(|| teacher.forward(x, false));
             loss = distilled(&loss, &logits, &outputs, distillation);
         }
-        let value = loss.double_value(&[]);
-        if is_lost(value, logits.size()[1] as usize) {
-            bail!("the loss became {value}: {}", self.diagnosis(x)?);
+        if place.checked {
+            let value = loss.double_value(&[]);
+            if is_lost(value, logits.size()[1] as usize) {
+                bail!("the loss became {value}: {}", self.diagnosis(x)?);
+            }
         }
         self.optimizer.zero_gradients();
         loss.backward();
         self.optimizer.step(self.learning_rate(place));
         self.average.iter_mut().for_each(Average::update);
-        Ok(value)
+        Ok(loss.detach())
     }
 
     /// The optimizer's rate at a step.
@@ -217,5 +231,128 @@ impl Learner {
     #[must_use]
     pub fn into_model(self) -> Model {
         self.model
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array4;
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use stepshift_runtime::format::Shape;
+
+    use super::*;
+    use crate::config;
+    use crate::torch::augmentation::{Draws, apply};
+    use crate::torch::batches::to_tensor;
+    use crate::torch::shim::count_waits;
+
+    const DIGITS: &str = include_str!("../../configs/digits.toml");
+
+    /// The digits' config with other keys and tables of `[quantized]`.
+    fn digits(keys: &str, tables: &str) -> Config {
+        let text = DIGITS.replacen("average = 0.98\ndistillation = { temperature = 2 }\n", "", 1);
+        assert!(text.len() < DIGITS.len());
+        let text = text.replacen("[quantized]\n", &format!("[quantized]\n{keys}\n"), 1);
+        config::parse(&text.replacen("[[layers]]", &format!("{tables}\n[[layers]]"), 1)).unwrap()
+    }
+
+    fn float(config: &Config) -> Learner {
+        let network = config.network(Shape { h: 8, w: 8, c: 1 }, 10).unwrap();
+        Learner::float(config, &network, Device::Cpu)
+    }
+
+    fn quantized(config: &Config) -> Learner {
+        match float(config).into_model() {
+            Model::Float(network) => Learner::quantized(config, network, -4).unwrap(),
+            Model::Quantized(_) => unreachable!("it begins in floating point"),
+        }
+    }
+
+    /// One step on random inputs that are changed at random, as a training makes it.
+    fn step(learner: &mut Learner, config: &Config, mode: Mode, checked: bool) -> Result<Tensor> {
+        let codes = Array4::from_shape_fn((16, 8, 8, 1), |(n, h, w, _)| ((n * 7 + h * 3 + w * 5) % 17) as i8);
+        let changes = toml::from_str("shift = 1\nflip = true\ncrop = 0.5\ncutout = 2\nnoise = 1.0\nmixup = 0.5");
+        let draws = Draws::new(changes.unwrap(), [16, 1, 8, 8], &mut ChaCha8Rng::seed_from_u64(1));
+        let labels = Tensor::from_slice(&[0_i64, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5]);
+        let batch = apply(to_tensor(codes.view()), labels, &draws);
+        let place = Place { epoch: 0.5, epochs: 2, mode, seed: 3, checked };
+        learner.step(config, &(&batch.codes * 0.0625), |of| batch.targets.loss(of), place)
+    }
+
+    #[test]
+    fn the_host_waits_for_no_step_that_is_not_checked() {
+        let all = |method: &str| {
+            format!(
+                "[quantized.weights]\nrange = '{method}'\n[quantized.activations]\nrange = '{method}'\n\
+                 [quantized.gradients]\nweights = {{ range = '{method}' }}\n\
+                 activations = {{ range = '{method}', stochastic = true }}"
+            )
+        };
+        let mut configs: Vec<Config> = ["max", "3sigma", "ten_percent", "sweep", "percentile", "mse", "kl"]
+            .map(|method| digits("average = 0.9", &all(method)))
+            .into();
+        let learned = "[quantized.weights]\nrange = 'tqt'\n[quantized.activations]\nrange = 'tqt'";
+        configs.push(digits("batch_norm = 'corrected'\ndistillation = {}\nproducts = 'bf16'", learned));
+        configs.push(digits("batch_norm = 'unfolded'", "[quantized.biases]\nbits = 10"));
+        configs.push(digits("scheme = 'affine'", "[quantized.weights]\nrange = 'lsq'"));
+        let mut adam = digits("", "");
+        adam.quantized.optimizer.kind = crate::optimizer_config::OptimizerKind::AdamW;
+        configs.push(adam);
+        for config in &configs {
+            for mut learner in [float(config), quantized(config)] {
+                for mode in [Mode::Learning, Mode::Frozen] {
+                    let (loss, waits) = count_waits(|| step(&mut learner, config, mode, false).unwrap());
+                    assert!(loss.double_value(&[]).is_finite());
+                    assert_eq!(waits, 0, "{:?}", config.quantized);
+                }
+                let (_, waits) = count_waits(|| step(&mut learner, config, Mode::Frozen, true).unwrap());
+                assert_eq!(waits, 1, "the one value that is looked at");
+            }
+        }
+    }
+
+    /// Rounding factors as the reduced products do changes no sum of a layer whose bound allows them; others it changes.
+    #[test]
+    fn reduced_products_keep_the_sums_of_layers_that_have_them() {
+        use crate::quantizer_config::Products;
+        use crate::torch::operators::weighted_sum;
+        let wide = "[quantized.layers.conv2]\nweights = { bits = 12 }\nactivations = { bits = 12 }";
+        let config = digits("products = 'bf16'", wide);
+        let mut learner = quantized(&config);
+        let _ = step(&mut learner, &config, Mode::Learning, false).unwrap();
+        let Model::Quantized(network) = learner.model() else { unreachable!("it is quantized") };
+        let x = Tensor::rand([8, 1, 8, 8], (Kind::Float, Device::Cpu)) * 16.0;
+        let tensors = network.fast_forward(&(x.floor() * 0.0625)).unwrap();
+        let mut found = Vec::new();
+        for (index, layer) in network.network().layers.iter().enumerate() {
+            let Some(weight) = network.quantized_weight(index).unwrap() else { continue };
+            let x = &tensors[layer.inputs[0]];
+            let (bf16, tf32) = (|t: &Tensor| t.to_kind(Kind::BFloat16).to_kind(Kind::Double), round_to_tf32);
+            let sum = |round: &dyn Fn(&Tensor) -> Tensor| weighted_sum(&layer.op, &round(x), &round(&weight), None);
+            let exact = sum(&|t| t.to_kind(Kind::Double));
+            let changed = |reduced: Tensor| reduced.ne_tensor(&exact).any().int64_value(&[]) == 1;
+            let products = network.products(index);
+            assert!(products < Products::Tf32 || !changed(sum(&tf32)), "{}: {products:?}", layer.name);
+            assert!(products < Products::Bf16 || !changed(sum(&bf16)), "{}: {products:?}", layer.name);
+            assert!(products == Products::Bf16 || changed(sum(&bf16)), "{}: {products:?}", layer.name);
+            found.push((layer.name.as_str(), products));
+        }
+        let (full, least) = (Products::Bf16, Products::Tf32);
+        let expected = [
+            ("conv1", full),
+            ("conv2", Products::F32),
+            ("depthwise", least),
+            ("pointwise", full),
+            ("conv3", full),
+            ("fc", full),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    /// To 11 significant bits, f64.
+    fn round_to_tf32(x: &Tensor) -> Tensor {
+        let (mantissa, exponent) = x.to_kind(Kind::Double).frexp();
+        ((mantissa * 2048.0).round() / 2048.0).ldexp(&exponent)
     }
 }

@@ -7,12 +7,14 @@
 pub mod augmentation;
 pub mod batches;
 pub mod checkpoint;
+pub mod device;
 pub mod diagnosis;
 pub mod ema;
 pub mod evaluation;
 pub mod float_network;
 pub mod layer_report;
 pub mod learner;
+pub mod losses;
 pub mod nics_fix;
 pub mod objective;
 pub mod operators;

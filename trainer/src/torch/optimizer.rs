@@ -36,7 +36,8 @@ impl Optimizer {
             let zeros = || value.zeros_like().set_requires_grad(false);
             Parameter { first: zeros(), second: adam.then(zeros), name, value, decays }
         };
-        let steps = Tensor::zeros([1], (Kind::Float, tch::Device::Cpu));
+        let device = parameters.first().map_or(tch::Device::Cpu, |(_, value, _)| value.device());
+        let steps = Tensor::zeros([1], (Kind::Float, device));
         Self { config, parameters: parameters.into_iter().map(parameter).collect(), steps }
     }
 

@@ -9,6 +9,8 @@ use std::ptr;
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
+use crate::quantizer_config::Products;
+
 unsafe extern "C" {
     fn stepshift_fake_quantize(
         out: *mut *mut C_tensor,
@@ -27,6 +29,10 @@ unsafe extern "C" {
         user: *mut c_void,
         drop: extern "C" fn(*mut c_void),
     ) -> *mut c_char;
+    fn stepshift_open_cuda() -> *mut c_char;
+    fn stepshift_set_products(precision: i32);
+    fn stepshift_begin_count() -> u64;
+    fn stepshift_end_count(handle: u64) -> i64;
     fn stepshift_free(message: *mut c_char);
 }
 
@@ -106,11 +112,44 @@ extern "C" fn drop_replace(user: *mut c_void) {
     drop(unsafe { Box::from_raw(user.cast::<Replace>()) });
 }
 
+/// Opens libtorch's part for CUDA, and asks for algorithms that give the same bits at every run. To be called before anything
+/// asks for CUDA.
+///
+/// # Errors
+/// Says which library is missing.
+pub fn open_cuda() -> Result<(), TchError> {
+    // SAFETY: the function takes nothing, and its message is the shim's.
+    failure(unsafe { stepshift_open_cuda() })
+}
+
+/// How factors of products are rounded inside an operator of f32, from now on and for the whole program. Sums stay f32.
+pub fn set_products(precision: Products) {
+    // SAFETY: the function takes a number and sets libtorch's own settings.
+    unsafe { stepshift_set_products(precision as i32) }
+}
+
+/// How many operators made the host wait for a device while `work` ran: values that were read, sizes that follow from values,
+/// copies to the host. Of this thread and its backward passes; of two counts at a time neither is right.
+pub fn count_waits<T>(work: impl FnOnce() -> T) -> (T, i64) {
+    // SAFETY: the shim's callback lives as long as the program, and the handle is given back once.
+    let handle = unsafe { stepshift_begin_count() };
+    let result = work();
+    // SAFETY: as above.
+    let waits = unsafe { stepshift_end_count(handle) };
+    (result, waits)
+}
+
 /// A result of the shim, or its error message.
 fn take(out: *mut C_tensor, message: *mut c_char) -> Result<Tensor, TchError> {
+    failure(message)?;
+    // SAFETY: without a message the shim has set `out` to a new tensor that is ours.
+    Ok(unsafe { Tensor::from_ptr(out) })
+}
+
+/// The error that a message of the shim is, if there is one.
+fn failure(message: *mut c_char) -> Result<(), TchError> {
     if message.is_null() {
-        // SAFETY: without a message the shim has set `out` to a new tensor that is ours.
-        return Ok(unsafe { Tensor::from_ptr(out) });
+        return Ok(());
     }
     // SAFETY: a message is a string that ends in zero, allocated by the shim and freed here, once.
     let text = unsafe {

@@ -1,5 +1,6 @@
 //! The training loop: float, then quantized, with a checkpoint after every pass.
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -8,7 +9,10 @@ use tch::{Device, Tensor};
 
 use super::batches::{Batch, Batches, Stream, to_tensor};
 use super::checkpoint::{self, CHECKPOINT_VERSION, EpochRecord, Phase, State, Sums};
+use super::diagnosis::is_lost;
+use super::float_network::restore;
 use super::learner::{Learner, Model, Place};
+use super::losses::Losses;
 use super::quantized_network::{Mode, QuantizedNetwork};
 use super::recording;
 use super::run_folder::RunFolder;
@@ -23,6 +27,9 @@ const EVALUATION_BATCH: usize = 500;
 
 /// File of a run's folder that a training is resumed from.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
+
+/// File of a run's folder with the float network, which other runs may quantize.
+pub const FLOAT_FILE: &str = "float.safetensors";
 
 /// Test inputs whose activations are observed.
 const OBSERVED_INPUTS: usize = 64;
@@ -69,22 +76,33 @@ pub struct Training {
     folder: RunFolder,
     state: State,
     learner: Learner,
+    device: Device,
     /// Of the last step.
     learning_rate: f64,
 }
+
+/// Everything that learns, before steps whose losses nobody has seen.
+struct Good {
+    /// The batch that follows.
+    batch: usize,
+    tensors: HashMap<String, Tensor>,
+}
+
+/// A checkpoint's state and tensors.
+type Checkpoint = (State, HashMap<String, Tensor>);
 
 impl Training {
     /// A new run in a folder, which is made.
     ///
     /// # Errors
     /// Where the network does not fit the data, or the folder holds a run already.
-    pub fn new(config: Config, text: String, data: Dataset, folder: &Path) -> Result<Self> {
+    pub fn new(config: Config, text: String, data: Dataset, folder: &Path, device: Device) -> Result<Self> {
         let network = config.network(data.train.shape(), data.classes)?;
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let taken = folder.join(CHECKPOINT_FILE);
         ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
         let folder = RunFolder::begin(folder, &config, &text, &data)?;
-        let learner = Learner::float(&config, &network);
+        let learner = Learner::float(&config, &network, device);
         let state = State {
             version: CHECKPOINT_VERSION,
             config: text,
@@ -95,7 +113,24 @@ impl Training {
             history: Vec::new(),
             float_accuracy: None,
         };
-        Ok(Self { config, data, folder, state, learner, learning_rate: 0.0 })
+        Ok(Self { config, data, folder, state, learner, device, learning_rate: 0.0 })
+    }
+
+    /// Goes to the quantized phase with the float network of another run, what its folder has as [`FLOAT_FILE`].
+    ///
+    /// # Errors
+    /// Where it is of another data set or another network.
+    pub fn quantize(&mut self, (state, tensors): Checkpoint) -> Result<()> {
+        let theirs = config::parse(&state.config)?;
+        let (own, other) = (self.config.dataset.text(), theirs.dataset.text());
+        ensure!(own == other, "the float network was trained on {other}, and the config is for {own}");
+        if let Model::Float(network) = self.learner.model() {
+            restore(&network.state(), |name| tensors.get(name).map(Tensor::shallow_clone))
+                .context("the float network is not that of the config")?;
+        }
+        self.state.history = state.history;
+        self.begin_quantized(state.float_accuracy)?;
+        self.save()
     }
 
     /// The run that a folder's checkpoint holds.
@@ -104,15 +139,16 @@ impl Training {
     /// Names the file and what is wrong with it.
     pub fn resume(
         state: State,
-        tensors: &std::collections::HashMap<String, Tensor>,
+        tensors: &HashMap<String, Tensor>,
         data: Dataset,
         folder: &Path,
+        device: Device,
     ) -> Result<Self> {
         let config = config::parse(&state.config)?;
         let network = config.network(data.train.shape(), data.classes)?;
-        let learner = Learner::restored(&config, &network, data.input_exponent, state.phase, tensors)?;
+        let learner = Learner::restored(&config, &network, data.input_exponent, state.phase, tensors, device)?;
         let folder = RunFolder::resume(folder, &state)?;
-        Ok(Self { config, data, folder, state, learner, learning_rate: 0.0 })
+        Ok(Self { config, data, folder, state, learner, device, learning_rate: 0.0 })
     }
 
     /// Where the run stands.
@@ -144,27 +180,60 @@ impl Training {
 
     /// The rest of a pass.
     fn epoch(&mut self, observer: &mut dyn Observer) -> Result<ControlFlow<()>> {
-        let (batch_size, images) = (self.config.batch_size, self.data.train.len());
-        let count = images.div_ceil(batch_size);
-        let first = self.state.batch;
-        let mut batches =
-            Batches::new(&self.data.train, self.stream(), batch_size, first, self.config.augmentation, Device::Cpu);
+        let count = self.data.train.len().div_ceil(self.config.batch_size);
+        let mut losses = Losses::new(self.state.sums.loss, self.device);
+        let mut good = self.good();
+        let mut batches = self.batches();
         while let Some(batch) = batches.next_batch()? {
-            let place = self.state.epoch as f64 + self.state.batch as f64 / count as f64;
-            let images = batch.codes.size()[0] as usize;
-            let loss = self.step(&batch, place)?;
-            self.state.sums.loss += loss * images as f64;
-            self.state.sums.images += images;
+            let loss = self.step(&batch, false)?;
+            losses.add(&loss, batch.codes.size()[0] as usize);
             self.state.batch += 1;
+            if losses.are_due(self.state.sums.images == 0) {
+                self.look(&mut losses, &good)?;
+                good = self.good();
+            }
             if observer.batch(&self.progress(count)).is_break() {
+                self.look(&mut losses, &good)?;
                 return Ok(ControlFlow::Break(()));
             }
         }
+        self.look(&mut losses, &good)?;
         Ok(ControlFlow::Continue(()))
     }
 
-    /// One step of the optimizer; the loss.
-    fn step(&mut self, batch: &Batch, epoch: f64) -> Result<f64> {
+    /// The rest of the batches of the pass.
+    fn batches(&self) -> Batches {
+        let Config { batch_size, augmentation, .. } = self.config;
+        Batches::new(&self.data.train, self.stream(), batch_size, self.state.batch, augmentation, self.device)
+    }
+
+    /// What is returned to where losses turn out to be lost.
+    fn good(&self) -> Good {
+        let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
+        Good { batch: self.state.batch, tensors: self.learner.state().into_iter().map(copy).collect() }
+    }
+
+    /// Waits for the losses. Where one is lost, its steps are made again one by one, so that the batch and the layer can be named.
+    fn look(&mut self, losses: &mut Losses, good: &Good) -> Result<()> {
+        let look = losses.look();
+        if look.inputs > 0 && is_lost(look.greatest, self.data.classes) {
+            self.learner.restore(&good.tensors)?;
+            self.state.batch = good.batch;
+            let mut batches = self.batches();
+            while let Some(batch) = batches.next_batch()? {
+                let _ = self.step(&batch, true)?;
+                self.state.batch += 1;
+            }
+            bail!("the loss became {}, and did not when the steps were made again", look.greatest);
+        }
+        self.state.sums = Sums { loss: look.sum, images: self.state.sums.images + look.inputs };
+        Ok(())
+    }
+
+    /// One step of the optimizer; the loss, on the device.
+    fn step(&mut self, batch: &Batch, checked: bool) -> Result<Tensor> {
+        let count = self.data.train.len().div_ceil(self.config.batch_size);
+        let epoch = self.state.epoch as f64 + self.state.batch as f64 / count as f64;
         let x = &batch.codes * 2_f64.powi(self.data.input_exponent.into());
         let frozen = self.state.epoch >= self.config.quantized.freeze_after;
         let mode = if frozen { Mode::Frozen } else { Mode::Learning };
@@ -172,7 +241,7 @@ impl Training {
         let epochs = if self.state.phase == Phase::Float { float } else { quantized };
         let Stream { seed, epoch: pass } = self.stream();
         let seed = (seed ^ (pass << 32) ^ self.state.batch as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).cast_signed();
-        let place = Place { epoch, epochs, mode, seed };
+        let place = Place { epoch, epochs, mode, seed, checked };
         self.learning_rate = self.learner.learning_rate(place);
         let loss = self.learner.step(&self.config, &x, |of| batch.targets.loss(of), place);
         loss.with_context(|| {
@@ -192,11 +261,14 @@ impl Training {
             // Exponents are known now: a network that cannot be exported is refused before it is trained on.
             encode(&self.learner.freeze()?.to_fixed_point()?)?;
         }
-        let test_accuracy = self.test_accuracy()?;
+        // What is evaluated and observed is what goes on to the next phase or into the model: the average, where there is one.
+        self.learner.use_average();
+        let test_accuracy = self.accuracy(&self.data.test)?;
         let Sums { loss, images } = self.state.sums;
         let record = EpochRecord { phase, epoch: self.state.epoch + 1, loss: loss / images as f64, test_accuracy };
         observer.epoch(&record);
         let observation = self.observe(&record)?;
+        self.learner.use_average();
         self.state.history.push(record);
         self.state.epoch += 1;
         self.state.batch = 0;
@@ -210,7 +282,7 @@ impl Training {
     fn observe(&self, record: &EpochRecord) -> Result<Observation> {
         let test = &self.data.test;
         let x = to_tensor(test.range(0..test.len().min(OBSERVED_INPUTS))?.view());
-        let x = x * 2_f64.powi(self.data.input_exponent.into());
+        let x = x.to_device(self.device) * 2_f64.powi(self.data.input_exponent.into());
         let layers = match self.learner.model() {
             Model::Float(network) => recording::of_float(network, &x),
             Model::Quantized(network) => recording::of_quantized(network, &x)?,
@@ -240,10 +312,19 @@ impl Training {
             self.state.phase = Phase::Finished;
             return Ok(());
         }
-        self.state.float_accuracy = Some(test_accuracy);
+        self.begin_quantized(Some(test_accuracy))
+    }
+
+    /// Keeps the float network, and quantizes it.
+    fn begin_quantized(&mut self, float_accuracy: Option<f64>) -> Result<()> {
+        self.state.float_accuracy = float_accuracy;
+        if let Model::Float(network) = self.learner.model() {
+            let state = State { phase: Phase::Float, epoch: self.config.float.epochs, ..self.state.clone() };
+            checkpoint::save(&self.folder.file(FLOAT_FILE), &state, &network.state())?;
+        }
         (self.state.phase, self.state.epoch) = (Phase::Quantized, 0);
         let network = self.config.network(self.data.train.shape(), self.data.classes)?;
-        let blank = Learner::float(&self.config, &network);
+        let blank = Learner::float(&self.config, &network, self.device);
         if let Model::Float(float) = std::mem::replace(&mut self.learner, blank).into_model() {
             self.learner = Learner::quantized(&self.config, float, self.data.input_exponent)?;
         }
@@ -257,7 +338,7 @@ impl Training {
         let images = &self.data.train;
         let order = Stream { seed: self.config.seed, epoch: u64::from(u32::MAX) }.order(images.len());
         let chosen = &order[..calibration.images.min(images.len())];
-        let batch = |indices: &[usize]| Ok(to_tensor(images.read(indices)?.view()) * scale);
+        let batch = |indices: &[usize]| Ok(to_tensor(images.read(indices)?.view()).to_device(self.device) * scale);
         let batches = chosen.chunks(self.config.batch_size).map(batch).collect::<Result<Vec<Tensor>>>()?;
         self.learner.calibrate(&self.config, &batches)?;
         if self.config.quantized.epochs == 0 {
@@ -267,14 +348,6 @@ impl Training {
         Ok(())
     }
 
-    /// Test accuracy of the average of the weights, where there is one.
-    fn test_accuracy(&mut self) -> Result<f64> {
-        self.learner.use_average();
-        let accuracy = self.accuracy(&self.data.test);
-        self.learner.use_average();
-        accuracy
-    }
-
     /// Percent of images whose greatest output is their label, by the training forward.
     fn accuracy(&self, images: &Images) -> Result<f64> {
         let scale = 2_f64.powi(self.data.input_exponent.into());
@@ -282,7 +355,7 @@ impl Training {
         let batches = Loader::new(images, (0..images.len()).collect(), EVALUATION_BATCH, worker_count());
         for batch in batches {
             let batch = batch.context("a test input cannot be read")?;
-            let x = to_tensor(batch.codes.view()) * scale;
+            let x = to_tensor(batch.codes.view()).to_device(self.device) * scale;
             let logits = self.learner.outputs(&x)?;
             let classes = Vec::<i64>::try_from(logits.argmax(1, false))?;
             right += classes.iter().zip(&batch.labels).filter(|(class, label)| **class == i64::from(**label)).count();
@@ -321,14 +394,10 @@ impl Training {
 ///
 /// # Errors
 /// Names what is missing.
-pub fn quantized_network(
-    state: &State,
-    tensors: &std::collections::HashMap<String, Tensor>,
-    data: &Dataset,
-) -> Result<QuantizedNetwork> {
+pub fn quantized_network(state: &State, tensors: &HashMap<String, Tensor>, data: &Dataset) -> Result<QuantizedNetwork> {
     let config = config::parse(&state.config)?;
     let network = config.network(data.train.shape(), data.classes)?;
-    match Learner::restored(&config, &network, data.input_exponent, state.phase, tensors)?.into_model() {
+    match Learner::restored(&config, &network, data.input_exponent, state.phase, tensors, Device::Cpu)?.into_model() {
         Model::Quantized(network) => Ok(network),
         Model::Float(_) => bail!("its quantized training has not begun: go on with `stepshift train --resume`"),
     }

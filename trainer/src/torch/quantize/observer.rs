@@ -68,6 +68,20 @@ impl Quantizer {
         Self { settings, range, low: None, step, zero, learned: None, values: 1, fixed: true, learning: false }
     }
 
+    /// The same on a device.
+    #[must_use]
+    pub fn to_device(self, device: Device) -> Self {
+        let moved = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(tensor.requires_grad());
+        Self {
+            range: moved(&self.range),
+            low: self.low.as_ref().map(moved),
+            step: moved(&self.step),
+            zero: self.zero.as_ref().map(moved),
+            learned: self.learned.as_ref().map(moved),
+            ..self
+        }
+    }
+
     /// Its settings.
     #[must_use]
     pub const fn settings(&self) -> &Settings {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use stepshift_runtime::format::Window;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::constants::Constants;
 use super::norm::Norm;
@@ -35,10 +35,12 @@ pub(super) fn build(float: &FloatNetwork, input_exponent: i8, config: &Quantized
     for (layer, real) in network.layers.iter().zip(constants) {
         let own = config.layers.get(&layer.name).copied().unwrap_or_default();
         let quantized = quantized_layer(&network, layer, real, &own, config);
-        layers.push(quantized.with_context(|| format!("quantized.layers.{}", layer.name))?);
+        let quantized = quantized.with_context(|| format!("quantized.layers.{}", layer.name))?;
+        layers.push(on_device(quantized, float.device()));
     }
     let input = Quantizer::with_step(Settings::of_codes(CodeRange::signed(8)), exponent::step(input_exponent), None);
-    Ok(QuantizedNetwork { network, input, layers, scheme: config.scheme })
+    let input = input.to_device(float.device());
+    Ok(QuantizedNetwork { network, input, layers, scheme: config.scheme, products: config.products })
 }
 
 fn real(layer: &FloatLayer, mode: BatchNormMode) -> Real {
@@ -113,6 +115,16 @@ fn quantized_layer(
         output_gradient: gradient.map(|config| Settings::gradient(config, 1)),
         constants: real.map(|real| constants(network, layer, real, own, config)).transpose()?,
     })
+}
+
+/// The quantizers of a layer on the device of its weights.
+fn on_device(layer: QuantizedLayer, device: Device) -> QuantizedLayer {
+    let constants = layer.constants.map(|constants| Constants {
+        quantizer: constants.quantizer.to_device(device),
+        bias_quantizer: constants.bias_quantizer.map(|quantizer| quantizer.to_device(device)),
+        ..constants
+    });
+    QuantizedLayer { output: layer.output.to_device(device), constants, ..layer }
 }
 
 fn constants(

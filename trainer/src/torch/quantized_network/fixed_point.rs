@@ -5,6 +5,7 @@ use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Mean, Window};
 
 use super::QuantizedNetwork;
 use crate::export::affine::scale_parts;
+use crate::export::tables::codes_of;
 use crate::export::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 use crate::network::{LayerOp, SLOPE_BITS};
 use crate::quantizer_config::Scheme;
@@ -133,6 +134,15 @@ fn affine_op(
         LayerOp::Binary(BinaryKind::Sub) => FixedPointOp::AffineBinary(AffineBinaryKind::Sub),
         LayerOp::Binary(BinaryKind::Mul) => FixedPointOp::AffineBinary(AffineBinaryKind::Mul),
         LayerOp::Curve(curve) => FixedPointOp::Table { codes: curve.codes(input, output) },
-        _ => bail!("the affine scheme has no such operator: use quantized.scheme = \"power_of_two\""),
+        // Of 8 bits, any function is a table.
+        LayerOp::Rescale => FixedPointOp::Table { codes: codes_of(|x| x, input, output) },
+        LayerOp::LeakyRelu { slope } => {
+            let slope = f64::from(slope) * 2_f64.powi(-i32::from(SLOPE_BITS));
+            FixedPointOp::Table { codes: codes_of(|x| if x < 0.0 { x * slope } else { x }, input, output) }
+        }
+        _ => bail!(
+            "the affine scheme has no minimum, maximum, concat or upsample_bilinear: \
+             use quantized.scheme = \"power_of_two\""
+        ),
     })
 }

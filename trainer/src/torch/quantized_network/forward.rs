@@ -6,13 +6,16 @@ use tch::{Kind, Tensor};
 use super::QuantizedNetwork;
 use super::norm::Norm;
 use crate::network::{LayerActivation, LayerOp};
-use crate::quantizer_config::Scheme;
+use crate::quantizer_config::{Products, Scheme};
 use crate::torch::operators::{
     average_pool_by_reciprocal, clipped, curve_by_table, mean_by_reciprocal, weighted_sum, weightless,
 };
 use crate::torch::quantize::exponent::MAX_WEIGHT_SHIFT;
 use crate::torch::quantize::gradient::with_quantized_gradient;
-use crate::torch::shim::fake_quantize;
+use crate::torch::shim::{fake_quantize, set_products};
+
+/// Units up to which f32 has every integer.
+const F32_UNITS: i64 = 1 << 24;
 
 /// What a training forward may change on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +53,35 @@ impl QuantizedNetwork {
             if mode == Mode::Learning {
                 self.observe_output(index, &sum);
             }
-            let output = self.rounded(index, &sum, true)?;
+            // Averages are computed in f64.
+            let output = self.rounded(index, &sum, true)?.to_kind(Kind::Float);
             tensors.push(with_quantized_gradient(&output, self.layers[index].output_gradient)?);
         }
+        // Gradients need not be exact: those of all layers go back by reduced products.
+        self.use_products(self.products);
         Ok(tensors)
+    }
+
+    /// The products of a layer in the training forward: reduced where no sum of any codes leaves the 24 bits of f32, and no code
+    /// the factors' significand. Spec 5.1.
+    #[must_use]
+    pub fn products(&self, layer: usize) -> Products {
+        let Some(constants) = &self.layers[layer].constants else { return Products::F32 };
+        if self.scheme == Scheme::Affine {
+            return Products::F32;
+        }
+        let input = self.quantizer(self.network.layers[layer].inputs[0]).settings().codes;
+        let (x, w) = (i64::from(input.hi.max(-input.lo)), i64::from(constants.quantizer.settings().codes.hi));
+        let exact = constants.weight.size()[1..].iter().product::<i64>() * x * w <= F32_UNITS;
+        let fits = |products: &Products| exact && x.max(w) <= products.greatest_code();
+        [Products::Bf16, Products::Tf32].into_iter().find(|p| *p <= self.products && fits(p)).unwrap_or_default()
+    }
+
+    /// Where every product is a product of f32, there is nothing to switch.
+    fn use_products(&self, products: Products) {
+        if self.products != Products::F32 {
+            set_products(products);
+        }
     }
 
     /// The training forward with the steps as they are: every tensor, the input first.
@@ -67,6 +95,7 @@ impl QuantizedNetwork {
     /// The forward without learning, of steps that are powers of two exact in f64.
     pub(super) fn forward(&self, x: &Tensor, kind: Kind) -> Result<Vec<Tensor>> {
         tch::no_grad(|| {
+            self.use_products(Products::F32);
             let mut tensors = vec![x.to_kind(kind)];
             for index in 0..self.layers.len() {
                 let sum = self.sum(index, &tensors, kind)?;
@@ -86,6 +115,7 @@ impl QuantizedNetwork {
     /// What a layer computes before its requantize, on its way through training.
     fn train_sum(&mut self, index: usize, tensors: &[Tensor], mode: Mode) -> Result<Tensor> {
         let input_step = self.output_step(self.network.layers[index].inputs[0]);
+        self.use_products(self.products(index));
         let layer = &self.network.layers[index];
         let Some(constants) = &mut self.layers[index].constants else { return self.sum(index, tensors, Kind::Float) };
         let x = &tensors[layer.inputs[0]];
@@ -138,8 +168,7 @@ impl QuantizedNetwork {
         if layer.activation != LayerActivation::None {
             rounding.lo = 0.0;
         }
-        let rounded = fake_quantize(bounded, &quantizer.step().to_kind(sum.kind()), None, rounding)?;
-        Ok(if training { rounded.to_kind(Kind::Float) } else { rounded })
+        Ok(fake_quantize(bounded, &quantizer.step().to_kind(sum.kind()), None, rounding)?)
     }
 
     /// The output covers the moving average of its range. Spec 6.1.

@@ -25,7 +25,7 @@ use super::float_network::FloatNetwork;
 use super::quantize::{Quantizer, Settings, exponent};
 use crate::config::QuantizedConfig;
 use crate::network::{LayerActivation, LayerOp, Network};
-use crate::quantizer_config::Scheme;
+use crate::quantizer_config::{Products, Scheme};
 
 /// Float weights with the steps at which they are used.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct QuantizedNetwork {
     input: Quantizer,
     layers: Vec<QuantizedLayer>,
     scheme: Scheme,
+    /// Of the training forward.
+    products: Products,
 }
 
 /// Quantizers and constants of one layer.

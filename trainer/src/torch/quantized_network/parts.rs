@@ -8,7 +8,7 @@ use super::constants::Constants;
 use super::{QuantizedLayer, QuantizedNetwork};
 use crate::export::FixedPointTensor;
 use crate::network::{Layer, Network};
-use crate::quantizer_config::Scheme;
+use crate::quantizer_config::{Products, Scheme};
 use crate::torch::operators::weight_shape;
 use crate::torch::quantize::{CodeRange, Quantizer, Settings};
 
@@ -52,7 +52,7 @@ impl QuantizedNetwork {
             Ok(QuantizedLayer { output, output_gradient: None, constants })
         });
         let layers = layers.collect::<Result<_>>()?;
-        Ok(Self { network: network.clone(), input: quantizer(input), layers, scheme })
+        Ok(Self { network: network.clone(), input: quantizer(input), layers, scheme, products: Products::F32 })
     }
 }
 

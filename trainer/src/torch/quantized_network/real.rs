@@ -71,6 +71,13 @@ impl QuantizedNetwork {
         Ok((constants.quantizer.step().shallow_clone(), constants.quantizer.settings().codes))
     }
 
+    /// Codes times steps of a layer's weights; `None` for layers without.
+    #[cfg(test)]
+    pub(in crate::torch) fn quantized_weight(&self, layer: usize) -> Result<Option<Tensor>> {
+        let Some(constants) = &self.layers[layer].constants else { return Ok(None) };
+        tch::no_grad(|| constants.quantized_weight(&constants.folded().0, Kind::Float, false).map(Some))
+    }
+
     pub(in crate::torch) fn set_real_constants(&mut self, layer: usize, weight: &Tensor, bias: &Tensor) {
         self.set_real_weight(layer, weight);
         self.set_real_bias(layer, bias);

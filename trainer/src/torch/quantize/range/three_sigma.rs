@@ -4,7 +4,8 @@ use tch::Tensor;
 ///
 /// The deviation is that of the values themselves (divided by N), so that a single value has one: 0.
 pub(super) fn range(rows: &Tensor) -> Tensor {
-    let mean = rows.mean_dim([1].as_slice(), false, rows.kind());
-    let deviation = rows.std_dim([1].as_slice(), false, false);
-    (mean.abs() + deviation * 3.0).minimum(&super::max::range(rows))
+    let mean_of = |values: &Tensor| values.mean_dim([1].as_slice(), true, values.kind());
+    let mean = mean_of(rows);
+    let deviation = mean_of(&(rows - &mean).square()).sqrt();
+    (mean.abs() + deviation * 3.0).squeeze_dim(1).minimum(&super::max::range(rows))
 }
