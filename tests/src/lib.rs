@@ -20,6 +20,8 @@ pub mod mutate;
 pub mod random;
 #[cfg(feature = "host")]
 pub mod reference;
+#[cfg(feature = "host")]
+pub mod suite;
 
 mod slot;
 pub mod sound;

@@ -14,7 +14,7 @@ use stepshift_runtime::format::{
 use stepshift_trainer::export::patches::{Patching, stage};
 use stepshift_trainer::export::{
     Curve, ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options,
-    encode, encode_with,
+    Prefer, encode, encode_with,
 };
 use stepshift_trainer::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
 
@@ -638,7 +638,8 @@ pub fn patching(network: &FixedPointNetwork, seed: u64) -> Option<Patching> {
 pub fn encoded(network: &FixedPointNetwork, seed: u64) -> Result<Vec<u8>, ExportError> {
     let patching = if seed.is_multiple_of(3) { patching(network, seed) } else { None };
     let backend = Backend::ALL[(seed / 12) as usize % Backend::ALL.len()];
-    encode_with(network, Options { backend, patching, ..Options::default() })
+    let prefer = if (seed / 48).is_multiple_of(2) { Prefer::Memory } else { Prefer::Speed };
+    encode_with(network, Options { backend, prefer, patching, ..Options::default() })
 }
 
 /// Input codes: uniform ones, extremes or few distinct ones.

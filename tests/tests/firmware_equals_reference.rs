@@ -8,9 +8,10 @@ use std::process::Command;
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use stepshift_runtime::{Codes, Model, Vectors, argmax};
-use stepshift_tests::{random, reference};
+use stepshift_runtime::{Backend, Codes, Model, Vectors, argmax};
+use stepshift_tests::{random, reference, suite};
 use stepshift_trainer::export::steps::{Step, arena_bytes_of, steps};
+use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 
 /// Networks, each with two images.
 const NETWORKS: usize = 300;
@@ -24,16 +25,27 @@ struct Case {
 }
 
 impl Case {
-    /// Writes `N.stepshift` and `N.vectors`.
-    fn write(folder: &Path, number: usize, runner: &mut TestRunner) -> Self {
+    /// A network of any operators.
+    fn random(folder: &Path, number: usize, runner: &mut TestRunner) -> Self {
         let network = random::networks().new_tree(runner).unwrap().current();
         let seed = number as u64;
         let affine = number.is_multiple_of(5).then(|| random::affine_inference_only(&network, seed)).flatten();
         let fixed = affine.unwrap_or_else(|| random::inference_only(&network, seed));
-        let inputs = [0, 1].map(|image| random::input_codes(fixed.input, 2 * seed + image));
-        let tensors: Vec<_> = inputs.iter().map(|input| reference::evaluate(&fixed, input)).collect();
-        let bytes = random::encoded(&fixed, seed).unwrap();
-        let model = Model::parse(&bytes).unwrap();
+        Self::write(folder, number, &fixed, &random::encoded(&fixed, seed).unwrap())
+    }
+
+    /// A network of the kernels' suite, packed for a backend.
+    fn of_suite(folder: &Path, number: usize, network: &FixedPointNetwork, backend: Backend) -> Self {
+        let prefer = if number.is_multiple_of(2) { Prefer::Memory } else { Prefer::Speed };
+        let bytes = encode_with(network, Options { backend, prefer, ..Options::default() }).unwrap();
+        Self::write(folder, number, network, &bytes)
+    }
+
+    /// Writes `N.stepshift` and `N.vectors`.
+    fn write(folder: &Path, number: usize, fixed: &FixedPointNetwork, bytes: &[u8]) -> Self {
+        let inputs = [0, 1].map(|image| random::input_codes(fixed.input, 2 * number as u64 + image));
+        let tensors: Vec<_> = inputs.iter().map(|input| reference::evaluate(fixed, input)).collect();
+        let model = Model::parse(bytes).unwrap();
         let steps = steps(model, |tensor| fixed.tensor(tensor).shape);
         let in_arena = |tensor: usize, codes: &[i16]| arena_bytes_of(fixed.tensor(tensor).element, codes);
         let (mut digests, mut classes) = (Vec::new(), Vec::new());
@@ -46,7 +58,7 @@ impl Case {
         }
         let inputs = inputs.map(|codes| in_arena(0, &codes)).concat();
         let vectors = Vectors::new(model.crc(), model.step_count(), &inputs, &digests, &classes);
-        fs::write(folder.join(format!("{number}.stepshift")), &bytes).unwrap();
+        fs::write(folder.join(format!("{number}.stepshift")), bytes).unwrap();
         fs::write(folder.join(format!("{number}.vectors")), postcard::to_stdvec(&vectors.unwrap()).unwrap()).unwrap();
         Self { names: model.nodes().map(|node| node.name.to_string()).collect(), steps, tensors }
     }
@@ -80,28 +92,54 @@ fn place(line: &str) -> Option<(usize, usize, usize)> {
 #[test]
 #[ignore = "needs firmware: `cargo xtask test` runs it"]
 fn random_networks_are_equal_on_the_emulated_boards() {
-    let boards = std::env::var("STEPSHIFT_BOARDS").expect("STEPSHIFT_BOARDS names the boards");
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
     let mut runner = TestRunner::deterministic();
-    let cases: Vec<Case> = (0..NETWORKS).map(|number| Case::write(folder, number, &mut runner)).collect();
-    let files = (0..NETWORKS).flat_map(|number| [format!("{number}.stepshift"), format!("{number}.vectors")]);
+    let cases: Vec<Case> = (0..NETWORKS).map(|number| Case::random(folder.path(), number, &mut runner)).collect();
+    for (board, _) in boards() {
+        compare(&board, folder.path(), &cases);
+    }
+}
+
+#[test]
+#[ignore = "needs firmware: `cargo xtask test` runs it"]
+fn the_suite_of_kernels_is_equal_on_the_emulated_boards() {
+    let networks = suite::networks();
+    for (board, backend) in boards() {
+        let folder = tempfile::tempdir().unwrap();
+        let cases = networks.iter().enumerate();
+        let cases: Vec<Case> =
+            cases.map(|(number, network)| Case::of_suite(folder.path(), number, network, backend)).collect();
+        compare(&board, folder.path(), &cases);
+    }
+}
+
+/// Names and backends of the boards, from `NAME:BACKEND ...`.
+fn boards() -> Vec<(String, Backend)> {
+    let boards = std::env::var("STEPSHIFT_BOARDS").expect("STEPSHIFT_BOARDS names the boards");
+    let board = |text: &str| {
+        let (name, backend) = text.split_once(':').unwrap();
+        (name.to_owned(), Backend::ALL.into_iter().find(|known| known.name() == backend).unwrap())
+    };
+    boards.split_whitespace().map(board).collect()
+}
+
+/// Runs what lies in a folder on one board.
+fn compare(board: &str, folder: &Path, cases: &[Case]) {
+    let files = (0..cases.len()).flat_map(|number| [format!("{number}.stepshift"), format!("{number}.vectors")]);
     let list: String = files.map(|name| format!("{}\n", folder.join(name).display())).collect();
     fs::write(folder.join("list"), list).unwrap();
-    for board in boards.split_whitespace() {
-        // By cargo, not by the path of the xtask that started this: a test of its other features replaces that file.
-        let words = ["run", "--quiet", "--package", "xtask", "--", "conformance", "--board", board];
-        let output = Command::new(env!("CARGO")).args(words).arg(folder.join("list")).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        for line in text.lines() {
-            if let Some((number, image, step)) = place(line) {
-                println!("{board}: {}", cases[number].difference(folder, number, image, step));
-            }
+    // By cargo, not by the path of the xtask that started this: a test of its other features replaces that file.
+    let words = ["run", "--quiet", "--package", "xtask", "--", "conformance", "--board", board];
+    let output = Command::new(env!("CARGO")).args(words).arg(folder.join("list")).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in text.lines() {
+        if let Some((number, image, step)) = place(line) {
+            println!("{board}: {}", cases[number].difference(folder, number, image, step));
         }
-        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-        assert!(equal(&text) >= NETWORKS / 2, "{text}: too few of {NETWORKS} models fit the board");
-        println!("{}", text.trim_end());
     }
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(equal(&text) >= cases.len() / 2, "{text}: too few of {} models fit the board", cases.len());
+    println!("{}", text.trim_end());
 }
 
 /// Reads `BOARD: N models equal, ...`.

@@ -264,9 +264,10 @@ fn layer_ticks(board: &Board, file: &ModelFile) -> Result<()> {
 /// One run of the same networks for each board.
 fn conformance(boards: &[&Board]) -> Result<()> {
     let words = ["test", "--quiet", "--package", "stepshift-tests", "--test", "firmware_equals_reference"];
-    let names = boards.iter().map(|board| board.name).collect::<Vec<_>>().join(" ");
+    let name = |board: &&Board| format!("{}:{}", board.name, board.backend.name());
+    let names = boards.iter().map(name).collect::<Vec<_>>().join(" ");
     let mut command = cargo();
-    command.args(words).args(["--", "--ignored", "--nocapture"]);
+    command.args(words).args(["--", "--ignored", "--nocapture", "--test-threads", "1"]);
     process::run(command.env("STEPSHIFT_BOARDS", names))
 }
 

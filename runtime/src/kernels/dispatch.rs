@@ -28,7 +28,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(
 ) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::depthwise_conv2d::<LINKS>(op, input, output),
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, input, output),
+        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, input, output, scratch),
         Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::depthwise_conv2d::<LINKS>(op, input, output, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::depthwise_conv2d::<LINKS>(op, input, output, scratch),
         _ => {}

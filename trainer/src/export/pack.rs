@@ -61,9 +61,10 @@ impl Packed {
             FixedPointOp::FullyConnected { .. } => (Runs::whole(input.shape.len()), 1),
             FixedPointOp::DepthwiseConv2d { window, .. } => {
                 let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
+                let strips = dsp::strip_bytes(window, layer.output.shape).filter(|_| prefer == Prefer::Speed);
                 return Some(Self {
                     bits: WeightBits::Sixteen,
-                    scratch_bytes: 0,
+                    scratch_bytes: strips.unwrap_or(0),
                     order: Order::Quads(order),
                     offset: 0,
                 });

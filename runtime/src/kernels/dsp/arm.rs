@@ -4,7 +4,8 @@
 
 use core::arch::naked_asm;
 
-use super::instructions::{First, Rows, Sum};
+use super::instructions::{First, PairOfRows, Rows, Strips, Sum};
+use super::strips::COLUMN_WORDS;
 use super::taps::Taps;
 use super::tile::{End, Tile};
 use crate::format::{Element, WeightBits};
@@ -132,39 +133,32 @@ macro_rules! weights4_high {
     };
 }
 
-/// Those of 16 bits.
+/// Those of 16 bits, which are aligned: the first channel's into r12.
 macro_rules! weights16 {
     () => {
-        "ldr lr, [r0], #4
-        ldr r12, [r0], #4
+        "ldm r0!, {{r12, lr}}
         "
     };
 }
 
-/// The products of one step with four pixels.
+/// The products of one step with four pixels; the register of each channel's weights.
 macro_rules! products4 {
-    () => {
-        "ldm r1!, {{r10, r11}}
-        smlad r2, lr, r10, r2
-        smlad r3, lr, r11, r3
-        smlad r6, r12, r10, r6
-        smlad r7, r12, r11, r7
-        ldm r1!, {{r10, r11}}
-        smlad r4, lr, r10, r4
-        smlad r5, lr, r11, r5
-        smlad r8, r12, r10, r8
-        smlad r9, r12, r11, r9
-        "
+    ($first:literal, $second:literal) => {
+        concat!(
+            "ldm r1!, {{r10, r11}}\n",
+            concat!("smlad r2, ", $first, ", r10, r2\n smlad r3, ", $first, ", r11, r3\n"),
+            concat!("smlad r6, ", $second, ", r10, r6\n smlad r7, ", $second, ", r11, r7\n"),
+            "ldm r1!, {{r10, r11}}\n",
+            concat!("smlad r4, ", $first, ", r10, r4\n smlad r5, ", $first, ", r11, r5\n"),
+            concat!("smlad r8, ", $second, ", r10, r8\n smlad r9, ", $second, ", r11, r9\n"),
+        )
     };
 }
 
 /// The products of one step with one pixel.
 macro_rules! products1 {
-    () => {
-        "ldr r10, [r1], #4
-        smlad r2, lr, r10, r2
-        smlad r6, r12, r10, r6
-        "
+    ($first:literal, $second:literal) => {
+        concat!("ldr r10, [r1], #4\n", concat!("smlad r2, ", $first, ", r10, r2\n smlad r6, ", $second, ", r10, r6\n"),)
     };
 }
 
@@ -308,8 +302,9 @@ macro_rules! accumulators1 {
 /// r12 and lr weights. On the stack: columns, their end, biases, shifts, their step, output, pitch, pairs, where a pair enters
 /// the loop, where it ends. The loop holds eight quads and is entered behind those that are too many.
 ///
-/// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen. A Cortex-M4 takes a
-/// cycle more for each LDR, and two more for an LDM of two registers; it has no branch in eight quads.
+/// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen; with weights of 16 bits,
+/// of 11, 3 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
+/// in eight quads.
 macro_rules! tile {
     ($name:ident, quad: $quad:expr, quad_bytes: $quad_bytes:literal, column_log2: $log2:literal, start: $start:expr,
      signed8: $signed8:expr, unsigned7: $unsigned7:expr, unsigned8: $unsigned8:expr, accumulators: $accumulators:expr) => {
@@ -388,7 +383,7 @@ macro_rules! tile {
 
 tile!(
     tile4_bits8,
-    quad: concat!(weights8!(), products4!(), weights8!(), products4!()),
+    quad: concat!(weights8!(), products4!("lr", "r12"), weights8!(), products4!("lr", "r12")),
     quad_bytes: 104,
     column_log2: 5,
     start: copies4!(),
@@ -400,7 +395,7 @@ tile!(
 
 tile!(
     tile4_bits4,
-    quad: concat!(weights4_low!(), products4!(), weights4_high!(), products4!()),
+    quad: concat!(weights4_low!(), products4!("lr", "r12"), weights4_high!(), products4!("lr", "r12")),
     quad_bytes: 116,
     column_log2: 5,
     start: concat!(scale_start!(), copies4!()),
@@ -412,8 +407,8 @@ tile!(
 
 tile!(
     tile4_bits16,
-    quad: concat!(weights16!(), products4!(), weights16!(), products4!()),
-    quad_bytes: 96,
+    quad: concat!(weights16!(), products4!("r12", "lr"), weights16!(), products4!("r12", "lr")),
+    quad_bytes: 88,
     column_log2: 5,
     start: copies4!(),
     signed8: end4!("ssat", 8, ""),
@@ -424,7 +419,7 @@ tile!(
 
 tile!(
     tile1_bits8,
-    quad: concat!(weights8!(), products1!(), weights8!(), products1!()),
+    quad: concat!(weights8!(), products1!("lr", "r12"), weights8!(), products1!("lr", "r12")),
     quad_bytes: 48,
     column_log2: 3,
     start: "",
@@ -436,7 +431,7 @@ tile!(
 
 tile!(
     tile1_bits4,
-    quad: concat!(weights4_low!(), products1!(), weights4_high!(), products1!()),
+    quad: concat!(weights4_low!(), products1!("lr", "r12"), weights4_high!(), products1!("lr", "r12")),
     quad_bytes: 60,
     column_log2: 3,
     start: scale_start!(),
@@ -448,8 +443,8 @@ tile!(
 
 tile!(
     tile1_bits16,
-    quad: concat!(weights16!(), products1!(), weights16!(), products1!()),
-    quad_bytes: 40,
+    quad: concat!(weights16!(), products1!("r12", "lr"), weights16!(), products1!("r12", "lr")),
+    quad_bytes: 32,
     column_log2: 3,
     start: "",
     signed8: end1!("ssat", 8, ""),
@@ -747,6 +742,291 @@ macro_rules! depthwise {
 
 depthwise!(depthwise_i8, "sxtb16");
 depthwise!(depthwise_u8, "uxtb16");
+
+/// What the pairing of rows is told, in the order in which it loads it.
+#[repr(C)]
+struct PairArguments {
+    first: *const u8,
+    second: *const u8,
+    first_pitch: usize,
+    second_pitch: usize,
+    count: usize,
+    above: *mut u32,
+    below: *mut u32,
+}
+
+impl PairArguments {
+    const fn new(rows: &PairOfRows<'_>, above: *mut u32, below: *mut u32) -> Self {
+        Self {
+            first: rows.first.as_ptr(),
+            second: rows.second.as_ptr(),
+            first_pitch: rows.first_pitch,
+            second_pitch: rows.second_pitch,
+            count: rows.count,
+            above,
+            below,
+        }
+    }
+}
+
+/// Pairs rows that [`super::instructions::pair_rows`] has checked.
+#[inline]
+pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
+    let (above, below) = (rows.above.as_mut_ptr(), rows.below.as_mut_ptr());
+    let arguments = PairArguments::new(&rows, above, below);
+    let arguments = &raw const arguments;
+    // SAFETY: every pixel has four bytes in its row, and seven words from its column's first on in both targets.
+    unsafe {
+        match rows.signed {
+            true if Element::I8.is_in(LINKS) => pair_i8(arguments),
+            false if Element::U8.is_in(LINKS) => pair_u8(arguments),
+            _ => {}
+        }
+    }
+}
+
+/// One function over the pixels of two rows: r0 and r1 rows, r2 and r3 their pitches, r4 pixels, r5 and r6 targets; r7 to r12
+/// codes. 22 instructions for the 8 codes of a column.
+macro_rules! pair {
+    ($name:ident, $extend:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const PairArguments) {
+            naked_asm!(
+                cpu!(),
+                "push {{r4-r11, lr}}
+                ldm r0, {{r0-r6}}
+                1:
+                ldr r7, [r0]
+                add r0, r0, r2
+                ldr r8, [r1]
+                add r1, r1, r3",
+                concat!($extend, " r9, r7\n", $extend, " r10, r8\n"),
+                concat!($extend, " r7, r7, ror #8\n", $extend, " r8, r8, ror #8\n"),
+                "pkhbt r11, r9, r10, lsl #16
+                pkhtb r9, r10, r9, asr #16
+                pkhbt r12, r7, r8, lsl #16
+                pkhtb r7, r8, r7, asr #16
+                str r11, [r5], #32
+                str r12, [r5, #-24]
+                str r9, [r5, #-16]
+                str r7, [r5, #-8]
+                str r11, [r6], #32
+                str r12, [r6, #-24]
+                str r9, [r6, #-16]
+                str r7, [r6, #-8]
+                subs r4, #1
+                bne 1b
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+pair!(pair_i8, "sxtb16");
+pair!(pair_u8, "uxtb16");
+
+/// What the loop over two rows is told, in the order in which it loads it.
+#[repr(C)]
+struct StripArguments {
+    records: *const u32,
+    records_end: *const u32,
+    columns: *const u32,
+    columns_end: *const u32,
+    output: *mut u8,
+    row_pitch: usize,
+    /// From the end of one channel to the start of the next one, back: in the columns, in the output.
+    columns_back: usize,
+    output_back: usize,
+}
+
+/// What the loop over strips is told; its parts are those of the loops that it calls.
+#[repr(C)]
+struct StripsArguments {
+    pair: PairArguments,
+    strip: StripArguments,
+    rows_advance: usize,
+    output_advance: usize,
+    count: usize,
+}
+
+/// Runs the loop over strips that [`super::instructions::run_strips`] has checked.
+#[inline]
+pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
+    let records = strips.records.as_ptr_range();
+    let (this, next) = (strips.this.as_mut_ptr(), strips.next.as_mut_ptr());
+    let mut arguments = StripsArguments {
+        pair: PairArguments::new(&strips.rows, this.wrapping_add(strips.left + 1), next.wrapping_add(strips.left)),
+        strip: StripArguments {
+            records: records.start,
+            records_end: records.end,
+            columns: this,
+            columns_end: this.wrapping_add(COLUMN_WORDS * strips.width),
+            output: strips.output.as_mut_ptr(),
+            row_pitch: strips.row_pitch,
+            columns_back: 4 * COLUMN_WORDS * strips.width - 8,
+            output_back: strips.channels * strips.width - 1,
+        },
+        rows_advance: strips.rows_advance,
+        output_advance: 2 * strips.row_pitch,
+        count: strips.count,
+    };
+    let arguments = &raw mut arguments;
+    // SAFETY: of every strip there are both rows, four bytes a pixel, and room for two rows of the output; both buffers hold the
+    // columns of all pixels and two more, and there are the records of four channels.
+    unsafe {
+        match (strips.rows.signed, strips.end) {
+            (true, End::Signed8) if Element::I8.is_in(LINKS) => strips_i8_signed8(arguments),
+            (true, End::Unsigned7) if Element::I8.is_in(LINKS) => strips_i8_unsigned7(arguments),
+            (true, End::Unsigned8) if Element::I8.is_in(LINKS) => strips_i8_unsigned8(arguments),
+            (false, End::Signed8) if Element::U8.is_in(LINKS) => strips_u8_signed8(arguments),
+            (false, End::Unsigned7) if Element::U8.is_in(LINKS) => strips_u8_unsigned7(arguments),
+            (false, End::Unsigned8) if Element::U8.is_in(LINKS) => strips_u8_unsigned8(arguments),
+            _ => {}
+        }
+    }
+}
+
+/// One function over strips: pairs two rows, runs the loop over them, and lets the buffers change places.
+macro_rules! strips {
+    ($name:ident, $pair:ident, $strip:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *mut StripsArguments) {
+            naked_asm!(
+                cpu!(),
+                "push {{r4, lr}}
+                mov r4, r0
+                1:
+                mov r0, r4
+                bl {pair}
+                add r0, r4, #28
+                bl {strip}
+                ldr r0, [r4, #60]
+                ldrd r1, r2, [r4]
+                add r1, r1, r0
+                add r2, r2, r0
+                strd r1, r2, [r4]
+                ldrd r1, r2, [r4, #20]
+                sub r0, r2, r1
+                add r0, r0, #4
+                add r2, r2, #4
+                sub r1, r1, #4
+                strd r2, r1, [r4, #20]
+                ldrd r1, r2, [r4, #36]
+                add r1, r1, r0
+                add r2, r2, r0
+                strd r1, r2, [r4, #36]
+                ldr r1, [r4, #44]
+                ldr r2, [r4, #64]
+                add r1, r1, r2
+                str r1, [r4, #44]
+                ldr r1, [r4, #68]
+                subs r1, #1
+                str r1, [r4, #68]
+                bne 1b
+                pop {{r4, pc}}",
+                pair = sym $pair,
+                strip = sym $strip,
+            )
+        }
+    };
+}
+
+strips!(strips_i8_signed8, pair_i8, strip_signed8);
+strips!(strips_i8_unsigned7, pair_i8, strip_unsigned7);
+strips!(strips_i8_unsigned8, pair_i8, strip_unsigned8);
+strips!(strips_u8_signed8, pair_u8, strip_signed8);
+strips!(strips_u8_unsigned7, pair_u8, strip_unsigned7);
+strips!(strips_u8_unsigned8, pair_u8, strip_unsigned8);
+
+/// One function over two rows of four channels.
+///
+/// r0 to r5 taps, r6 and r7 accumulators of the two rows, r8 and r9 pairs of inputs, r10 column, r11 output, r12 bytes from
+/// one pixel of the output to the next in its upper bits and the shift in its lowest byte, lr from the first row to the second.
+/// On the stack: bias, end of the columns, records, their end, both ways back, where a row enters the loop. The
+/// loop holds two columns and is entered at the second where their number is odd.
+///
+/// What bounds it: of the 24 instructions of two outputs 12 multiply for 18 products, 3 load two words each, 2 store.
+macro_rules! strip {
+    ($name:ident, $sat:literal, $bits:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const StripArguments) {
+            naked_asm!(
+                cpu!(),
+                "push {{r4-r11, lr}}
+                sub sp, #28
+                ldm r0, {{r1-r8}}
+                str r4, [sp, #4]
+                str r1, [sp, #8]
+                str r2, [sp, #12]
+                str r7, [sp, #16]
+                str r8, [sp, #20]
+                mov r10, r3
+                mov r11, r5
+                mov lr, r6
+                sub r4, r4, r3
+                adr.w r9, 2f
+                tst r4, #32
+                it ne
+                addne r9, r9, #96
+                orr r9, r9, #1
+                str r9, [sp, #24]
+                1:
+                ldr r8, [sp, #8]
+                ldm r8!, {{r0-r7}}
+                str r8, [sp, #8]
+                str r6, [sp]
+                mov r12, r7
+                ldr pc, [sp, #24]
+                .p2align 2
+                2:
+                .rept 2
+                ldr.w r6, [sp]
+                mov.w r7, r6
+                ldrd r8, r9, [r10], #32
+                smlad r6, r8, r0, r6
+                smlabt r6, r9, r1, r6
+                smlatb r7, r8, r0, r7
+                smlad r7, r9, r1, r7
+                ldrd r8, r9, [r10]
+                smlad r6, r8, r2, r6
+                smlabt r6, r9, r3, r6
+                smlatb r7, r8, r2, r7
+                smlad r7, r9, r3, r7
+                ldrd r8, r9, [r10, #32]
+                smlad r6, r8, r4, r6
+                smlabt r6, r9, r5, r6
+                smlatb r7, r8, r4, r7
+                smlad r7, r9, r5, r7
+                asr.w r6, r6, r12
+                asr.w r7, r7, r12",
+                concat!($sat, " r6, #", $bits, ", r6\n", $sat, " r7, #", $bits, ", r7\n"),
+                "strb.w r7, [r11, lr]
+                strb.w r6, [r11]
+                add.w r11, r11, r12, lsr #8
+                .endr
+                ldr r8, [sp, #4]
+                cmp r10, r8
+                bne.w 2b
+                add r8, #8
+                str r8, [sp, #4]
+                ldr r8, [sp, #16]
+                sub r10, r10, r8
+                ldr r8, [sp, #20]
+                sub r11, r11, r8
+                ldr r8, [sp, #8]
+                ldr r9, [sp, #12]
+                cmp r8, r9
+                bne.w 1b
+                add sp, #28
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+strip!(strip_signed8, "ssat", 8);
+strip!(strip_unsigned7, "usat", 7);
+strip!(strip_unsigned8, "usat", 8);
 
 /// What the addition is told, in the order in which it loads it.
 #[repr(C)]

@@ -1,5 +1,6 @@
 use super::instructions::depthwise;
 use super::layer::end;
+use super::strips::by_strips;
 use super::taps::Taps;
 use super::tile::End;
 use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Quads};
@@ -19,9 +20,18 @@ struct Accumulators([u8; 16 * QUADS_AT_A_TIME]);
 /// weights  `[1, K_H, K_W, C]`   16 bits, packed
 /// bias     `[C]`                i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+/// scratch  [`strip_bytes`](super::strip_bytes), where the exporter spends them
+pub fn depthwise_conv2d<const LINKS: u64>(
+    op: &DepthwiseConv2d<'_>,
+    input: View<'_>,
+    mut output: ViewMut<'_>,
+    scratch: &mut [u8],
+) {
     let channels = usize::from(input.shape.c);
     let end = end(&op.weights, op.activation, output.element);
+    if by_strips::<LINKS>(op, &input, &mut output, scratch, end) {
+        return;
+    }
     let order = Quads { taps: op.window.taps() };
     for (pixel, (oy, ox)) in positions(&output).enumerate() {
         let rows = Span::rows(&op.window, input.shape, oy);

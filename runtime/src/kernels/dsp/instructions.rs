@@ -2,17 +2,26 @@
 
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
+use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Tile};
+use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
-use crate::format::Element;
+use crate::format::{Element, WeightBits};
 
-/// Multiplies the columns of `PIXELS` pixels by every pair of channels of a tile. Nothing where the tile contradicts itself.
+/// Multiplies the columns of `PIXELS` pixels by every pair of channels of a tile, a model that lies at no multiple of
+/// 4 by slower means. Nothing where the tile contradicts itself.
 #[inline]
 pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
-    if tile.is_consistent(PIXELS) {
+    if !tile.is_consistent(PIXELS) {
+        return;
+    }
+    // One instruction loads two words of weights; it wants them aligned, as they are in the file.
+    if tile.bits != WeightBits::Sixteen || tile.weights.as_ptr().addr().is_multiple_of(4) {
         native::multiply::<LINKS, PIXELS>(tile);
+    } else if WeightBits::Sixteen.is_in(LINKS) {
+        tile_twin::multiply::<PIXELS>(tile);
     }
 }
 
@@ -50,6 +59,88 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
 pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
     if taps.is_consistent() {
         native::depthwise::<LINKS>(taps);
+    }
+}
+
+/// Two rows of four channels, to be stood one below the other.
+#[derive(Debug)]
+pub(super) struct PairOfRows<'a> {
+    /// Codes have a sign.
+    pub(super) signed: bool,
+    pub(super) first: &'a [u8],
+    pub(super) second: &'a [u8],
+    /// Bytes from one pixel to the next.
+    pub(super) first_pitch: usize,
+    pub(super) second_pitch: usize,
+    /// Pixels of a row.
+    pub(super) count: usize,
+    /// Every second word of each [`COLUMN_WORDS`], from the first on; the same words go below.
+    pub(super) above: &'a mut [u32],
+    pub(super) below: &'a mut [u32],
+}
+
+/// Pairs two rows. Nothing where they are shorter, or what is written.
+#[inline]
+pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
+    let Some(last) = rows.count.checked_sub(1) else { return };
+    let words = last * COLUMN_WORDS + COLUMN_WORDS - 1;
+    let enough = last * rows.first_pitch + 4 <= rows.first.len()
+        && last * rows.second_pitch + 4 <= rows.second.len()
+        && words <= rows.above.len()
+        && words <= rows.below.len();
+    if enough {
+        native::pair_rows::<LINKS>(rows);
+    }
+}
+
+/// Operands of the loop over strips, each of two rows of the output, four channels.
+#[derive(Debug)]
+pub(super) struct Strips<'a> {
+    /// The two rows of the input that the first strip lacks; where they go, `this` and `next` say.
+    pub(super) rows: PairOfRows<'a>,
+    /// Bytes from both rows to the next two.
+    pub(super) rows_advance: usize,
+    /// Words of the columns before the input's first one.
+    pub(super) left: usize,
+    /// [`COLUMN_WORDS`] of each column: of each channel the pairs of rows 0 and 1, which are there, then 2 and 3.
+    pub(super) this: &'a mut [u32],
+    /// As many for the strip behind it, which takes this one's place.
+    pub(super) next: &'a mut [u32],
+    /// [`RECORD_WORDS`] of each channel: of the kernel's columns the rows 0 and 1, then 1 and 2; bias; `channels << 8 | shift`.
+    pub(super) records: &'a [u32],
+    /// Pixels of a row of the output.
+    pub(super) width: usize,
+    /// From the first channel of the first row on.
+    pub(super) output: &'a mut [u8],
+    /// Bytes from one pixel of the output to the next.
+    pub(super) channels: usize,
+    /// Bytes from one row to the next; 0 for one strip of one row.
+    pub(super) row_pitch: usize,
+    /// Strips.
+    pub(super) count: usize,
+    /// Not [`End::Accumulators`].
+    pub(super) end: End,
+}
+
+/// Computes strips one below the other. Nothing where the operands contradict themselves.
+#[inline]
+pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
+    let (Some(last_strip), Some(last), Some(last_pixel)) =
+        (strips.count.checked_sub(1), strips.width.checked_sub(1), strips.rows.count.checked_sub(1))
+    else {
+        return;
+    };
+    let rows = &strips.rows;
+    let read = last_strip * strips.rows_advance + 4;
+    let enough = read + last_pixel * rows.first_pitch <= rows.first.len()
+        && read + last_pixel * rows.second_pitch <= rows.second.len()
+        && strips.left + COLUMN_WORDS * (last_pixel + 1) <= strips.this.len()
+        && COLUMN_WORDS * (last + 3) <= strips.this.len()
+        && strips.this.len() == strips.next.len()
+        && strips.records.len() == 4 * RECORD_WORDS
+        && last * strips.channels + (2 * last_strip + 1) * strips.row_pitch + 4 <= strips.output.len();
+    if enough {
+        native::run_strips::<LINKS>(strips);
     }
 }
 

@@ -14,8 +14,10 @@ mod fully_connected;
 mod instructions;
 mod layer;
 mod mean;
+mod strips;
 mod taps;
 mod tile;
+mod tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 mod twin;
 
@@ -24,6 +26,7 @@ pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
 pub use mean::mean;
+pub use strips::strip_bytes;
 
 /// Pixels whose columns a convolution builds at a time.
 pub const CONV_COLUMNS: usize = 4;

@@ -1,100 +1,15 @@
-//! The inner loops in Rust: what the instructions do, word by word.
+//! The other inner loops in Rust: what the instructions do, word by word.
 
-use super::instructions::{First, Rows, Sum};
+use super::instructions::{First, PairOfRows, Rows, Strips, Sum};
+use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Tile};
-use crate::format::{Element, WeightBits};
+use super::tile_twin::{extend, put, saturated, smlad};
+use crate::format::Element;
 
 /// Twin of the loops over a tile.
 pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
-    let mut weights = Weights { bits: tile.bits, bytes: tile.weights };
-    for pair in 0..tile.pairs() {
-        let bias =
-            |channel: usize| tile.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
-        let mut acc = [[bias(0) << weights.scaled_by(); PIXELS], [bias(1) << weights.scaled_by(); PIXELS]];
-        for (step, column) in tile.columns.chunks_exact(PIXELS).enumerate() {
-            let codes = weights.step(step % 2 == 0);
-            for (acc, code) in acc.iter_mut().zip(codes) {
-                for (acc, x) in acc.iter_mut().zip(column) {
-                    *acc = smlad(*x, code, *acc);
-                }
-            }
-        }
-        for (channel, acc) in acc.iter().enumerate() {
-            let shift = tile.shifts.get((2 * pair + channel) * tile.shift_step).copied().unwrap_or(0);
-            for (pixel, acc) in acc.iter().enumerate() {
-                if tile.end == End::Accumulators {
-                    let at = 4 * (PIXELS * (2 * pair + channel) + pixel);
-                    put(tile.output, at, &acc.to_le_bytes());
-                    continue;
-                }
-                let shifted = acc >> (u32::from(shift) + weights.scaled_by()).min(31);
-                let [code, ..] = saturated(shifted, tile.end).to_le_bytes();
-                put(tile.output, pixel * tile.pitch + 2 * pair + channel, &[code]);
-            }
-        }
-    }
-}
-
-fn put(output: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(target) = output.get_mut(at..).and_then(|output| output.get_mut(..bytes.len())) {
-        target.copy_from_slice(bytes);
-    }
-}
-
-fn saturated(acc: i32, end: End) -> i32 {
-    match end {
-        End::Signed8 => acc.clamp(-128, 127),
-        End::Unsigned7 => acc.clamp(0, 127),
-        End::Unsigned8 => acc.clamp(0, 255),
-        End::Accumulators => acc,
-    }
-}
-
-/// `SMLAD`: both products of 16 bits, added.
-fn smlad(x: u32, w: u32, acc: i32) -> i32 {
-    let halves = |word: u32| [word as u16, (word >> 16) as u16].map(|half| i32::from(half.cast_signed()));
-    let ([x0, x1], [w0, w1]) = (halves(x), halves(w));
-    acc.wrapping_add(x0 * w0).wrapping_add(x1 * w1)
-}
-
-/// `SXTB16` and `UXTB16`: bytes 0 and 2 of a word, 16 bits each.
-fn extend(word: u32, signed: bool) -> u32 {
-    let extend = |byte: u8| if signed { i16::from(byte.cast_signed()).cast_unsigned() } else { byte.into() };
-    let [a, _, b, _] = word.to_le_bytes();
-    u32::from(extend(a)) | u32::from(extend(b)) << 16
-}
-
-/// Weights that were not used yet.
-struct Weights<'a> {
-    bits: WeightBits,
-    bytes: &'a [u8],
-}
-
-impl Weights<'_> {
-    const fn scaled_by(&self) -> u32 {
-        if matches!(self.bits, WeightBits::Four) { 4 } else { 0 }
-    }
-
-    fn word(&mut self) -> u32 {
-        let Some((word, rest)) = self.bytes.split_first_chunk() else { return 0 };
-        self.bytes = rest;
-        u32::from_le_bytes(*word)
-    }
-
-    /// Two weights of each channel; `first` of the two steps of a quad.
-    fn step(&mut self, first: bool) -> [u32; 2] {
-        let word = match self.bits {
-            WeightBits::Sixteen => return [self.word(), self.word()],
-            WeightBits::Four if first => {
-                let word = self.bytes.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
-                (word << 4) & 0xf0f0_f0f0
-            }
-            WeightBits::Four => self.word() & 0xf0f0_f0f0,
-            _ => self.word(),
-        };
-        [extend(word, true), extend(word.rotate_right(8), true)]
-    }
+    super::tile_twin::multiply::<PIXELS>(tile);
 }
 
 /// Twin of the widening loops.
@@ -148,6 +63,67 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
             put(taps.output, channel, &[code]);
         }
     }
+}
+
+/// Twin of the pairing of rows.
+pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
+    let pixel = |row: &[u8], at: usize| {
+        row.get(at..).and_then(|row| row.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    };
+    for column in 0..rows.count {
+        let first = pixel(rows.first, column * rows.first_pitch);
+        let second = pixel(rows.second, column * rows.second_pitch);
+        for channel in 0..4 {
+            let code = |word: u32| extend(word.rotate_right(8 * channel), rows.signed) & 0xffff;
+            let place = column * COLUMN_WORDS + 2 * channel as usize;
+            for target in [&mut *rows.above, &mut *rows.below] {
+                if let Some(word) = target.get_mut(place) {
+                    *word = code(first) | code(second) << 16;
+                }
+            }
+        }
+    }
+}
+
+/// Twin of the loop over strips.
+pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
+    let Strips { rows, mut this, mut next, output, .. } = strips;
+    for index in 0..strips.count {
+        let advance = index * strips.rows_advance;
+        pair_rows::<LINKS>(PairOfRows {
+            first: rows.first.get(advance..).unwrap_or_default(),
+            second: rows.second.get(advance..).unwrap_or_default(),
+            above: this.get_mut(strips.left + 1..).unwrap_or_default(),
+            below: next.get_mut(strips.left..).unwrap_or_default(),
+            ..rows
+        });
+        for (channel, record) in strips.records.chunks_exact(RECORD_WORDS).enumerate() {
+            let start = 2 * index * strips.row_pitch + channel;
+            let output = output.get_mut(start..).unwrap_or_default();
+            let columns = this.get(2 * channel..).unwrap_or_default();
+            for x in 0..strips.width {
+                for (row, acc) in two_rows(record, columns.get(x * COLUMN_WORDS..).unwrap_or_default()) {
+                    let [code, ..] = saturated(acc, strips.end).to_le_bytes();
+                    put(output, x * strips.channels + row * strips.row_pitch, &[code]);
+                }
+            }
+        }
+        core::mem::swap(&mut this, &mut next);
+    }
+}
+
+/// The second and the first row of one pixel, shifted.
+fn two_rows(record: &[u32], columns: &[u32]) -> [(usize, i32); 2] {
+    let [w0, v0, w1, v1, w2, v2, bias, end] = *record else { return [(0, 0); 2] };
+    let mut acc = [bias.cast_signed(); 2];
+    for ((w, v), column) in [(w0, v0), (w1, v1), (w2, v2)].into_iter().zip(columns.chunks(COLUMN_WORDS)) {
+        let pair = |index: usize| column.get(index).copied().unwrap_or(0);
+        // The first row's third tap is the high half of `v`, the second row's first one the low half of `w`.
+        acc[0] = smlad(pair(0), w, smlad(pair(1) & 0xffff, v >> 16, acc[0]));
+        acc[1] = smlad(pair(0) >> 16, w & 0xffff, smlad(pair(1), v, acc[1]));
+    }
+    let shift = (end & 0xff).min(31);
+    [(1, acc[1] >> shift), (0, acc[0] >> shift)]
 }
 
 /// Twin of the addition.

@@ -1,0 +1,97 @@
+//! The loop over a tile in Rust: what the instructions do, word by word. Every build has it, since the instructions want their
+//! weights aligned.
+
+use super::tile::{End, Tile};
+use crate::format::WeightBits;
+
+/// Twin of the loops over a tile.
+pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
+    let mut weights = Weights { bits: tile.bits, bytes: tile.weights };
+    for pair in 0..tile.pairs() {
+        let bias =
+            |channel: usize| tile.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
+        let mut acc = [[bias(0) << weights.scaled_by(); PIXELS], [bias(1) << weights.scaled_by(); PIXELS]];
+        for (step, column) in tile.columns.chunks_exact(PIXELS).enumerate() {
+            let codes = weights.step(step % 2 == 0);
+            for (acc, code) in acc.iter_mut().zip(codes) {
+                for (acc, x) in acc.iter_mut().zip(column) {
+                    *acc = smlad(*x, code, *acc);
+                }
+            }
+        }
+        for (channel, acc) in acc.iter().enumerate() {
+            let shift = tile.shifts.get((2 * pair + channel) * tile.shift_step).copied().unwrap_or(0);
+            for (pixel, acc) in acc.iter().enumerate() {
+                if tile.end == End::Accumulators {
+                    let at = 4 * (PIXELS * (2 * pair + channel) + pixel);
+                    put(tile.output, at, &acc.to_le_bytes());
+                    continue;
+                }
+                let shifted = acc >> (u32::from(shift) + weights.scaled_by()).min(31);
+                let [code, ..] = saturated(shifted, tile.end).to_le_bytes();
+                put(tile.output, pixel * tile.pitch + 2 * pair + channel, &[code]);
+            }
+        }
+    }
+}
+
+pub(super) fn put(output: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(target) = output.get_mut(at..).and_then(|output| output.get_mut(..bytes.len())) {
+        target.copy_from_slice(bytes);
+    }
+}
+
+pub(super) fn saturated(acc: i32, end: End) -> i32 {
+    match end {
+        End::Signed8 => acc.clamp(-128, 127),
+        End::Unsigned7 => acc.clamp(0, 127),
+        End::Unsigned8 => acc.clamp(0, 255),
+        End::Accumulators => acc,
+    }
+}
+
+/// `SMLAD`: both products of 16 bits, added.
+pub(super) fn smlad(x: u32, w: u32, acc: i32) -> i32 {
+    let halves = |word: u32| [word as u16, (word >> 16) as u16].map(|half| i32::from(half.cast_signed()));
+    let ([x0, x1], [w0, w1]) = (halves(x), halves(w));
+    acc.wrapping_add(x0 * w0).wrapping_add(x1 * w1)
+}
+
+/// `SXTB16` and `UXTB16`: bytes 0 and 2 of a word, 16 bits each.
+pub(super) fn extend(word: u32, signed: bool) -> u32 {
+    let extend = |byte: u8| if signed { i16::from(byte.cast_signed()).cast_unsigned() } else { byte.into() };
+    let [a, _, b, _] = word.to_le_bytes();
+    u32::from(extend(a)) | u32::from(extend(b)) << 16
+}
+
+/// Weights that were not used yet.
+struct Weights<'a> {
+    bits: WeightBits,
+    bytes: &'a [u8],
+}
+
+impl Weights<'_> {
+    const fn scaled_by(&self) -> u32 {
+        if matches!(self.bits, WeightBits::Four) { 4 } else { 0 }
+    }
+
+    fn word(&mut self) -> u32 {
+        let Some((word, rest)) = self.bytes.split_first_chunk() else { return 0 };
+        self.bytes = rest;
+        u32::from_le_bytes(*word)
+    }
+
+    /// Two weights of each channel; `first` of the two steps of a quad.
+    fn step(&mut self, first: bool) -> [u32; 2] {
+        let word = match self.bits {
+            WeightBits::Sixteen => return [self.word(), self.word()],
+            WeightBits::Four if first => {
+                let word = self.bytes.first_chunk().map_or(0, |word| u32::from_le_bytes(*word));
+                (word << 4) & 0xf0f0_f0f0
+            }
+            WeightBits::Four => self.word() & 0xf0f0_f0f0,
+            _ => self.word(),
+        };
+        [extend(word, true), extend(word.rotate_right(8), true)]
+    }
+}

@@ -1,0 +1,153 @@
+//! The suite that every backend's kernels pass: one layer a network, of every length from 1 to 9 that a loop may end in.
+
+use std::borrow::ToOwned;
+use std::vec::Vec;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use stepshift_runtime::format::{Activation, BinaryKind, Element, Mean, Shape, WeightBits, Window};
+use stepshift_trainer::export::{
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights,
+};
+
+/// Greatest length: one more than the unrolled loops hold.
+const LENGTHS: u16 = 9;
+
+/// Every network of the suite; the same ones every time.
+#[must_use]
+pub fn networks() -> Vec<FixedPointNetwork> {
+    let mut found = Vec::new();
+    for (a, b) in (1..=LENGTHS).flat_map(|a| (1..=LENGTHS).map(move |b| (a, b))) {
+        let mut draw = Draw(ChaCha8Rng::seed_from_u64(u64::from(a) << 8 | u64::from(b)));
+        // Channels in and out; rows and columns; channels in fours, which some kernels alone take.
+        found.extend(draw.convolution(a, b));
+        found.push(draw.fully_connected(a, b));
+        found.push(draw.fully_connected(a + 24, b));
+        found.extend(draw.depthwise([a, b], 4 * (1 + a % 3)));
+        found.extend(draw.depthwise([b, 3], a));
+        found.extend(draw.strips([a, b]));
+        found.extend(draw.pool([a, 4], b));
+        found.push(draw.mean([a, 3], b));
+        found.push(draw.sum([1, a], b));
+    }
+    found
+}
+
+/// What a layer leaves open.
+struct Draw(ChaCha8Rng);
+
+impl Draw {
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.0.random_range(0..of.len())]
+    }
+
+    /// Codes of 8 bits: those of 16 have the portable kernels alone in most places.
+    fn element(&mut self) -> Element {
+        self.one(&[Element::I8, Element::I8, Element::U8, Element::U8, Element::I16])
+    }
+
+    fn tensor(element: Element, [h, w]: [u16; 2], c: u16) -> FixedPointTensor {
+        FixedPointTensor { element, ..FixedPointTensor::i8(Shape { h, w, c }, -4) }
+    }
+
+    /// Saturation alone, ReLU, and bounds that no instruction has.
+    fn activation(&mut self, element: Element) -> Activation {
+        let odd = Activation { min: element.min() / 2 + 3, max: 93 };
+        let ends = [Activation::full(element), Activation::full(element), Activation::relu(element), odd];
+        self.one(&ends)
+    }
+
+    /// Weights that reach every end: their sums leave the output's range, or meet ties.
+    fn weights(&mut self, count: usize, out_ch: u16) -> FixedPointWeights {
+        let bits =
+            self.one(&[WeightBits::Eight, WeightBits::Eight, WeightBits::Four, WeightBits::Two, WeightBits::Sixteen]);
+        let reach = self.one(&[1, 7, 127]).min(bits.max());
+        let spread = self.one(&[1, 3]);
+        let first = self.one(&[-5, -7, -10]);
+        FixedPointWeights {
+            bits,
+            codes: (0..count).map(|_| self.0.random_range(-reach..=reach)).collect(),
+            exponents: (0..out_ch).map(|channel| first - (channel % spread) as i8).collect(),
+            mantissas: Vec::new(),
+            bias: (0..out_ch).map(|_| self.0.random_range(-999..=999)).collect(),
+        }
+    }
+
+    fn network(&mut self, input: FixedPointTensor, [h, w]: [u16; 2], c: u16, op: FixedPointOp) -> FixedPointNetwork {
+        // Pools keep the element; the others may end in any of 8 bits.
+        let same = matches!(op, FixedPointOp::MaxPool2d { .. });
+        let element = if same { input.element } else { self.one(&[Element::I8, Element::U8]) };
+        let output = Self::tensor(element, [h, w], c);
+        let activation = self.activation(element);
+        let layer = FixedPointLayer { name: "layer".to_owned(), inputs: std::vec![0], output, activation, op };
+        FixedPointNetwork { input, layers: std::vec![layer] }
+    }
+
+    /// A window of any stride, dilation and padding, and the rows and columns that it gives; `None` where it does not fit.
+    fn window(&mut self, [h, w]: [u16; 2]) -> Option<(Window, [u16; 2])> {
+        let [kernel_h, kernel_w] = [self.0.random_range(1..=4), self.0.random_range(1..=5)];
+        let mut pad = |kernel: u8| self.0.random_range(0..kernel);
+        let (pad_top, pad_bottom, pad_left, pad_right) = (pad(kernel_h), pad(kernel_h), pad(kernel_w), pad(kernel_w));
+        let (stride_h, stride_w) = (self.one(&[1, 1, 2, 3]), self.one(&[1, 1, 2, 3]));
+        let dilation_w = self.one(&[1, 1, 1, 2]);
+        let sides = Window { pad_top, pad_bottom, pad_left, pad_right, ..Window::new(kernel_h, kernel_w) };
+        let window = Window { stride_h, stride_w, dilation_w, ..sides };
+        let (h, w) = window.output_size(h, w)?;
+        Some((window, [h, w]))
+    }
+
+    fn convolution(&mut self, in_ch: u16, out_ch: u16) -> Option<FixedPointNetwork> {
+        let size = [self.0.random_range(1..=LENGTHS), self.0.random_range(1..=LENGTHS)];
+        let (window, out) = self.window(size)?;
+        let weights = self.weights(window.taps() * usize::from(in_ch * out_ch), out_ch);
+        let input = Self::tensor(self.element(), size, in_ch);
+        Some(self.network(input, out, out_ch, FixedPointOp::Conv2d { window, groups: 1, weights }))
+    }
+
+    fn fully_connected(&mut self, len: u16, out_ch: u16) -> FixedPointNetwork {
+        let weights = self.weights(usize::from(len * out_ch), out_ch);
+        let input = Self::tensor(self.element(), [1, 1], len);
+        self.network(input, [1, 1], out_ch, FixedPointOp::FullyConnected { weights })
+    }
+
+    fn depthwise(&mut self, size: [u16; 2], channels: u16) -> Option<FixedPointNetwork> {
+        let (window, out) = self.window(size)?;
+        let weights = self.weights(window.taps() * usize::from(channels), channels);
+        let input = Self::tensor(self.element(), size, channels);
+        Some(self.network(input, out, channels, FixedPointOp::DepthwiseConv2d { window, weights }))
+    }
+
+    /// Depthwise 3x3 of stride 1, which has a loop of its own.
+    fn strips(&mut self, size: [u16; 2]) -> Option<FixedPointNetwork> {
+        let mut pad = || self.0.random_range(0..=2);
+        let (pad_top, pad_bottom, pad_left, pad_right) = (pad(), pad(), pad(), pad());
+        let window = Window { pad_top, pad_bottom, pad_left, pad_right, ..Window::new(3, 3) };
+        let (h, w) = window.output_size(size[0], size[1])?;
+        let weights = FixedPointWeights { bits: WeightBits::Eight, ..self.weights(9 * 8, 8) };
+        let element = self.one(&[Element::I8, Element::U8]);
+        let input = Self::tensor(element, size, 8);
+        Some(self.network(input, [h, w], 8, FixedPointOp::DepthwiseConv2d { window, weights }))
+    }
+
+    fn pool(&mut self, size: [u16; 2], channels: u16) -> Option<FixedPointNetwork> {
+        let (window, out) = self.window(size).filter(|(window, _)| window.dilation_w == 1)?;
+        let input = Self::tensor(self.element(), size, channels);
+        Some(self.network(input, out, channels, FixedPointOp::MaxPool2d { window }))
+    }
+
+    fn mean(&mut self, size: [u16; 2], channels: u16) -> FixedPointNetwork {
+        let input = Self::tensor(self.element(), size, channels);
+        self.network(input, [1, 1], channels, FixedPointOp::Mean { axes: Mean::GLOBAL })
+    }
+
+    fn sum(&mut self, size: [u16; 2], channels: u16) -> FixedPointNetwork {
+        let kind = self.one(&[BinaryKind::Add, BinaryKind::Sub]);
+        let input = Self::tensor(self.element(), size, channels);
+        // The second operand has another step.
+        let mut network = self.network(input, size, channels, FixedPointOp::Rescale);
+        network.layers[0].output.exponent = self.one(&[-3, -4, -5]);
+        let sum = self.network(input, size, channels, FixedPointOp::Binary(kind)).layers.remove(0);
+        network.layers.push(FixedPointLayer { inputs: std::vec![0, 1], ..sum });
+        network
+    }
+}

@@ -1,0 +1,39 @@
+//! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions.
+
+use stepshift_runtime::{Backend, Model, Session};
+use stepshift_tests::{random, reference, suite};
+use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
+
+/// The codes of the last layer, of a model that is packed for a backend.
+fn output(network: &FixedPointNetwork, backend: Backend, prefer: Prefer, input: &[i16]) -> Vec<i16> {
+    let bytes = encode_with(network, Options { backend, prefer, ..Options::default() }).unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    let mut arena = vec![0x5a; model.arena_bytes()];
+    let mut session = Session::new(model, &mut arena).unwrap();
+    session.restrict_to(stepshift_runtime::InstructionSet::Portable);
+    session.input_mut().copy_from(input.iter().copied());
+    session.run();
+    session.output().iter().collect()
+}
+
+#[test]
+fn every_length_gives_the_codes_of_the_reference() {
+    let networks = suite::networks();
+    assert!(networks.len() > 500, "{}", networks.len());
+    let mut saturated = 0;
+    for (number, network) in networks.iter().enumerate() {
+        for seed in 0..3 {
+            let input = random::input_codes(network.input, seed);
+            let expected = reference::evaluate(network, &input).pop().unwrap();
+            let ends = network.layers.last().unwrap().activation;
+            saturated += expected.iter().filter(|code| [ends.min, ends.max].contains(code)).count();
+            for backend in Backend::ALL {
+                for prefer in [Prefer::Memory, Prefer::Speed] {
+                    let found = output(network, backend, prefer, &input);
+                    assert_eq!(found, expected, "network {number}, {}, {prefer:?}: {network:?}", backend.name());
+                }
+            }
+        }
+    }
+    assert!(saturated > 1000, "{saturated}");
+}
