@@ -38,7 +38,7 @@ impl Inspect {
             let (operator, reads, weights) = describe(&node.op);
             let name = |tensor: u16| {
                 let before = usize::from(tensor).checked_sub(1);
-                before.and_then(|node| model.nodes().nth(node)).map_or("input", |node| node.name)
+                before.and_then(|node| model.nodes().nth(node)).map_or("input", |node| node.name.as_str())
             };
             table.row([
                 node.name.to_string(),
