@@ -323,6 +323,24 @@ mod tests {
         }
     }
 
+    /// `cargo build` in a board's folder is for its core, and `cargo run` for its chip.
+    #[test]
+    fn every_folder_has_the_target_the_kernels_and_the_chip_of_the_table() {
+        for board in &BOARDS {
+            let path = root().join("boards").join(board.name).join(".cargo/config.toml");
+            let config: toml::Table = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+            assert_eq!(config["build"]["target"].as_str(), Some(board.target), "{}", board.name);
+            let target = config.get("target").and_then(|targets| targets.get(board.target));
+            let runner = target.and_then(|target| target.get("runner")?.as_str());
+            assert_eq!(runner.and_then(|runner| runner.strip_prefix("probe-rs run --chip ")), board.chip);
+            // Of the other targets, the name alone tells the extensions of the core.
+            let is_v8m = board.target.starts_with("thumbv8m.main");
+            let backend = config.get("env").and_then(|variables| variables["STEPSHIFT_BACKEND"].as_str());
+            assert_eq!(backend, is_v8m.then(|| board.backend.name()), "{}", board.name);
+            assert_eq!(target.is_some_and(|target| target.get("rustflags").is_some()), is_v8m, "{}", board.name);
+        }
+    }
+
     #[test]
     fn code_and_model_share_no_byte() {
         for board in &BOARDS {
