@@ -254,10 +254,11 @@ impl Op<'_> {
         self.weights().map_or(Scratch::default(), |weights| weights.scratch)
     }
 
-    /// The width of weights that a kernel must have been built for; the depthwise loop of `SMLAD` has one of its own.
+    /// The width of weights that a kernel must have been built for. Of depthwise convolutions for `SMLAD`, which have
+    /// one width, those with scratch need it: they run by strips.
     const fn width_bit(&self, weights: &Weights<'_>) -> u64 {
         match (self, weights.packing) {
-            (Self::DepthwiseConv2d(_), Packing::Pairs) => 0,
+            (Self::DepthwiseConv2d(_), Packing::Pairs) if weights.scratch.bytes == 0 => 0,
             _ => weights.bits.bit(),
         }
     }

@@ -3,7 +3,7 @@ use super::layer::end;
 use super::strips::by_strips;
 use super::taps::Taps;
 use super::tile::End;
-use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Quads};
+use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Quads, WeightBits};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
 
@@ -29,7 +29,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(
 ) {
     let channels = usize::from(input.shape.c);
     let end = end(&op.weights, op.activation, output.element);
-    if by_strips::<LINKS>(op, &input, &mut output, scratch, end) {
+    if WeightBits::Sixteen.is_in(LINKS) && by_strips::<LINKS>(op, &input, &mut output, scratch, end) {
         return;
     }
     let order = Quads { taps: op.window.taps() };
