@@ -66,7 +66,7 @@ fn choice() -> impl Strategy<Value = Choice> {
 }
 
 fn build(input: Shape, choices: &[Choice]) -> Network {
-    let mut network = Network { input, layers: Vec::new() };
+    let mut network = Network { input, layers: Vec::new(), cells: Vec::new() };
     for (index, choice) in choices.iter().enumerate() {
         let shapes: Vec<Shape> =
             core::iter::once(input).chain(network.layers.iter().map(|layer| layer.output)).collect();
@@ -444,6 +444,7 @@ fn operator(
         LayerOp::Transpose { order } => FixedPointOp::Transpose { order },
         LayerOp::UpsampleNearest => FixedPointOp::UpsampleNearest,
         LayerOp::UpsampleBilinear => FixedPointOp::UpsampleBilinear,
+        LayerOp::State | LayerOp::Repeated { .. } => unreachable!("not drawn"),
     }
 }
 

@@ -109,7 +109,7 @@ fn flat() -> impl Strategy<Value = Network> {
                 layer("both", vec![3, 5], LayerOp::Concat { axis: 2 }, point(out_ch + 2)),
             ];
             let last = Layer { activation: LayerActivation::None, ..layers[5].clone() };
-            Network { input, layers: layers.into_iter().take(5).chain([last]).collect() }
+            Network { input, layers: layers.into_iter().take(5).chain([last]).collect(), cells: Vec::new() }
         },
     )
 }
@@ -132,7 +132,11 @@ fn sliding(input: Shape, out_ch: u16, window: Window, op: LayerOp, relu: bool) -
     let (h, w) = window.output_size(input.h, input.w).expect("the window is made to fit");
     let activation = if relu { LayerActivation::Relu } else { LayerActivation::None };
     let output = Shape { h, w, c: out_ch };
-    Network { input, layers: vec![Layer { name: "layer".to_owned(), inputs: vec![0], op, activation, output }] }
+    Network {
+        input,
+        layers: vec![Layer { name: "layer".to_owned(), inputs: vec![0], op, activation, output }],
+        cells: Vec::new(),
+    }
 }
 
 proptest! {

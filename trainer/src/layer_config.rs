@@ -6,6 +6,13 @@ use stepshift_runtime::format::{BinaryKind, Mean, Shape, Window};
 
 use crate::export::tables::Curve;
 use crate::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
+use crate::recurrent::{self, Cell, CellKind};
+
+/// Most units of a recurrent layer: four gates of them are channels of one tensor.
+const MAX_UNITS: u16 = 1024;
+
+/// Most steps of a recurrent layer in training.
+const MAX_STEPS: u16 = 255;
 
 /// A layer as the config words it.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize)]
@@ -31,6 +38,8 @@ pub struct LayerConfig {
     pub dilation: Option<Pair>,
     /// Zeros on each side, 0 where left out.
     pub padding: Option<Sides>,
+    /// Units of a recurrent layer.
+    pub units: Option<u16>,
     /// Slope of a leaky ReLU.
     pub slope: Option<f64>,
     /// Axis of a concatenation: 0 rows, 1 columns, 2 channels.
@@ -139,17 +148,41 @@ pub enum OpName {
     Transpose,
     UpsampleNearest,
     UpsampleBilinear,
+    Gru,
+    Lstm,
 }
 
 impl LayerConfig {
-    /// The layer behind those of `network`.
+    /// The layers behind those of `network`: one, or all of a recurrent layer's.
+    ///
+    /// named  layers of the config so far, with the tensors that they write
     ///
     /// # Errors
     /// Says which key is wrong and what would be right.
-    pub(crate) fn layer(&self, network: &Network) -> Result<Layer> {
-        let taken = self.name == "input" || network.layers.iter().any(|layer| layer.name == self.name);
+    pub(crate) fn layers(&self, network: &Network, named: &[(String, usize)]) -> Result<(Vec<Layer>, Option<Cell>)> {
+        let taken = self.name == "input" || named.iter().any(|(name, _)| *name == self.name);
         ensure!(!taken && !self.name.is_empty(), "the name is empty or taken");
-        let inputs = self.inputs(network)?;
+        let inputs = self.inputs(network, named)?;
+        let kind = match self.op {
+            OpName::Gru => CellKind::Gru,
+            OpName::Lstm => CellKind::Lstm,
+            _ => return Ok((vec![self.layer(network, inputs)?], None)),
+        };
+        self.refuse_unused_keys()?;
+        let (units, shape) = (required("units", self.units)?, network.shape(inputs[0]));
+        ensure!(units <= MAX_UNITS, "units is {units}, it may be {MAX_UNITS} at most");
+        ensure!(shape.w <= 255, "an input of {} has more than 255 columns: reshape it", show(shape));
+        let steps = 1..=MAX_STEPS;
+        ensure!(
+            steps.contains(&shape.h),
+            "an input of {} has more than {MAX_STEPS} rows, which are the steps",
+            show(shape)
+        );
+        let (layers, cell) = recurrent::layers(kind, &self.name, network.layers.len(), (inputs[0], shape), units);
+        Ok((layers, Some(cell)))
+    }
+
+    fn layer(&self, network: &Network, inputs: Vec<usize>) -> Result<Layer> {
         let shapes: Vec<Shape> = inputs.iter().map(|tensor| network.shape(*tensor)).collect();
         let (op, output) = self.op(&shapes)?;
         self.refuse_unused_keys()?;
@@ -198,6 +231,7 @@ impl LayerConfig {
             OpName::Transpose => self.transpose(input)?,
             OpName::UpsampleNearest => (LayerOp::UpsampleNearest, doubled(input)?),
             OpName::UpsampleBilinear => (LayerOp::UpsampleBilinear, doubled(input)?),
+            OpName::Gru | OpName::Lstm => unreachable!("a row of layers"),
         })
     }
 
@@ -352,7 +386,7 @@ impl LayerConfig {
     }
 
     /// Tensor numbers of a layer's inputs.
-    fn inputs(&self, network: &Network) -> Result<Vec<usize>> {
+    fn inputs(&self, network: &Network, named: &[(String, usize)]) -> Result<Vec<usize>> {
         use OpName::{Add, Concat, Maximum, Minimum, Mul, Sub};
         let arity = match self.op {
             Add | Sub | Mul | Minimum | Maximum => 2..=2,
@@ -364,7 +398,7 @@ impl LayerConfig {
         ensure!(arity.contains(&count), "it has {count} inputs, its operator takes {takes}");
         let Some(names) = &self.inputs else { return Ok(vec![network.layers.len()]) };
         let find = |name: &String| {
-            let earlier = network.layers.iter().position(|layer| layer.name == *name).map(|layer| layer + 1);
+            let earlier = named.iter().find(|(earlier, _)| earlier == name).map(|(_, tensor)| *tensor);
             earlier.or((name == "input").then_some(0)).with_context(|| format!("no earlier layer is named {name}"))
         };
         names.iter().map(find).collect()
@@ -392,6 +426,7 @@ impl LayerConfig {
             ("stride", self.stride.is_some(), windowed),
             ("dilation", self.dilation.is_some(), matches!(op, Conv1d | Conv2d | DepthwiseConv2d)),
             ("padding", self.padding.is_some(), windowed),
+            ("units", self.units.is_some(), matches!(op, OpName::Gru | OpName::Lstm)),
             ("slope", self.slope.is_some(), op == LeakyRelu),
             ("axis", self.axis.is_some(), op == Concat),
             ("axes", self.axes.is_some(), op == OpName::Mean),

@@ -18,6 +18,7 @@ pub mod network;
 pub mod networks;
 pub mod optimizer_config;
 pub mod quantizer_config;
+pub mod recurrent;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "torch")]

@@ -8,6 +8,7 @@ use stepshift_runtime::format::{Activation, BinaryKind, Shape, Window};
 use crate::export::FixedPointTensor;
 use crate::export::tables::{Curve, code_of};
 use crate::layer_config::LayerConfig;
+use crate::recurrent::Cell;
 
 /// A checked network: every input is an earlier tensor and every shape is known.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Network {
     pub input: Shape,
     /// The layers, in the order in which they run.
     pub layers: Vec<Layer>,
+    /// The recurrent layers among them, in order.
+    pub cells: Vec<Cell>,
 }
 
 /// One layer.
@@ -149,6 +152,13 @@ pub enum LayerOp {
     UpsampleNearest,
     /// Twice the rows and columns, between the pixels' centres.
     UpsampleBilinear,
+    /// A recurrent layer's state before the first step: zeros, whatever it reads.
+    State,
+    /// Fully connected with the weights of an earlier layer.
+    Repeated {
+        /// That layer.
+        layer: usize,
+    },
 }
 
 /// Fraction bits of a leaky ReLU's slope. Spec 4.10.
@@ -178,10 +188,14 @@ impl Network {
     /// Names the layer, the value and what would be right.
     pub fn new(input: Shape, layers: &[LayerConfig]) -> Result<Self> {
         ensure!(!layers.is_empty(), "there are no layers");
-        let mut network = Self { input, layers: Vec::new() };
+        let mut network = Self { input, layers: Vec::new(), cells: Vec::new() };
+        // Numbers of the tensors that layers of a config write.
+        let mut named = Vec::new();
         for config in layers {
-            let layer = config.layer(&network).with_context(|| format!("layer {}", config.name))?;
-            network.layers.push(layer);
+            let (layers, cell) = config.layers(&network, &named).with_context(|| format!("layer {}", config.name))?;
+            network.layers.extend(layers);
+            network.cells.extend(cell);
+            named.push((config.name.clone(), network.layers.len()));
         }
         network.every_output_is_used()?;
         Ok(network)
@@ -191,6 +205,18 @@ impl Network {
     #[must_use]
     pub fn shape(&self, index: usize) -> Shape {
         index.checked_sub(1).map_or(self.input, |layer| self.layers[layer].output)
+    }
+
+    /// The layer whose weights a layer has: itself, or the one that it repeats.
+    #[must_use]
+    pub fn weights_of(&self, layer: usize) -> usize {
+        if let LayerOp::Repeated { layer } = self.layers[layer].op { layer } else { layer }
+    }
+
+    /// log2 of the step of what a layer of a recurrent layer writes, with codes of 16 bits; `None` for other layers.
+    #[must_use]
+    pub fn cell_exponent(&self, layer: usize) -> Option<i8> {
+        self.cells.iter().find_map(|cell| cell.exponent(layer))
     }
 
     /// Shape of the network's output.
@@ -243,6 +269,9 @@ mod tests {
             (r#"{name = "input", op = "relu"}"#, "layer input: the name is empty or taken"),
             (r#"{name = "a", op = "add"}"#, "layer a: it has 1 inputs, its operator takes 2"),
             (r#"{name = "a", op = "relu", kernel = 3}"#, "layer a: the operator has no key kernel"),
+            (r#"{name = "a", op = "gru"}"#, "layer a: units is missing or 0"),
+            (r#"{name = "a", op = "lstm", units = 2000}"#, "layer a: units is 2000, it may be 1024 at most"),
+            (r#"{name = "a", op = "gru", units = 4, kernel = 3}"#, "layer a: the operator has no key kernel"),
             (
                 r#"{name = "a", op = "max_pool2d", kernel = 2}, {name = "b", op = "add", inputs = ["a", "input"]}"#,
                 "layer b: its inputs are 7 x 7 x 4 and 8 x 8 x 4, they must be of one shape",

@@ -42,6 +42,7 @@ fn input(name: NetworkName) -> Shape {
         NetworkName::ResNet8 | NetworkName::ResNet20 => Shape { h: 8, w: 8, c: 3 },
         NetworkName::MobileNetV1Quarter | NetworkName::MobileNetV2Small => Shape { h: 32, w: 32, c: 3 },
         NetworkName::SensorCnn => Shape { h: 1, w: 24, c: 6 },
+        NetworkName::GruKeyword => Shape { h: 6, w: 10, c: 1 },
         NetworkName::LeNet5 | NetworkName::DsCnn | NetworkName::Autoencoder => name.usual_input(),
     }
 }

@@ -2,3 +2,4 @@
 
 mod built_in_networks;
 mod exact_forward_equals_runtime;
+mod recurrent;

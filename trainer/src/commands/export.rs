@@ -12,6 +12,7 @@ use stepshift_trainer::atomic_file;
 use stepshift_trainer::export::bounds::{ExactIn, channel_bounds, exact_in};
 use stepshift_trainer::export::heads::Head;
 use stepshift_trainer::export::patches::{Fit, Patching, fit};
+use stepshift_trainer::export::streaming::streaming;
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 use stepshift_trainer::torch::evaluation::sample;
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
@@ -39,6 +40,10 @@ pub(crate) struct Export {
     /// What follows the network's logits: probabilities, or the class
     #[arg(long, value_enum)]
     head: Option<HeadName>,
+    /// A model that takes one row of the input a run and keeps what it needs of those before: for networks that were trained
+    /// on windows of a sequence. It has no self-test
+    #[arg(long, conflicts_with = "ram")]
+    stream: bool,
     /// Leave out the self-test: one image with a digest of every layer, which firmware can replay
     #[arg(long)]
     no_self_test: bool,
@@ -48,8 +53,9 @@ impl Export {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let (_, data, network) = self.run.load()?;
         let path = self.model.clone().unwrap_or_else(|| self.run.model());
-        let sample = if self.no_self_test { None } else { Some(sample(&network, &data.test)?) };
-        let fixed = network.to_fixed_point()?;
+        let sample = if self.no_self_test || self.stream { None } else { Some(sample(&network, &data.test)?) };
+        let window = network.to_fixed_point()?;
+        let fixed = if self.stream { streaming(&window, &network.network().cells)? } else { window };
         let fixed = self.head.map_or(Ok(fixed.clone()), |head| Head::from(head).append(&fixed))?;
         let fit = self.ram.map(|budget| fit(&fixed, self.backend, budget)).transpose();
         let fit = fit.with_context(|| format!("{} was not written", path.display()))?;
@@ -61,7 +67,7 @@ impl Export {
             println!("{}", fitted(&fixed, fit, budget));
         }
         let model = Model::parse(&bytes)?;
-        let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.tensor(layer.inputs[0]).shape)).sum();
+        let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.operand(layer))).sum();
         println!("flash {} bytes, arena {} bytes, {macs} MACs: {}", bytes.len(), model.arena_bytes(), path.display());
         println!("firmware links {}", links(&model));
         Ok(ExitCode::SUCCESS)
@@ -176,7 +182,7 @@ fn print(network: &FixedPointNetwork) -> Result<()> {
             worst.map(|worst| worst.channel.to_string()).unwrap_or_default(),
             exact_in(network, layer, &bounds).map(ExactIn::name).unwrap_or_default().to_owned(),
             weights.to_string(),
-            layer.macs(network.tensor(layer.inputs[0]).shape).to_string(),
+            layer.macs(network.operand(layer)).to_string(),
         ]);
     }
     table.print();

@@ -280,6 +280,12 @@ impl FixedPointNetwork {
         index.checked_sub(1).map_or(self.input, |layer| self.layers[layer].output)
     }
 
+    /// Shape of what a layer reads first; of a state, which reads nothing, its own.
+    #[must_use]
+    pub fn operand(&self, layer: &FixedPointLayer) -> Shape {
+        layer.inputs.first().map_or(layer.output, |input| self.tensor(*input)).shape
+    }
+
     /// Refuses layers whose inputs or constants the encoder could not lay out.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
 //! overflow; [`patches`] cuts the first layers into patches where memory is short; `pack` orders weights for a backend's
 //! kernels; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
-//! assembles and writes; [`steps`] says what each step of a run must give.
+//! assembles and writes; [`streaming`] makes a model of a window's network that takes a row a run; [`steps`] says what each step of a run must give.
 
 pub(crate) mod affine;
 pub mod bounds;
@@ -17,6 +17,7 @@ pub mod patches;
 pub mod plan;
 pub mod reciprocal;
 pub mod steps;
+pub mod streaming;
 pub mod tables;
 
 pub use affine::{exponential as affine_exponential, quantized_multiplier, scale_parts};

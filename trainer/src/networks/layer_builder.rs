@@ -51,6 +51,12 @@ impl LayerConfig {
         self.padding([h / 2, h - h / 2, w / 2, w - w / 2])
     }
 
+    /// Units of a recurrent layer.
+    #[must_use]
+    pub fn units(self, units: u16) -> Self {
+        Self { units: Some(units), ..self }
+    }
+
     /// Slope of a leaky ReLU.
     #[must_use]
     pub fn negative_slope(self, slope: f64) -> Self {

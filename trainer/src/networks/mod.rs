@@ -23,6 +23,7 @@
 
 mod autoencoder;
 mod ds_cnn;
+mod gru_keyword;
 mod layer_builder;
 mod lenet;
 mod mobilenet;
@@ -54,6 +55,8 @@ pub enum NetworkName {
     ResNet20,
     /// DS-CNN, small (Zhang, Suda, Lai, Chandra 2017, table 10), for 49 frames of 10 features.
     DsCnn,
+    /// A gated recurrent unit over 49 frames of 10 features (Zhang, Suda, Lai, Chandra 2017, section 3.4).
+    GruKeyword,
     /// MobileNetV1 of a quarter of the width (Howard et al. 2017, table 1), for images of 96 x 96.
     #[serde(rename = "mobilenet-v1-0.25")]
     MobileNetV1Quarter,
@@ -68,13 +71,14 @@ pub enum NetworkName {
 
 impl NetworkName {
     /// Every network.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LeNet5,
         Self::NineConvolutions,
         Self::MeanTeacher,
         Self::ResNet8,
         Self::ResNet20,
         Self::DsCnn,
+        Self::GruKeyword,
         Self::MobileNetV1Quarter,
         Self::MobileNetV2Small,
         Self::Autoencoder,
@@ -87,7 +91,7 @@ impl NetworkName {
         match self {
             Self::LeNet5 => Shape { h: 28, w: 28, c: 1 },
             Self::NineConvolutions | Self::MeanTeacher | Self::ResNet8 | Self::ResNet20 => Shape { h: 32, w: 32, c: 3 },
-            Self::DsCnn => Shape { h: 49, w: 10, c: 1 },
+            Self::DsCnn | Self::GruKeyword => Shape { h: 49, w: 10, c: 1 },
             Self::MobileNetV1Quarter | Self::MobileNetV2Small => Shape { h: 96, w: 96, c: 3 },
             Self::Autoencoder => Shape { h: 1, w: 1, c: 640 },
             Self::SensorCnn => Shape { h: 1, w: 128, c: 6 },
@@ -104,6 +108,7 @@ impl NetworkName {
             Self::ResNet8 => resnet::resnet(1, outputs),
             Self::ResNet20 => resnet::resnet(3, outputs),
             Self::DsCnn => ds_cnn::ds_cnn(outputs),
+            Self::GruKeyword => gru_keyword::gru_keyword(outputs),
             Self::MobileNetV1Quarter => mobilenet::v1_quarter(outputs),
             Self::MobileNetV2Small => mobilenet::v2_small(outputs),
             Self::Autoencoder => autoencoder::autoencoder(outputs),
@@ -144,6 +149,7 @@ mod tests {
             (NetworkName::ResNet8, 10, 77_360),
             (NetworkName::ResNet20, 10, 270_896),
             (NetworkName::DsCnn, 12, 22_016),
+            (NetworkName::GruKeyword, 12, 14_976),
             (NetworkName::MobileNetV1Quarter, 2, 208_112),
             (NetworkName::MobileNetV2Small, 2, 213_536),
             (NetworkName::SensorCnn, 10, 13_920),

@@ -97,8 +97,9 @@ impl FloatNetwork {
 
     fn all_tensors(&self, x: &Tensor, train: bool) -> Vec<Tensor> {
         let mut tensors = vec![x.shallow_clone()];
-        for (layer, constants) in self.network.layers.iter().zip(&self.layers) {
-            let y = layer_forward(layer, constants.as_ref(), &tensors, train);
+        for (index, layer) in self.network.layers.iter().enumerate() {
+            let constants = self.layers[self.network.weights_of(index)].as_ref();
+            let y = layer_forward(layer, constants, &tensors, train);
             tensors.push(y);
         }
         tensors

@@ -40,7 +40,7 @@ pub fn weighted_sum(op: &LayerOp, x: &Tensor, weight: &Tensor, bias: Option<&Ten
     match op {
         LayerOp::Conv2d { window, groups, .. } => convolution(x, weight, bias, window, (*groups).into()),
         LayerOp::DepthwiseConv2d { window, .. } => convolution(x, weight, bias, window, x.size()[1]),
-        LayerOp::FullyConnected { .. } => {
+        LayerOp::FullyConnected { .. } | LayerOp::Repeated { .. } => {
             let x = x.permute([0, 2, 3, 1]).flatten(1, -1);
             x.linear(&weight.flatten(1, -1), bias).unsqueeze(-1).unsqueeze(-1)
         }
@@ -84,6 +84,7 @@ pub fn weightless(layer: &Layer, tensors: &[Tensor]) -> Tensor {
     let [h, w, c] = [h, w, c].map(i64::from);
     match &layer.op {
         LayerOp::MaxPool2d { window } => max_pool(x, window),
+        LayerOp::State => Tensor::zeros([x.size()[0], c, h, w], (x.kind(), x.device())),
         LayerOp::Binary(kind) => binary(*kind, x, &tensors[layer.inputs[1]]),
         LayerOp::LeakyRelu { slope } => x.relu() - (-x).relu() * (f64::from(*slope) / f64::from(1_u16 << SLOPE_BITS)),
         LayerOp::Curve(curve) => smooth(*curve, x),

@@ -58,7 +58,7 @@ fn lengths(len: u16) -> Vec<u16> {
 /// # Errors
 /// [`ExportError::Budget`] with the least arena of all plans, where none fits.
 pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Result<Fit, ExportError> {
-    let macs: u64 = network.layers.iter().map(|layer| layer.macs(network.tensor(layer.inputs[0]).shape)).sum();
+    let macs: u64 = network.layers.iter().map(|layer| layer.macs(network.operand(layer))).sum();
     let whole = arena_bytes(network, backend);
     if whole <= budget {
         return Ok(Fit { patching: None, arena_bytes: whole, macs, recomputed_macs: 0 });

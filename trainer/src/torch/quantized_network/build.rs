@@ -10,6 +10,7 @@ use super::{QuantizedLayer, QuantizedNetwork};
 use crate::config::{BatchNormMode, LayerQuantizers, QuantizedConfig};
 use crate::network::{Layer, LayerActivation, LayerOp, Network};
 use crate::quantizer_config::{Granularity, QuantizerConfig, Scheme};
+use crate::recurrent::Cell;
 use crate::torch::float_network::{BATCH_NORM_EPSILON, FloatLayer, FloatNetwork};
 use crate::torch::quantize::{CodeRange, Quantizer, Settings, exponent};
 
@@ -32,9 +33,13 @@ pub(super) fn build(float: &FloatNetwork, input_exponent: i8, config: &Quantized
         ),
     };
     let mut layers = Vec::new();
-    for (layer, real) in network.layers.iter().zip(constants) {
+    ensure!(
+        network.cells.is_empty() || config.scheme == Scheme::PowerOfTwo,
+        "recurrent layers need quantized.scheme = \"power_of_two\""
+    );
+    for (index, (layer, real)) in network.layers.iter().zip(constants).enumerate() {
         let own = config.layers.get(&layer.name).copied().unwrap_or_default();
-        let quantized = quantized_layer(&network, layer, real, &own, config);
+        let quantized = quantized_layer(&network, index, real, &own, config);
         let quantized = quantized.with_context(|| format!("quantized.layers.{}", layer.name))?;
         layers.push(on_device(quantized, float.device()));
     }
@@ -58,15 +63,26 @@ fn real(layer: &FloatLayer, mode: BatchNormMode) -> Real {
 /// The network with every batch norm as a depthwise 1x1 convolution behind its layer: `m * x + b` for each channel. Spec 4.2.
 fn unfolded(float: &FloatNetwork) -> (Network, Vec<Option<Real>>) {
     let source = float.network();
-    let mut network = Network { input: source.input, layers: Vec::new() };
+    let mut network = Network { input: source.input, layers: Vec::new(), cells: Vec::new() };
     let mut constants = Vec::new();
     // Number of each tensor of the source in the new network.
     let mut tensors = vec![0];
-    for (layer, state) in source.layers.iter().zip(float.layers()) {
+    for (index, (layer, state)) in source.layers.iter().zip(float.layers()).enumerate() {
+        let moved = network.layers.len();
+        if let Some(cell) = source.cells.iter().find(|cell| cell.first == index) {
+            // The layers of a cell have no norms: they stay side by side.
+            let states =
+                cell.states.iter().map(|(state, last)| (state + moved - index, last + moved - index)).collect();
+            network.cells.push(Cell { first: moved, states, ..cell.clone() });
+        }
         let inputs = layer.inputs.iter().map(|input| tensors[*input]).collect();
         let norm = state.as_ref().and_then(|state| state.norm.as_ref());
         let activation = if norm.is_some() { LayerActivation::None } else { layer.activation };
-        network.layers.push(Layer { inputs, activation, ..layer.clone() });
+        let op = match layer.op {
+            LayerOp::Repeated { layer } => LayerOp::Repeated { layer: tensors[layer + 1] - 1 },
+            ref op => op.clone(),
+        };
+        network.layers.push(Layer { inputs, activation, op, ..layer.clone() });
         constants.push(state.as_ref().map(|state| Real {
             weight: state.weight.copy(),
             bias: state.bias.copy(),
@@ -90,14 +106,17 @@ fn unfolded(float: &FloatNetwork) -> (Network, Vec<Option<Real>>) {
 
 fn quantized_layer(
     network: &Network,
-    layer: &Layer,
+    index: usize,
     real: Option<Real>,
     own: &LayerQuantizers,
     config: &QuantizedConfig,
 ) -> Result<QuantizedLayer> {
+    let layer = &network.layers[index];
+    let cell_exponent = network.cell_exponent(index);
     let keeps = super::keeps_step(&layer.op, config.scheme);
     let chosen = own.activations.is_some() || own.activation_exponent.is_some();
     ensure!(!chosen || !keeps, "the operator keeps its input's step");
+    ensure!(!chosen || cell_exponent.is_none(), "a recurrent layer's activations have steps of their own");
     let weighted = own.weights.is_some() || own.weight_exponent.is_some() || own.biases.is_some();
     ensure!(!weighted || real.is_some(), "the layer has no weights");
     let fixed = own.activation_exponent.is_some() || own.weight_exponent.is_some();
@@ -105,9 +124,12 @@ fn quantized_layer(
     let activations = own.activations.unwrap_or_default().or(config.activations);
     let positive = layer.activation != LayerActivation::None;
     let settings = Settings::activations(activations, config.scheme, positive, config.range_momentum)?;
-    let output = match own.activation_exponent {
-        Some(exponent) => Quantizer::with_step(settings, exponent::step(exponent), None),
-        None => Quantizer::new(settings, &[1])?,
+    let output = match (cell_exponent, own.activation_exponent) {
+        (Some(exponent), _) => {
+            Quantizer::with_step(Settings::of_codes(CodeRange::signed(16)), exponent::step(exponent), None)
+        }
+        (None, Some(exponent)) => Quantizer::with_step(settings, exponent::step(exponent), None),
+        (None, None) => Quantizer::new(settings, &[1])?,
     };
     let gradient = own.gradients.activations.or(config.gradients.activations);
     Ok(QuantizedLayer {

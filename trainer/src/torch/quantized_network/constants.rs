@@ -107,7 +107,7 @@ impl Constants {
             // A fully connected layer's weights are in the input's order already.
             let order = match layer.op {
                 LayerOp::DepthwiseConv2d { .. } => [1, 2, 3, 0],
-                LayerOp::FullyConnected { .. } => [0, 1, 2, 3],
+                LayerOp::FullyConnected { .. } | LayerOp::Repeated { .. } => [0, 1, 2, 3],
                 _ => [0, 2, 3, 1],
             };
             let codes = self.weight_codes()?.permute(order).contiguous().flatten(0, -1).to_kind(Kind::Int16);

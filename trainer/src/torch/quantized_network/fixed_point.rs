@@ -18,10 +18,10 @@ impl QuantizedNetwork {
     /// Names the layer with an exponent that is no `i8`, or an operator that the affine scheme does not have.
     pub fn to_fixed_point(&self) -> Result<FixedPointNetwork> {
         let mut layers = Vec::new();
-        for (index, (layer, state)) in self.network.layers.iter().zip(&self.layers).enumerate() {
+        for (index, layer) in self.network.layers.iter().enumerate() {
             let named = || format!("layer {}", layer.name);
             let input_step = self.output_step(layer.inputs[0]);
-            let constants = state.constants.as_ref();
+            let constants = self.constants(index);
             let weights = constants.map(|constants| constants.to_fixed_point(layer, &input_step, self.scheme));
             let weights = weights.transpose().with_context(named)?;
             let (input, output) = (self.tensor(layer.inputs[0])?, self.tensor(index + 1)?);
@@ -31,7 +31,7 @@ impl QuantizedNetwork {
             };
             layers.push(FixedPointLayer {
                 name: layer.name.clone(),
-                inputs: layer.inputs.clone(),
+                inputs: if layer.op == LayerOp::State { Vec::new() } else { layer.inputs.clone() },
                 output,
                 activation: self.bounds(index),
                 op: op.with_context(named)?,
@@ -66,7 +66,7 @@ fn weighted_op(op: &LayerOp, weights: FixedPointWeights) -> Result<FixedPointOp>
         LayerOp::Conv2d { window, groups, .. } => FixedPointOp::Conv2d { window, groups, weights },
         LayerOp::DepthwiseConv2d { window, .. } => FixedPointOp::DepthwiseConv2d { window, weights },
         LayerOp::TransposeConv2d { window, .. } => FixedPointOp::TransposeConv2d { window, weights },
-        LayerOp::FullyConnected { .. } => FixedPointOp::FullyConnected { weights },
+        LayerOp::FullyConnected { .. } | LayerOp::Repeated { .. } => FixedPointOp::FullyConnected { weights },
         _ => bail!("the operator has no weights"),
     })
 }
@@ -106,6 +106,7 @@ fn power_of_two_op(
         LayerOp::Curve(curve) => FixedPointOp::Table { codes: curve.codes(input, output) },
         LayerOp::Concat { axis } => FixedPointOp::Concat { axis },
         LayerOp::UpsampleBilinear => FixedPointOp::UpsampleBilinear,
+        LayerOp::State => FixedPointOp::State,
         _ => bail!("a layer with weights has none"),
     })
 }

@@ -117,7 +117,9 @@ impl QuantizedNetwork {
         let input_step = self.output_step(self.network.layers[index].inputs[0]);
         self.use_products(self.products(index));
         let layer = &self.network.layers[index];
-        let Some(constants) = &mut self.layers[index].constants else { return self.sum(index, tensors, Kind::Float) };
+        let Some(constants) = &mut self.layers[self.network.weights_of(index)].constants else {
+            return self.sum(index, tensors, Kind::Float);
+        };
         let x = &tensors[layer.inputs[0]];
         let (weight, bias) = constants.folded();
         let weight = constants.quantized_weight(&weight, Kind::Float, true)?;
@@ -132,7 +134,7 @@ impl QuantizedNetwork {
     pub(super) fn sum(&self, index: usize, tensors: &[Tensor], kind: Kind) -> Result<Tensor> {
         let layer = &self.network.layers[index];
         let x = &tensors[layer.inputs[0]];
-        Ok(match (&layer.op, &self.layers[index].constants) {
+        Ok(match (&layer.op, self.constants(index)) {
             (LayerOp::Mean { axes }, _) => mean_by_reciprocal(x, *axes),
             (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
             // The training forward rounds the curve itself, which has a gradient.

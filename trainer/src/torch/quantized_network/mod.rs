@@ -174,6 +174,11 @@ impl QuantizedNetwork {
         layers.filter_map(|(layer, state)| Some((layer.name.as_str(), state.constants.as_ref()?)))
     }
 
+    /// A layer's own constants, or those that it repeats.
+    fn constants(&self, layer: usize) -> Option<&Constants> {
+        self.layers[self.network.weights_of(layer)].constants.as_ref()
+    }
+
     fn keeps_step(&self, layer: usize) -> bool {
         keeps_step(&self.network.layers[layer].op, self.scheme)
     }

@@ -18,9 +18,9 @@ impl QuantizedNetwork {
     pub fn real_sums(&self, x: &Tensor) -> Result<Vec<Tensor>> {
         tch::no_grad(|| {
             let (mut tensors, mut sums) = (vec![x.shallow_clone()], Vec::new());
-            for (layer, state) in self.network.layers.iter().zip(&self.layers) {
+            for (index, layer) in self.network.layers.iter().enumerate() {
                 let x = &tensors[layer.inputs[0]];
-                let sum = match (&layer.op, &state.constants) {
+                let sum = match (&layer.op, self.constants(index)) {
                     (LayerOp::Mean { axes }, _) => mean_by_reciprocal(x, *axes),
                     (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
                     (_, None) => weightless(layer, &tensors),
