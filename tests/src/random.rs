@@ -506,9 +506,14 @@ fn affine_with(network: &Network, seed: u64, trained: bool) -> Option<FixedPoint
         if matches!(layer.op, LayerOp::Concat { .. }) && !alike || long_mean {
             return None;
         }
-        let product = layer.op == LayerOp::Binary(BinaryKind::Mul);
-        let reach = if product { result.tensor(layer.inputs[1]).step() * 64.0 } else { 1.0 };
-        let fresh = scaled(layer.output, operand.step() * reach, &mut rng);
+        let second = layer.inputs.get(1).map_or(operand, |input| result.tensor(*input)).step();
+        // A sum has no multiplier where one operand's scale is beyond all proportion to the result's.
+        let step = match layer.op {
+            LayerOp::Binary(BinaryKind::Mul) => operand.step() * second * 64.0,
+            LayerOp::Binary(_) => operand.step().max(second),
+            _ => operand.step(),
+        };
+        let fresh = scaled(layer.output, step, &mut rng);
         let (op, rescales) = affine_operator(layer, operand, fresh, trained, &mut rng);
         let output = match op {
             FixedPointOp::AffineSoftmax => FixedPointTensor {

@@ -37,7 +37,7 @@ impl Backend {
     #[must_use]
     pub const fn stack_bytes(self) -> usize {
         match self {
-            Self::Portable | Self::Dsp | Self::Mve | Self::V6m => 6144,
+            Self::Portable | Self::Dsp | Self::Mve | Self::V6m => 4096,
         }
     }
 
