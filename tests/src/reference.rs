@@ -3,7 +3,7 @@
 
 use std::vec::Vec;
 
-use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Element, Mean, Shape, Window};
+use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Element, Shape, Window};
 use stepshift_trainer::export::tables::exponentials;
 use stepshift_trainer::export::{
     FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, affine_exponential,
@@ -90,6 +90,12 @@ fn positions(shape: Shape) -> impl Iterator<Item = (i64, i64, usize)> {
     (0..h).flat_map(move |y| (0..w).flat_map(move |x| (0..c).map(move |c| (y, x, c))))
 }
 
+/// What one mean is over.
+fn along(axes: u8, Shape { h, w, c }: Shape) -> Shape {
+    let extent = |axis: u8, len: u16| if axes >> axis & 1 == 1 { len } else { 1 };
+    Shape { h: extent(0, h), w: extent(1, w), c: extent(2, c) }
+}
+
 fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64, c: usize) -> i16 {
     let input = &operands[0];
     let out = i32::from(layer.output.exponent);
@@ -130,20 +136,16 @@ fn output_code(layer: &FixedPointLayer, operands: &[Operand<'_>], y: i64, x: i64
             inside.max().expect("the window meets the input")
         }
         FixedPointOp::Mean { axes } => {
-            let mean = Mean { input: 0, axes: *axes, multiplier: 1, right_shift: 0, activation: layer.activation };
-            let Shape { h, w, c: depth } = mean.averaged(input.shape());
-            let area = usize::from(h) * usize::from(w) * usize::from(depth);
-            let r = reciprocal(area, input.tensor.exponent, layer.output.exponent).expect("legal exponents");
+            let whole = along(*axes, input.shape());
+            let r = reciprocal(whole.len(), input.tensor.exponent, layer.output.exponent).expect("legal exponents");
             let mut sum = 0;
-            for (dy, dx, dc) in positions(Shape { h, w, c: depth }) {
+            for (dy, dx, dc) in positions(whole) {
                 sum += input.at(y + dy, x + dx, c + dc).expect("inside");
             }
             rescale(sum * i128::from(r.multiplier), 0, r.right_shift.into())
         }
         FixedPointOp::AffineMean { axes } => {
-            let extent = |axis: u8, len: u16| if axes >> axis & 1 == 1 { len } else { 1 };
-            let Shape { h, w, c: depth } = input.shape();
-            let whole = Shape { h: extent(0, h), w: extent(1, w), c: extent(2, depth) };
+            let whole = along(*axes, input.shape());
             let places = positions(whole);
             let sum: i128 = places.map(|(dy, dx, dc)| input.above_zero(y + dy, x + dx, c + dc)).sum();
             averaged(sum, whole.len() as i128, input.tensor.step() / layer.output.step())

@@ -11,18 +11,14 @@ use cortex_m_semihosting::hprintln;
 use static_cell::ConstStaticCell;
 use stepshift_board::console::exit;
 use stepshift_board::counter::Counter;
-use stepshift_board::semihosting;
+use stepshift_board::{Aligned, semihosting};
 use stepshift_runtime::{Backend, Model, Session, digest};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
 
 static LIST: ConstStaticCell<[u8; BUFFER_BYTES / 4]> = ConstStaticCell::new([0; BUFFER_BYTES / 4]);
-static FILE: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
-static ARENA: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
-
-/// As a model lies in flash, and an arena in firmware.
-#[repr(align(16))]
-struct Aligned([u8; BUFFER_BYTES]);
+static FILE: ConstStaticCell<Aligned<BUFFER_BYTES>> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
+static ARENA: ConstStaticCell<Aligned<BUFFER_BYTES>> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
 
 #[entry]
 fn main() -> ! {

@@ -11,6 +11,7 @@ use core::fmt::Write as _;
 use cortex_m_rt::entry;
 use cortex_m_semihosting::hprintln;
 use static_cell::ConstStaticCell;
+use stepshift_board::Aligned;
 use stepshift_board::console::exit;
 use stepshift_board::semihosting::{self, FileError};
 use stepshift_runtime::{Backend, Codes, Model, Vectors};
@@ -19,13 +20,9 @@ use stepshift_tests::{Failure, check};
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
 
 static LIST: ConstStaticCell<[u8; BUFFER_BYTES / 4]> = ConstStaticCell::new([0; BUFFER_BYTES / 4]);
-static MODEL: ConstStaticCell<Aligned> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
+static MODEL: ConstStaticCell<Aligned<BUFFER_BYTES>> = ConstStaticCell::new(Aligned([0; BUFFER_BYTES]));
 static VECTORS: ConstStaticCell<[u8; BUFFER_BYTES]> = ConstStaticCell::new([0; BUFFER_BYTES]);
 static ARENA: ConstStaticCell<[u8; BUFFER_BYTES]> = ConstStaticCell::new([0; BUFFER_BYTES]);
-
-/// From where a model can be moved to any other alignment.
-#[repr(align(16))]
-struct Aligned([u8; BUFFER_BYTES]);
 
 /// Why a pair failed.
 enum Reason {
@@ -55,7 +52,7 @@ fn run() -> bool {
     let mut paths = core::str::from_utf8(list).unwrap_or_default().lines();
     let (mut passed, mut failed) = (0, 0);
     while let (Some(model_path), Some(vectors_path)) = (paths.next(), paths.next()) {
-        // A model runs wherever it lies.
+        // From one alignment to the next: a model runs wherever it lies.
         let model = model.0.get_mut((passed + failed) % 4..).unwrap_or_default();
         match check_pair(model_path, vectors_path, model, vectors, arena) {
             Ok(()) => passed += 1,

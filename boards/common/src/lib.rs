@@ -13,3 +13,8 @@ mod link;
 mod panic;
 mod region;
 pub mod semihosting;
+
+/// Bytes as a model lies in flash, and an arena in firmware.
+#[derive(Debug)]
+#[repr(align(16))]
+pub struct Aligned<const LEN: usize>(pub [u8; LEN]);

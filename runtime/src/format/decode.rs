@@ -3,6 +3,7 @@
 //! The bytes are postcard's, and postcard decodes the same values; reading them here takes half of the flash and of the
 //! stack, since the fields are known to follow one another.
 
+use super::links::with_operators;
 use super::weights::WeightBits;
 use super::{
     Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,
@@ -42,37 +43,7 @@ macro_rules! operators {
     };
 }
 
-operators!(
-    Conv2d,
-    DepthwiseConv2d,
-    TransposeConv2d,
-    FullyConnected,
-    MaxPool2d,
-    AveragePool2d,
-    Mean,
-    Binary,
-    Clip,
-    Rescale,
-    LeakyRelu,
-    Table,
-    Softmax,
-    Concat,
-    Slice,
-    Pad,
-    Reshape,
-    Transpose,
-    UpsampleNearest,
-    UpsampleBilinear,
-    Argmax,
-    AffineBinary,
-    State,
-    Store,
-    Stream,
-    PatchInput,
-    PatchOutput,
-    AffineMean,
-    AffineSoftmax
-);
+with_operators!(operators);
 
 /// Bytes that were not read yet. Past their end, and of what is no value, it reads zeros and remembers that it failed: a
 /// test behind the last field is smaller than one behind each.

@@ -67,40 +67,57 @@ pub const ALL_LINKS: u64 =
 /// Every packing.
 const PACKING_LINKS: u64 = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
 
-impl OperatorKind {
-    /// Every operator, in the order of its number.
-    pub const ALL: [Self; OPERATOR_COUNT as usize] = [
-        Self::Conv2d,
-        Self::DepthwiseConv2d,
-        Self::TransposeConv2d,
-        Self::FullyConnected,
-        Self::MaxPool2d,
-        Self::AveragePool2d,
-        Self::Mean,
-        Self::Binary,
-        Self::Clip,
-        Self::Rescale,
-        Self::LeakyRelu,
-        Self::Table,
-        Self::Softmax,
-        Self::Concat,
-        Self::Slice,
-        Self::Pad,
-        Self::Reshape,
-        Self::Transpose,
-        Self::UpsampleNearest,
-        Self::UpsampleBilinear,
-        Self::Argmax,
-        Self::AffineBinary,
-        Self::State,
-        Self::Store,
-        Self::Stream,
-        Self::PatchInput,
-        Self::PatchOutput,
-        Self::AffineMean,
-        Self::AffineSoftmax,
-    ];
+/// Hands every operator's name to a macro, in the order of their numbers.
+macro_rules! with_operators {
+    ($macro:ident) => {
+        $macro!(
+            Conv2d,
+            DepthwiseConv2d,
+            TransposeConv2d,
+            FullyConnected,
+            MaxPool2d,
+            AveragePool2d,
+            Mean,
+            Binary,
+            Clip,
+            Rescale,
+            LeakyRelu,
+            Table,
+            Softmax,
+            Concat,
+            Slice,
+            Pad,
+            Reshape,
+            Transpose,
+            UpsampleNearest,
+            UpsampleBilinear,
+            Argmax,
+            AffineBinary,
+            State,
+            Store,
+            Stream,
+            PatchInput,
+            PatchOutput,
+            AffineMean,
+            AffineSoftmax
+        );
+    };
+}
 
+pub(super) use with_operators;
+
+macro_rules! all_operators {
+    ($($name:ident),*) => {
+        impl OperatorKind {
+            /// Every operator, in the order of its number.
+            pub const ALL: [Self; OPERATOR_COUNT as usize] = [$(Self::$name),*];
+        }
+    };
+}
+
+with_operators!(all_operators);
+
+impl OperatorKind {
     /// The bit of this operator in a set.
     #[must_use]
     pub const fn bit(self) -> u64 {
@@ -114,6 +131,15 @@ impl OperatorKind {
         links & self.bit() != 0
     }
 }
+
+/// The list is in the order of the numbers.
+const _: () = {
+    let mut number = 0;
+    while number < OperatorKind::ALL.len() {
+        assert!(OperatorKind::ALL[number] as usize == number);
+        number += 1;
+    }
+};
 
 impl Element {
     /// The bit of this element in a set.

@@ -199,43 +199,23 @@ pub enum Op<'a> {
     AffineSoftmax(AffineSoftmax<'a>),
 }
 
-impl Op<'_> {
-    /// Which operator it is.
-    #[must_use]
-    pub const fn kind(&self) -> OperatorKind {
-        match self {
-            Self::Conv2d(_) => OperatorKind::Conv2d,
-            Self::DepthwiseConv2d(_) => OperatorKind::DepthwiseConv2d,
-            Self::TransposeConv2d(_) => OperatorKind::TransposeConv2d,
-            Self::FullyConnected(_) => OperatorKind::FullyConnected,
-            Self::MaxPool2d(_) => OperatorKind::MaxPool2d,
-            Self::AveragePool2d(_) => OperatorKind::AveragePool2d,
-            Self::Mean(_) => OperatorKind::Mean,
-            Self::Binary(_) => OperatorKind::Binary,
-            Self::Clip(_) => OperatorKind::Clip,
-            Self::Rescale(_) => OperatorKind::Rescale,
-            Self::LeakyRelu(_) => OperatorKind::LeakyRelu,
-            Self::Table(_) => OperatorKind::Table,
-            Self::Softmax(_) => OperatorKind::Softmax,
-            Self::Concat(_) => OperatorKind::Concat,
-            Self::Slice(_) => OperatorKind::Slice,
-            Self::Pad(_) => OperatorKind::Pad,
-            Self::Reshape(_) => OperatorKind::Reshape,
-            Self::Transpose(_) => OperatorKind::Transpose,
-            Self::UpsampleNearest(_) => OperatorKind::UpsampleNearest,
-            Self::UpsampleBilinear(_) => OperatorKind::UpsampleBilinear,
-            Self::Argmax(_) => OperatorKind::Argmax,
-            Self::AffineBinary(_) => OperatorKind::AffineBinary,
-            Self::State(_) => OperatorKind::State,
-            Self::Store(_) => OperatorKind::Store,
-            Self::Stream(_) => OperatorKind::Stream,
-            Self::PatchInput(_) => OperatorKind::PatchInput,
-            Self::PatchOutput(_) => OperatorKind::PatchOutput,
-            Self::AffineMean(_) => OperatorKind::AffineMean,
-            Self::AffineSoftmax(_) => OperatorKind::AffineSoftmax,
+macro_rules! kinds {
+    ($($name:ident),*) => {
+        impl Op<'_> {
+            /// Which operator it is.
+            #[must_use]
+            pub const fn kind(&self) -> OperatorKind {
+                match self {
+                    $(Self::$name(_) => OperatorKind::$name),*
+                }
+            }
         }
-    }
+    };
+}
 
+links::with_operators!(kinds);
+
+impl Op<'_> {
     /// The constants of a layer that accumulates products.
     #[must_use]
     pub const fn weights(&self) -> Option<&Weights<'_>> {

@@ -1,11 +1,10 @@
 //! Names of layers.
 
 use core::fmt;
-use core::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-/// A layer's name in the trainer. It reads as a `&str`; the loader has checked that it is one.
+/// A layer's name in the trainer. The loader has checked that it is text.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "&'a str", into = "&'a str")]
 pub struct Name<'a>(&'a [u8]);
@@ -37,14 +36,6 @@ impl<'a> From<&'a str> for Name<'a> {
 impl<'a> From<Name<'a>> for &'a str {
     fn from(name: Name<'a>) -> Self {
         name.as_str()
-    }
-}
-
-impl Deref for Name<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.as_str()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Element, Shape, Weights, Window};
+use super::{Element, Weights, Window};
 
 /// Bounds of the saturate that ends a node: ReLU and every other clip. Spec 3.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,20 +146,6 @@ pub struct Mean {
 impl Mean {
     /// Rows and columns: the global average pool.
     pub const GLOBAL: u8 = 0b011;
-
-    /// Extent of what one mean is over, in an input of a shape.
-    #[must_use]
-    pub const fn averaged(&self, input: Shape) -> Shape {
-        averaged(self.axes, input)
-    }
-}
-
-const fn averaged(axes: u8, input: Shape) -> Shape {
-    Shape {
-        h: if axes & 1 != 0 { input.h } else { 1 },
-        w: if axes & 2 != 0 { input.w } else { 1 },
-        c: if axes & 4 != 0 { input.c } else { 1 },
-    }
 }
 
 /// What [`Binary`] does with two aligned codes.
@@ -433,14 +419,6 @@ pub struct AffineMean {
     pub output: AffineOperand,
     /// Bounds of the output codes.
     pub activation: Activation,
-}
-
-impl AffineMean {
-    /// Extent of what one mean is over, in an input of a shape.
-    #[must_use]
-    pub const fn averaged(&self, input: Shape) -> Shape {
-        averaged(self.axes, input)
-    }
 }
 
 /// [`Op::AffineSoftmax`](super::Op::AffineSoftmax) over the channels of each pixel, of an input of 8 bits and at most 511

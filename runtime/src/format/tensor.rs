@@ -30,6 +30,18 @@ impl Shape {
         (self.h as usize).saturating_mul(self.w as usize).saturating_mul(self.c as usize)
     }
 
+    /// Extent along some axes, 1 along the others: what one mean is over.
+    ///
+    /// axes  bit 0 for rows, 1 for columns, 2 for channels
+    #[must_use]
+    pub const fn along(self, axes: u8) -> Self {
+        Self {
+            h: if axes & 1 != 0 { self.h } else { 1 },
+            w: if axes & 2 != 0 { self.w } else { 1 },
+            c: if axes & 4 != 0 { self.c } else { 1 },
+        }
+    }
+
     /// True when one extent is zero.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -11,6 +11,17 @@ pub trait WeightCodes: Copy {
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32>;
 }
 
+/// Every `step`-th code from index `start` on, up to the first that is not there.
+#[inline]
+fn every(start: usize, step: usize, at: impl Fn(usize) -> Option<i32>) -> impl Iterator<Item = i32> {
+    let mut next = start;
+    core::iter::from_fn(move || {
+        let index = next;
+        next = next.saturating_add(step);
+        at(index)
+    })
+}
+
 /// Codes of one byte.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes<'a>(pub &'a [i8]);
@@ -57,12 +68,7 @@ impl<const BITS: usize> WeightCodes for Packed<'_, BITS> {
     #[inline]
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
         let len = self.0.len().saturating_mul(Self::IN_BYTE);
-        let mut next = start;
-        core::iter::from_fn(move || {
-            let index = next;
-            next = next.saturating_add(step);
-            (index < len).then(|| self.at(index))
-        })
+        every(start, step, move |index| (index < len).then(|| self.at(index)))
     }
 }
 
@@ -110,12 +116,7 @@ impl WeightCodes for AnyWidth<'_> {
 
     #[inline]
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
-        let mut next = start;
-        core::iter::from_fn(move || {
-            let code = self.at(next);
-            next = next.saturating_add(step);
-            code
-        })
+        every(start, step, move |index| self.at(index))
     }
 }
 

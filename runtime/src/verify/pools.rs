@@ -30,7 +30,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
 
     pub(super) fn mean(&self, op: &Mean) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
-        let count = self.averaged(op.axes, op.averaged(input.shape), input.shape)?;
+        let count = self.averaged(op.axes, input.shape)?;
         self.reciprocal(&input, count, op.multiplier, op.right_shift)?;
         self.activation(op.activation)
     }
@@ -40,7 +40,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         let input = self.input(op.input)?;
         let bytes = input.element != Element::I16 && self.output.element != Element::I16;
         self.require(bytes, NodeFault::Element)?;
-        let count = self.averaged(op.axes, op.averaged(input.shape), input.shape)?;
+        let count = self.averaged(op.axes, input.shape)?;
         self.require((op.input_zero, op.output.zero) == (input.zero, self.output.zero), NodeFault::Scheme)?;
         self.require(op.output.multiplier >= 0 && (-31..=30).contains(&op.output.shift), NodeFault::Shift)?;
         let sum = i64::try_from(count).unwrap_or(i64::MAX).saturating_mul(255);
@@ -48,10 +48,10 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
         self.activation(op.activation)
     }
 
-    /// The number of codes that each mean is over, `averaged`; the output has one for each.
-    fn averaged(&self, axes: u8, averaged: Shape, input: Shape) -> Result<u64, LoadError> {
+    /// The number of codes that each mean is over; the output has one for each.
+    fn averaged(&self, axes: u8, input: Shape) -> Result<u64, LoadError> {
         self.require((1..=7).contains(&axes), NodeFault::Axis)?;
-        let Shape { h, w, c } = averaged;
+        let Shape { h, w, c } = input.along(axes);
         let quotient = |len: u16, averaged: u16| len.checked_div(averaged).unwrap_or(0);
         self.shaped(Some(Shape { h: quotient(input.h, h), w: quotient(input.w, w), c: quotient(input.c, c) }))?;
         Ok(u64::from(h) * u64::from(w) * u64::from(c))

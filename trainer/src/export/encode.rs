@@ -345,15 +345,15 @@ fn shift(layer: &FixedPointLayer, accumulator_exponent: i32) -> Result<i8, Expor
 
 fn mean(network: &FixedPointNetwork, layer: &FixedPointLayer, input: u16, axes: u8) -> Result<Mean, ExportError> {
     let operand = network.tensor(layer.inputs[0]);
-    let whole = Mean { input, axes, multiplier: 1, right_shift: 0, activation: layer.activation };
-    let area = whole.averaged(operand.shape).len();
+    let area = operand.shape.along(axes).len();
     let found = reciprocal(area, operand.exponent, layer.output.exponent).ok_or_else(|| ExportError::Reciprocal {
         layer: layer.name.clone(),
         area,
         input: operand.exponent,
         output: layer.output.exponent,
     })?;
-    Ok(Mean { multiplier: found.multiplier, right_shift: found.right_shift, ..whole })
+    let (multiplier, right_shift) = (found.multiplier, found.right_shift);
+    Ok(Mean { input, axes, multiplier, right_shift, activation: layer.activation })
 }
 
 fn affine_mean(
@@ -363,8 +363,7 @@ fn affine_mean(
     axes: u8,
 ) -> Result<AffineMean, ExportError> {
     let operand = network.tensor(layer.inputs[0]);
-    let whole = Mean { input, axes, multiplier: 1, right_shift: 0, activation: layer.activation };
-    let output = affine::mean(layer, operand, whole.averaged(operand.shape).len())?;
+    let output = affine::mean(layer, operand, operand.shape.along(axes).len())?;
     Ok(AffineMean { input, axes, input_zero: operand.zero, output, activation: layer.activation })
 }
 

@@ -48,34 +48,18 @@ mod tests {
     use stepshift_tests::wire::{Hello, REQUEST_BYTES};
 
     use super::*;
-    use crate::device::Poll;
+    use crate::device::script::Script;
 
     const SMALL: &[u8] = include_bytes!("../../../runtime/testdata/small.stepshift");
 
-    /// Answers with ticks of seven layers, class and sum, for each input.
-    struct Recorded {
-        replies: Vec<u8>,
-        requests: Vec<u8>,
-    }
-
-    impl Device for Recorded {
-        fn start(&mut self, requests: Vec<u8>) -> Result<()> {
-            self.requests = requests;
-            Ok(())
-        }
-
-        fn poll(&mut self) -> Result<Poll> {
-            Ok(Poll { replies: std::mem::take(&mut self.replies), logs: Vec::new(), ended: Some(true) })
-        }
-    }
-
+    /// Of a device that answers each input with ticks of seven layers, class and sum.
     fn measured(answers: Vec<[u32; 9]>) -> (Result<Vec<u64>>, Vec<u8>) {
         let model = Model::parse(SMALL).unwrap();
         let format_version = FORMAT_VERSION.into();
         let hello = Hello { format_version, fault: None, model_crc: model.crc(), node_count: 7, input_bytes: 32 };
         let words = answers.into_iter().flatten().flat_map(u32::to_le_bytes);
         let replies = hello.to_bytes().into_iter().chain(words).collect();
-        let mut device = Recorded { replies, requests: Vec::new() };
+        let mut device = Script::new(replies, Some(true));
         (cycles(&mut device, &model, &mut Logs::hidden(), Duration::from_secs(5)), device.requests)
     }
 

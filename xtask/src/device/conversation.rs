@@ -171,27 +171,12 @@ fn explain(fault: Fault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::script::Script;
 
     const SMALL: &[u8] = include_bytes!("../../../runtime/testdata/small.stepshift");
 
-    /// Says what it is told to say, then hangs or ends.
-    struct Script {
-        replies: Vec<u8>,
-        ended: Option<bool>,
-    }
-
-    impl Device for Script {
-        fn start(&mut self, _requests: Vec<u8>) -> Result<()> {
-            Ok(())
-        }
-
-        fn poll(&mut self) -> Result<Poll> {
-            Ok(Poll { replies: std::mem::take(&mut self.replies), logs: Vec::new(), ended: self.ended })
-        }
-    }
-
     fn error_of(replies: &[u8], ended: Option<bool>) -> String {
-        let mut device = Script { replies: replies.to_vec(), ended };
+        let mut device = Script::new(replies.to_vec(), ended);
         let (model, silence) = (Model::parse(SMALL).unwrap(), Duration::from_millis(20));
         let outcome =
             answers_of(&mut device, &model, Request::Infer, &[vec![0; 32]], &mut Logs::hidden(), silence, |_| {});

@@ -5,6 +5,8 @@ mod emulated;
 #[cfg(feature = "probe")]
 pub(crate) mod hardware;
 mod logs;
+#[cfg(test)]
+pub(crate) mod script;
 
 use anyhow::Result;
 

@@ -140,7 +140,7 @@ fn pool<'a>(op: &'a Op<'a>, input: Shape) -> Option<(Pool<'a>, Window)> {
     match op {
         Op::MaxPool2d(op) => Some((Pool::Max(op.activation), op.window)),
         Op::AveragePool2d(op) => Some((Pool::Average(op), op.window)),
-        Op::Mean(op) => Some((Pool::Mean(op), averaged(op.averaged(input))?)),
+        Op::Mean(op) => Some((Pool::Mean(op), averaged(input.along(op.axes))?)),
         _ => None,
     }
 }

@@ -43,7 +43,7 @@ impl Prepared {
             }
             Op::Binary(_) | Op::MaxPool2d(_) => Self::Weightless,
             Op::AveragePool2d(op) if !op.multipliers.is_empty() => Self::Weightless,
-            Op::Mean(op) if output.shape.c == input.shape.c && op.averaged(input.shape).c == 1 => Self::Weightless,
+            Op::Mean(op) if output.shape.c == input.shape.c && input.shape.along(op.axes).c == 1 => Self::Weightless,
             _ => Self::Portable,
         }
     }

@@ -9,7 +9,7 @@ use crate::kernels::{View, ViewMut};
 /// input    `[H, W, C]`              codes of 8 bits
 /// output   `[H_OUT, W_OUT, C_OUT]`  codes of 8 bits; 1 along the axes of the mean
 pub fn affine_mean<const LINKS: u64>(op: &AffineMean, input: View<'_>, mut output: ViewMut<'_>) {
-    let (output, averaged) = (&mut output, op.averaged(input.shape));
+    let (output, averaged) = (&mut output, input.shape.along(op.axes));
     #[expect(clippy::cast_possible_truncation, reason = "255 times the count fits 32 bits, as the loader has checked")]
     let zeros = (averaged.len() as i32).wrapping_mul(op.input_zero.into());
     let end = |sum: i32| {
