@@ -1,5 +1,6 @@
 //! Other programs: run, checked, interrupted.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,23 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
         bail!("`{}` failed: {}", line(command), output.status);
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a command whose output the user sees as it comes; what it printed.
+pub(crate) fn watch(command: &mut Command) -> Result<String> {
+    let mut child = command.stdout(Stdio::piped()).spawn().with_context(|| cannot_start(command))?;
+    let mut text = String::new();
+    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()) {
+        let line = line.with_context(|| format!("`{}` cannot be read", self::line(command)))?;
+        println!("{line}");
+        text += &line;
+        text.push('\n');
+    }
+    let status = child.wait()?;
+    if !status.success() || interrupted() {
+        bail!("`{}` failed: {status}", self::line(command));
+    }
+    Ok(text)
 }
 
 /// Runs a command silently; `None` where it is missing or fails.

@@ -1,12 +1,14 @@
 //! Columns of text, the first aligned left, the others right.
 
 /// Prints rows under each other; every column as wide as its widest cell.
-pub(crate) fn print<const N: usize>(rows: &[[String; N]]) {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    for row in rows {
+pub(crate) fn print<Row: AsRef<[String]>>(rows: &[Row]) {
+    let rows = rows.iter().map(AsRef::as_ref);
+    let columns = rows.clone().map(<[String]>::len).min().unwrap_or(0);
+    let width = |column: usize| rows.clone().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows.filter(|_| columns > 0) {
         let mut line = format!("{:<width$}", row[0], width = widths[0]);
-        for (cell, width) in row.iter().zip(widths).skip(1) {
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
             line += &format!("  {cell:>width$}");
         }
         println!("{}", line.trim_end());

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check of this repository, in an order that fails early.
 
+mod results;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use self::results::{Column, Results};
 use crate::bench::hardware;
 use crate::boards::{self, BOARDS, Board};
 use crate::demo::{self, Demo, Evaluation};
@@ -17,7 +20,7 @@ use crate::model_file::ModelFile;
 use crate::setup::{self, Report, Tool};
 use crate::size::{self, Budget};
 use crate::stack::{self, Stack};
-use crate::table::{self, grouped};
+use crate::table::grouped;
 use crate::verify::inputs;
 use crate::workspace::{cargo, root, target};
 use crate::{elf, firmware, front_end, inference, linked, no_float, process, tidy, verify};
@@ -45,29 +48,29 @@ pub(crate) struct Test {
     step: Option<u8>,
 }
 
-/// A name and a check.
-type Step = (&'static str, fn(&[&'static Board]) -> Result<()>);
+/// A name and a check, which may tell what it found out about boards.
+type Step = (&'static str, fn(&[&'static Board], &mut Results) -> Result<()>);
 
 /// In order.
 const STEPS: &[Step] = &[
-    ("formatting", |_| formatting()),
-    ("house rules", |_| tidy::run()),
-    ("clippy", |_| clippy()),
-    ("tests without libtorch", |_| default_tests()),
-    ("documentation", |_| documentation()),
-    ("tests with libtorch", |_| torch_tests()),
-    ("a minute of damaged models", |_| damaged_models()),
+    ("formatting", |_, _| formatting()),
+    ("house rules", |_, _| tidy::run()),
+    ("clippy", |_, _| clippy()),
+    ("tests without libtorch", |_, _| default_tests()),
+    ("documentation", |_, _| documentation()),
+    ("tests with libtorch", |_, _| torch_tests()),
+    ("a minute of damaged models", |_, _| damaged_models()),
     ("firmware builds, without a panic in it", panic_free),
-    ("no floating point in the firmware", |_| float_free()),
-    ("no unused operator in the firmware", |_| linked::run()),
-    ("sizes of every board's firmware", sizes),
-    ("the board table against the registry of chips", |_| board_table()),
+    ("no floating point in the firmware", |_, _| float_free()),
+    ("no unused operator in the firmware", |_, _| linked::run()),
+    ("sizes of every board's firmware", |boards, _| sizes(boards)),
+    ("the board table against the registry of chips", |_, _| board_table()),
     ("verification of the emulated boards, with their logs", verification),
-    ("applications on recorded sensors", |_| Example::all().run()),
+    ("applications on recorded sensors", |_, _| Example::all().run()),
     ("random networks on the emulated boards", conformance),
     ("features of sound on the emulated boards", front_ends),
     ("Fashion-MNIST: 10,000 images on the host, 100 on the devices", fashion_mnist),
-    ("the demo on digits", |_| digits()),
+    ("the demo on digits", |_, _| digits()),
 ];
 
 impl Test {
@@ -78,11 +81,13 @@ impl Test {
         setup::run()?;
         let asked = |number: &usize| self.step.is_none_or(|step| usize::from(step) == *number);
         let mut passed = 0;
+        let mut results = Results::default();
         for (number, (name, step)) in (1..).zip(STEPS).filter(|(number, _)| asked(number)) {
             println!("\n[{number}/{}] {name}", STEPS.len());
-            step(&boards).with_context(|| format!("step `{name}`"))?;
+            step(&boards, &mut results).with_context(|| format!("step `{name}`"))?;
             passed += 1;
         }
+        results.print();
         println!("\n{passed} of {} steps ran and passed in {} s", STEPS.len(), start.elapsed().as_secs());
         Ok(())
     }
@@ -162,10 +167,11 @@ fn damaged_models() -> Result<()> {
 }
 
 /// The firmware without a panic handler links, and does not with a panic in it.
-fn panic_free(boards: &[&Board]) -> Result<()> {
+fn panic_free(boards: &[&'static Board], results: &mut Results) -> Result<()> {
     for board in boards {
         let elf = firmware::build(board, firmware::PANIC_FREE, None)?;
         let stack = runtime_stack(board, &elf)?;
+        results.put(board, Column::Stack, grouped(stack));
         let mut command = firmware::command(board, firmware::PANIC_FREE, None)?;
         let output = command.args(["--features", "deliberate-panic"]).output()?;
         let messages = String::from_utf8_lossy(&output.stderr);
@@ -174,19 +180,19 @@ fn panic_free(boards: &[&Board]) -> Result<()> {
             "{}: a deliberate panic was not caught:\n{messages}",
             board.name
         );
-        println!("{}: no panic can be reached, a deliberate one is caught; {stack}", board.name);
+        println!("{}: no panic can be reached, a deliberate one is caught; {stack} bytes of stack", board.name);
     }
     firmware::build_runtime(boards::RISC_V)?;
     println!("{}: the runtime builds", boards::RISC_V);
     Ok(())
 }
 
-/// The stack of the firmware that links every operator is within the runtime's constant; what it takes, in words.
-fn runtime_stack(board: &Board, elf: &Path) -> Result<String> {
+/// Bytes of stack of the firmware that links every operator; refused beyond the runtime's constant.
+fn runtime_stack(board: &Board, elf: &Path) -> Result<u64> {
     let bound = board.backend.stack_bytes() as u64;
     let Stack { bytes, .. } = stack::deepest(elf, firmware::ENTRY)?;
     ensure!(bytes <= bound, "{}: the runtime takes {bytes} bytes of stack, its STACK_BYTES are {bound}", board.name);
-    Ok(format!("{bytes} of {bound} bytes of stack"))
+    Ok(bytes)
 }
 
 /// The inference path holds no floating point, and a deliberate one is found; on the board whose core has an FPU.
@@ -220,7 +226,7 @@ fn board_table() -> Result<()> {
 }
 
 /// What a user of `cargo xtask verify` sees: equal tensors, and a line in the log for every inference and every layer.
-fn verification(boards: &[&Board]) -> Result<()> {
+fn verification(boards: &[&'static Board], results: &mut Results) -> Result<()> {
     let file = ModelFile::read(&root().join("runtime/testdata/small.stepshift"))?;
     let model = file.model()?;
     let inputs = inputs::read(&root().join("runtime/testdata/small.inputs"), &model, None)?;
@@ -235,6 +241,7 @@ fn verification(boards: &[&Board]) -> Result<()> {
         let expected = (runs, runs * model.node_count());
         ensure!((inferences, layers) == expected, "{}: {inferences} and {layers} lines, not {expected:?}", board.name);
         println!("{}: {} tensors equal, {} lines logged", board.name, equal.tensors, lines.len());
+        results.put(board, Column::Verified, grouped(equal.tensors as u64));
         if board.chip.is_some() {
             layer_ticks(board, &file)?;
         }
@@ -253,34 +260,57 @@ fn layer_ticks(board: &Board, file: &ModelFile) -> Result<()> {
     Ok(())
 }
 
-/// One run of the same networks for each board.
-fn conformance(boards: &[&Board]) -> Result<()> {
-    let words = ["test", "--quiet", "--package", "stepshift-tests", "--test", "firmware_equals_reference"];
+/// The same random networks on every board, and the suite of kernels packed for each one's own.
+fn conformance(boards: &[&'static Board], results: &mut Results) -> Result<()> {
+    let tests = [
+        ("random_networks_are_equal_on_the_emulated_boards", Column::Networks),
+        ("the_suite_of_kernels_is_equal_on_the_emulated_boards", Column::Kernels),
+    ];
+    for (test, column) in tests {
+        let text = on_boards(boards, test)?;
+        for board in boards {
+            let equal =
+                equal_models(&text, board.name).with_context(|| format!("{test} told nothing of {}", board.name))?;
+            results.put(board, column, equal);
+        }
+    }
+    Ok(())
+}
+
+/// What a test that runs firmware on every board prints.
+fn on_boards(boards: &[&Board], test: &str) -> Result<String> {
     let name = |board: &&Board| format!("{}:{}", board.name, board.backend.name());
     let names = boards.iter().map(name).collect::<Vec<_>>().join(" ");
+    let words = ["test", "--quiet", "--package", "stepshift-tests", "--test", "firmware_equals_reference"];
     let mut command = cargo();
-    command.args(words).args(["--", "--ignored", "--nocapture", "--test-threads", "1"]);
-    process::run(command.env("STEPSHIFT_BOARDS", names))
+    command.args(words).args(["--", "--ignored", "--exact", test, "--nocapture"]);
+    process::watch(command.env("STEPSHIFT_BOARDS", names))
+}
+
+/// Reads N of `BOARD: N models equal, ...`.
+fn equal_models(text: &str, board: &str) -> Option<String> {
+    let line = text.lines().find_map(|line| line.strip_prefix(board)?.strip_prefix(": "))?;
+    Some(line.split_once(" models equal")?.0.to_owned())
 }
 
 /// The front end on every board against the host.
-fn front_ends(boards: &[&Board]) -> Result<()> {
-    boards.iter().try_for_each(|board| front_end::compare(board))
+fn front_ends(boards: &[&'static Board], results: &mut Results) -> Result<()> {
+    for board in boards {
+        results.put(board, Column::Sound, front_end::compare(board)?.to_string());
+    }
+    Ok(())
 }
 
 /// The run that is kept: every test image on the host, 100 on each device that holds it, code within its budget.
-fn fashion_mnist(boards: &[&Board]) -> Result<()> {
+fn fashion_mnist(boards: &[&'static Board], results: &mut Results) -> Result<()> {
     let folder = root().join(FASHION_MNIST);
     let (model, vectors) = (folder.join("model.stepshift"), target("fashion-mnist.vectors"));
     let lost = accuracy(&folder, &vectors, FASHION_MNIST_ACCURACY)?;
     ensure!(lost <= QUANTIZATION_LOSS, "{lost:.2} points are lost to quantization");
     let needed = fs::metadata(&vectors)?.len();
-    let header = ["board", "core", "target", "images", "tensors equal", "instructions", "code", "constants"];
-    let mut rows = vec![header.map(str::to_owned)];
     for board in boards.iter().filter(|board| board.buffer_bytes >= needed) {
-        rows.push(on_device(board, &model, &vectors)?);
+        on_device(board, &model, &vectors, results)?;
     }
-    table::print(&rows);
     Ok(())
 }
 
@@ -295,18 +325,20 @@ fn accuracy(folder: &Path, vectors: &Path, least: f64) -> Result<f64> {
     Ok(float_accuracy - integer_accuracy)
 }
 
-/// A row of the table; refuses too few images and too much code.
-fn on_device(board: &Board, model: &Path, vectors: &Path) -> Result<[String; 8]> {
+/// Refuses too few images and too much code.
+fn on_device(board: &'static Board, model: &Path, vectors: &Path, results: &mut Results) -> Result<()> {
     let result = inference::run(board, model, Some(vectors))?;
     let (tensors, images) = result.equal.context("nothing was compared")?;
     ensure!(result.self_test, "{}: the self-test did not run", board.name);
     ensure!(images >= 100, "{}: only {images} images were compared", board.name);
     let elf::Sizes { code, constants, .. } = result.sizes;
     ensure!(code + constants < CODE_BUDGET, "{}: {} bytes of code, budget {CODE_BUDGET}", board.name, code + constants);
-    let numbers = [images, tensors, result.instructions, code, constants].map(grouped);
-    let [images, tensors, instructions, code, constants] = numbers;
-    let [name, core, target] = [board.name, board.core, board.target].map(str::to_owned);
-    Ok([name, core, target, images, tensors, instructions, code, constants])
+    let [images, equal, instructions] = [images, tensors, result.instructions].map(grouped);
+    println!("{}: {equal} tensors of {images} images equal, {instructions} instructions an image", board.name);
+    results.put(board, Column::Code, grouped(code + constants));
+    results.put(board, Column::Tensors, equal);
+    results.put(board, Column::Instructions, instructions);
+    Ok(())
 }
 
 fn digits() -> Result<()> {
