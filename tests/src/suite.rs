@@ -26,6 +26,8 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         found.extend(draw.depthwise([a, b], 4 * (1 + a % 3)));
         found.extend(draw.depthwise([b, 3], a));
         found.extend(draw.strips([a, b]));
+        found.extend(draw.tiles([a + 3, b + 3]));
+        found.extend(draw.tiles([b + 4, a + 4]));
         found.extend(draw.pool([a, 4], b));
         found.push(draw.mean([a, 3], b));
         found.push(draw.sum([1, a], b));
@@ -127,6 +129,19 @@ impl Draw {
         let element = self.one(&[Element::I8, Element::U8]);
         let input = Self::tensor(element, size, 8);
         Some(self.network(input, [h, w], 8, FixedPointOp::DepthwiseConv2d { window, weights }))
+    }
+
+    /// Convolutions of 3x3 of stride 1, which have transformed weights; of channels for the unrolled loop once, and more often.
+    fn tiles(&mut self, size: [u16; 2]) -> Option<FixedPointNetwork> {
+        let mut pad = || self.0.random_range(0..=2);
+        let (pad_top, pad_bottom, pad_left, pad_right) = (pad(), pad(), pad(), pad());
+        let window = Window { pad_top, pad_bottom, pad_left, pad_right, ..Window::new(3, 3) };
+        let (h, w) = window.output_size(size[0], size[1])?;
+        let (in_ch, out_ch) = (self.one(&[8, 8, 12, 16, 32, 36, 68, 72]), self.0.random_range(1..=5));
+        let weights = self.weights(9 * usize::from(in_ch * out_ch), out_ch);
+        let element = self.one(&[Element::I8, Element::U8]);
+        let input = Self::tensor(element, size, in_ch);
+        Some(self.network(input, [h, w], out_ch, FixedPointOp::Conv2d { window, groups: 1, weights }))
     }
 
     fn pool(&mut self, size: [u16; 2], channels: u16) -> Option<FixedPointNetwork> {

@@ -2,16 +2,17 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, BinaryKind, Certificate, Epilogue, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node,
-    Op, PatchInput, Shape, Slice, TensorRecord, WeightBits, Window,
+    Activation, BinaryKind, Certificate, Conv2d, Element, Epilogue, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC,
+    ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord, WeightBits, Window,
 };
-use stepshift_runtime::{LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
+use stepshift_runtime::{Backend, LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
 use stepshift_tests::random;
 use stepshift_trainer::export::encode::assemble;
 use stepshift_trainer::export::patches::Patching;
 use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options, encode, encode_with,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options, Prefer, encode,
+    encode_with,
 };
 
 /// A network's file after `change`, with a checksum that fits, and what loading it says.
@@ -100,6 +101,48 @@ fn tensors_must_fit_the_arena_and_stay_apart() {
     assert_eq!(load_changed(|_, t, _| t[0].offset = t[1].offset + 1), tensor_fault(1, TensorFault::Overlaps(0)));
     assert_eq!(load_changed(|_, t, _| t[7].last_use = 3), tensor_fault(7, TensorFault::OutputNotKept));
     assert_eq!(load_changed(|_, t, _| t.truncate(7)), tensor_fault(0, TensorFault::Count));
+}
+
+#[test]
+fn tiles_have_their_scratch_and_are_the_transform_of_a_kernel() {
+    let shape = |c| FixedPointTensor::i8(Shape { h: 8, w: 8, c }, -4);
+    let weights = FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: (0..9 * 8 * 2).map(|code| code % 11 - 5).collect(),
+        exponents: vec![-5; 2],
+        mantissas: Vec::new(),
+        bias: vec![3; 2],
+    };
+    let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+    let layer = FixedPointLayer {
+        name: "tiles".to_owned(),
+        inputs: vec![0],
+        output: shape(2),
+        activation: Activation::full(Element::I8),
+        op: FixedPointOp::Conv2d { window, groups: 1, weights },
+    };
+    let network = FixedPointNetwork { input: shape(8), layers: vec![layer] };
+    let options = Options { backend: Backend::Dsp, prefer: Prefer::Speed, ..Options::default() };
+    let good = encode_with(&network, options).unwrap();
+    let load = |change: fn(&mut Conv2d<'_>)| {
+        reload_file(&good, None, |_, _, nodes| {
+            let Op::Conv2d(op) = &mut nodes[0].op else { panic!() };
+            assert_eq!(op.weights.packing, Packing::Winograd);
+            change(op);
+        })
+    };
+    assert_eq!(load(|_| {}), Ok(()));
+    assert_eq!(load(|op| op.weights.scratch.bytes -= 1), node(0, NodeFault::Scratch));
+    assert_eq!(load(|op| op.weights.bits = WeightBits::Eight), node(0, NodeFault::Packing));
+    assert_eq!(
+        load(|op| op.window = Window { kernel_w: 1, pad_left: 0, pad_right: 0, ..op.window }),
+        node(0, NodeFault::Packing)
+    );
+    assert_eq!(load(|op| op.weights.bias = &[0; 4]), node(0, NodeFault::BlobLength));
+    // Places that no kernel has, and a bias that leaves no room for four times the sum.
+    assert_eq!(load(|op| op.weights.codes = &[1; 2 * 16 * 8 * 2]), node(0, NodeFault::Packing));
+    let wide = load(|op| op.weights.bias = &[0, 0, 0, 0x20, 0, 0, 0, 0x20]);
+    assert_eq!(wide, Err(LoadError::AccumulatorOverflow { node: 0, channel: 0 }));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions.
 
+use stepshift_runtime::format::Packing;
 use stepshift_runtime::{Backend, Model, Session};
 use stepshift_tests::{random, reference, suite};
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
@@ -36,4 +37,21 @@ fn every_length_gives_the_codes_of_the_reference() {
         }
     }
     assert!(saturated > 1000, "{saturated}");
+}
+
+#[test]
+fn the_suite_has_layers_of_every_order() {
+    let mut found = [0; Packing::ALL.len()];
+    for (network, backend) in
+        suite::networks().iter().flat_map(|network| Backend::ALL.map(|backend| (network, backend)))
+    {
+        let options = Options { backend, prefer: Prefer::Speed, ..Options::default() };
+        let bytes = encode_with(network, options).unwrap();
+        for node in Model::parse(&bytes).unwrap().nodes() {
+            if let Some(weights) = node.op.weights() {
+                found[weights.packing as usize] += 1;
+            }
+        }
+    }
+    assert!(found.iter().all(|count| *count > 100), "{found:?}");
 }

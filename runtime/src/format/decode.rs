@@ -237,7 +237,7 @@ macro_rules! fields {
 }
 
 choices!(WeightBits: Two, Four, Eight, Sixteen);
-choices!(Packing: Plain, Pairs, Blocks, Fours);
+choices!(Packing: Plain, Pairs, Blocks, Fours, Winograd);
 choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 

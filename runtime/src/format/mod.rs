@@ -16,6 +16,7 @@ mod packing;
 mod tensor;
 mod weights;
 mod window;
+mod winograd;
 
 pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::take_node;
@@ -33,6 +34,7 @@ pub use packing::{Fours, Packing, Pairs, Quads, Runs, Scratch};
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
 pub use weights::{CODES_ALIGNMENT, Channel, Epilogue, Multiply, WeightBits, Weights};
 pub use window::Window;
+pub use winograd::{PLACES, Winograd};
 
 /// First bytes of every model file.
 pub const MAGIC: [u8; 4] = *b"STSH";
@@ -234,11 +236,12 @@ impl Op<'_> {
         self.weights().map_or(Scratch::default(), |weights| weights.scratch)
     }
 
-    /// The width of weights that a kernel must have been built for. Of depthwise convolutions for `SMLAD`, which have
-    /// one width, those with scratch need it: they run by strips.
+    /// The width of weights that a kernel must have been built for: none for an order that has one. Of depthwise convolutions
+    /// for `SMLAD`, which have one too, those with scratch need it: they run by strips.
     const fn width_bit(&self, weights: &Weights<'_>) -> u64 {
         match (self, weights.packing) {
             (Self::DepthwiseConv2d(_), Packing::Pairs) if weights.scratch.bytes == 0 => 0,
+            (_, Packing::Winograd) => 0,
             _ => weights.bits.bit(),
         }
     }

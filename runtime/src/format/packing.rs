@@ -18,11 +18,13 @@ pub enum Packing {
     Blocks,
     /// Four output channels side by side, for `MULS` on cores without other multiplications: see [`Fours`].
     Fours,
+    /// Transformed kernels of 3x3, for `SMLAD`: see [`Winograd`](super::Winograd).
+    Winograd,
 }
 
 impl Packing {
     /// Every packing, in the order of its number.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Pairs, Self::Blocks, Self::Fours];
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Pairs, Self::Blocks, Self::Fours, Self::Winograd];
 }
 
 /// Bytes of the arena that a node uses while it runs, apart from its tensors.

@@ -14,6 +14,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMu
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, input, output, scratch),
         Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::conv2d::<LINKS>(op, input, output, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::conv2d::<LINKS>(op, input, output, scratch),
+        Packing::Winograd if Packing::Winograd.is_in(LINKS) => dsp::winograd::<LINKS>(op, input, output, scratch),
         // `Model::parse_linked` has refused the others.
         _ => {}
     }

@@ -4,8 +4,8 @@ use super::node::{NodeCheck, shift_in_range};
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Blocks, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Lanes, Multiply, Packing,
-    Pairs, Quads, Runs, TensorRecord, TransposeConv2d, WeightBits, Weights,
+    Activation, Blocks, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Lanes, Multiply, PLACES,
+    Packing, Pairs, Quads, Runs, TensorRecord, TransposeConv2d, WeightBits, Weights, Winograd,
 };
 use crate::kernels::{AnyWidth, WeightCodes, dsp, mve};
 
@@ -26,6 +26,8 @@ enum Layout {
     Lanes(Lanes),
     /// Packed for `MULS`, so many weights each.
     Fours(Fours, usize),
+    /// Transformed.
+    Winograd(Winograd),
 }
 
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
@@ -56,6 +58,13 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 let column = |len| Fours::new(len).column_bytes() + self.bias_bytes();
                 self.fours(&input, &op.weights, len.map_or(0, column))?;
                 self.filters_of_fours(len)?
+            }
+            Packing::Winograd if Packing::Winograd.is_in(LINKS) => {
+                let one = op.groups == 1 && op.weights.bits == WeightBits::Sixteen;
+                self.require(one, NodeFault::Packing)?;
+                let order = Winograd::new(&op.window, in_ch.into(), input.element);
+                let scratch = order.map_or(0, |order| order.scratch_bytes());
+                self.packed(&op.weights, scratch, order.map(Layout::Winograd))?
             }
             _ => self.not_linked()?,
         };
@@ -203,6 +212,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             Layout::Blocks(order) => Some(order.total(out_ch)),
             Layout::Lanes(order) => Some(order.total()),
             Layout::Fours(order, _) => Some(order.len(out_ch)),
+            Layout::Winograd(order) => Some(order.len(out_ch)),
         };
         let expected = count.and_then(|count| weights.bits.bytes(count));
         let lengths = expected == Some(weights.codes.len())
@@ -256,6 +266,9 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 }
                 Layout::Blocks(order) if Packing::Blocks.is_in(LINKS) => self.blocks_magnitude(codes, order, oc)?,
                 Layout::Lanes(order) if Packing::Blocks.is_in(LINKS) => self.lanes_magnitude(codes, order, oc)?,
+                Layout::Winograd(order) if Packing::Winograd.is_in(LINKS) => {
+                    self.transformed_magnitude(codes, order, oc)?
+                }
                 _ => return Err(self.fault(NodeFault::Operator)),
             };
             // What has an offset subtracted is no larger than a code with a sign.
@@ -265,6 +278,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             };
             let left = match layout {
                 Layout::Pairs(order) => left.max(order.scaled_by() as i8),
+                Layout::Winograd(_) => left.max(Winograd::SCALED_BY as i8),
                 _ => left,
             };
             let bound = magnitude.saturating_mul(greatest) + i64::from(bias).abs();
@@ -283,6 +297,25 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 self.require(code == 0 || index < order.runs.len, NodeFault::Packing)?;
                 sum += i64::from(code.unsigned_abs());
             }
+        }
+        Ok(sum)
+    }
+
+    /// `sum(|w|)` of a channel, whose codes must be the transforms of weights.
+    fn transformed_magnitude(
+        &self,
+        codes: impl WeightCodes,
+        order: Winograd,
+        channel: usize,
+    ) -> Result<i64, LoadError> {
+        let mut sum = 0;
+        for in_ch in 0..order.in_ch {
+            let mut places = [0; PLACES];
+            for (index, place) in places.iter_mut().enumerate() {
+                *place = codes.run(order.place(channel, in_ch, index)).next().unwrap_or(0) as i16;
+            }
+            let weights = Winograd::weights(places).ok_or_else(|| self.fault(NodeFault::Packing))?;
+            sum += sum_of_magnitudes(weights.into_iter());
         }
         Ok(sum)
     }

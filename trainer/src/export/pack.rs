@@ -2,12 +2,14 @@
 
 use stepshift_runtime::Backend;
 use stepshift_runtime::arithmetic::Requantizer;
-use stepshift_runtime::format::{Blocks, Element, Fours, Lanes, Packing, Pairs, Quads, Runs, WeightBits, code_offset};
+use stepshift_runtime::format::{
+    Blocks, Element, Fours, Lanes, PLACES, Packing, Pairs, Quads, Runs, Shape, WeightBits, Winograd, code_offset,
+};
 use stepshift_runtime::kernels::{dsp, mve};
 
 use super::Prefer;
 use super::bounds::{ChannelBound, channel_bounds};
-use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointWeights};
+use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 
 /// Bytes of scratch that each layer needs on a backend.
 #[must_use]
@@ -38,6 +40,7 @@ enum Order {
     Fours(Fours),
     /// The operator's own order, for the kernels of [`Fours`].
     DepthwiseFours,
+    Winograd(Winograd),
 }
 
 impl Packed {
@@ -71,10 +74,29 @@ impl Packed {
             }
             _ => return None,
         };
+        if let Some(packed) = Self::winograd(network, layer, input).filter(|_| prefer == Prefer::Speed) {
+            return Some(packed);
+        }
         // A multiplication takes 16 bits: a weight that has them need not be widened.
         let bits = if prefer == Prefer::Speed { WeightBits::Sixteen } else { bits };
-        let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, *order))?;
+        let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, order.scaled_by()))?;
         Some(Self { bits, scratch_bytes: order.scratch_bytes(pixels), order: Order::Pairs(order), offset: 0 })
+    }
+
+    /// Transformed weights, where they are exact and win.
+    fn winograd(network: &FixedPointNetwork, layer: &FixedPointLayer, input: FixedPointTensor) -> Option<Self> {
+        let FixedPointOp::Conv2d { window, groups: 1, weights } = &layer.op else { return None };
+        let order = Winograd::new(window, input.shape.c.into(), input.element)?;
+        let wins = winograd_wins(order.in_ch, layer.output.shape);
+        let fits = wins
+            && is_bounded(network, layer, Winograd::SCALED_BY)
+            && transforms(order, &weights.codes).all(|places| places.is_some());
+        fits.then(|| Self {
+            bits: WeightBits::Sixteen,
+            scratch_bytes: order.scratch_bytes(),
+            order: Order::Winograd(order),
+            offset: 0,
+        })
     }
 
     fn for_mve(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits) -> Option<Self> {
@@ -108,6 +130,7 @@ impl Packed {
             Order::Pairs(_) | Order::Quads(_) => Packing::Pairs,
             Order::Blocks(_) | Order::Lanes(_) => Packing::Blocks,
             Order::Fours(_) | Order::DepthwiseFours => Packing::Fours,
+            Order::Winograd(_) => Packing::Winograd,
         }
     }
 
@@ -149,6 +172,7 @@ impl Packed {
             Order::Plain | Order::DepthwiseFours => weights.codes.clone(),
             Order::Fours(order) => in_fours(order, weights),
             Order::Pairs(order) => in_pairs(order, &weights.codes, out_ch),
+            Order::Winograd(order) => in_tiles(order, &weights.codes, out_ch),
             Order::Quads(order) => {
                 let mut packed = vec![0; weights.codes.len()];
                 for (index, code) in weights.codes.iter().enumerate() {
@@ -226,8 +250,36 @@ fn in_pairs(order: Pairs, codes: &[i16], out_ch: usize) -> Vec<i16> {
     packed
 }
 
+/// Whether a layer takes less time by tiles: not where its channels are too few for what a tile takes around its products, nor
+/// where many of the pixels of four tiles at a time are none of the output's.
+fn winograd_wins(in_ch: usize, output: Shape) -> bool {
+    let (h, w) = (usize::from(output.h), usize::from(output.w));
+    let tiles = h.div_ceil(2) * w.div_ceil(2);
+    let computed = 4 * tiles.next_multiple_of(Winograd::TILES);
+    in_ch >= 8 && 2 * computed <= 3 * h * w
+}
+
+/// The transform of each kernel, of one output channel behind the other; `None` of one that leaves 16 bits.
+fn transforms(order: Winograd, codes: &[i16]) -> impl Iterator<Item = Option<[i16; PLACES]>> + '_ {
+    codes.chunks_exact(9 * order.in_ch).flat_map(move |codes| {
+        (0..order.in_ch)
+            .map(move |ic| Winograd::transform(core::array::from_fn(|tap| codes[tap * order.in_ch + ic].into())))
+    })
+}
+
+fn in_tiles(order: Winograd, codes: &[i16], out_ch: usize) -> Vec<i16> {
+    let mut packed = vec![0; order.len(out_ch)];
+    for (index, places) in transforms(order, codes).enumerate() {
+        // `Packed::new` has seen that it fits.
+        for (place, code) in places.unwrap_or_default().into_iter().enumerate() {
+            packed[order.place(index / order.in_ch, index % order.in_ch, place)] = code;
+        }
+    }
+    packed
+}
+
 /// No accumulator leaves 32 bits in the kernel either, which may scale it.
-fn is_bounded(network: &FixedPointNetwork, layer: &FixedPointLayer, order: Pairs) -> bool {
-    let limit = i128::from(i32::MAX >> order.scaled_by());
+fn is_bounded(network: &FixedPointNetwork, layer: &FixedPointLayer, scaled_by: u32) -> bool {
+    let limit = i128::from(i32::MAX >> scaled_by);
     channel_bounds(network, layer).is_ok_and(|channels| channels.iter().all(|channel| channel.bound <= limit))
 }

@@ -8,7 +8,8 @@ use super::instructions::{First, PairOfRows, Rows, Strips, Sum};
 use super::strips::COLUMN_WORDS;
 use super::taps::Taps;
 use super::tile::{End, Tile};
-use crate::format::{Element, WeightBits};
+use super::winograd_loops::{Products, Run, TileOutput};
+use crate::format::{Element, PLACES, WeightBits, Winograd};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -1175,3 +1176,404 @@ macro_rules! sum {
 
 sum!(sum_i8, "sxtb16");
 sum!(sum_u8, "uxtb16");
+
+/// What the transform of tiles is told, in the order in which it loads it.
+#[repr(C)]
+struct TransformArguments {
+    rows: [*const u8; 4],
+    /// Where the first inside column goes, and behind the last one.
+    columns: *mut u32,
+    columns_end: *mut u32,
+    channels: usize,
+    quads: usize,
+    strip: *const u32,
+    tiles: *mut u32,
+    place_bytes: usize,
+    count: usize,
+}
+
+/// Transforms tiles that [`super::winograd_loops::transform`] has checked.
+#[inline]
+pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
+    let strip = run.columns.as_mut_ptr();
+    let columns = strip.wrapping_add(2 * run.left);
+    let arguments = TransformArguments {
+        rows: run.rows.map(<[u8]>::as_ptr),
+        columns,
+        columns_end: columns.wrapping_add(2 * run.inside),
+        channels: run.channels,
+        quads: run.channels / 4,
+        strip,
+        tiles: run.tiles.as_mut_ptr(),
+        place_bytes: 2 * Winograd::TILES * run.channels,
+        count: run.count,
+    };
+    let arguments = &raw const arguments;
+    // SAFETY: every row has the codes of all inside columns, a strip has room for them, and the tiles for all places and steps.
+    unsafe {
+        match run.signed {
+            true if Element::I8.is_in(LINKS) => transform_i8(arguments),
+            false if Element::U8.is_in(LINKS) => transform_u8(arguments),
+            _ => {}
+        }
+    }
+}
+
+/// One function over the quads of channels of tiles side by side: each column of the strip, then each row of each tile.
+///
+/// Columns: r0 to r3 rows, r4 offset of the column, r5 target, r6 to r9 codes, r10 to r12 and lr two of each row.
+/// On the stack: offset of the quad, then the arguments. 29 instructions for a column of four channels, of which 9 load and
+/// store. Tiles: r0 strip, r1 target, r2 bytes of a place, r3 tiles, r4 to r11 codes, r12 place. 24 instructions for a row of
+/// a tile of four channels, of which 9 load and store.
+macro_rules! transform {
+    ($name:ident, $extend:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const TransformArguments) {
+            naked_asm!(
+                cpu!(),
+                "push {{r4-r11, lr}}
+                ldm r0, {{r1-r12}}
+                sub sp, #60
+                add lr, sp, #12
+                stm lr, {{r1-r12}}
+                mov r4, #0
+                1:
+                str r4, [sp]
+                ldrd r0, r1, [sp, #12]
+                ldrd r2, r3, [sp, #20]
+                ldr r5, [sp, #28]
+                2:
+                ldr r6, [r0, r4]
+                ldr r7, [r1, r4]
+                ldr r8, [r2, r4]
+                ldr r9, [r3, r4]",
+                concat!($extend, " r10, r6\n", $extend, " r11, r7\n", $extend, " r12, r8\n", $extend, " lr, r9"),
+                concat!($extend, " r6, r6, ror #8\n", $extend, " r7, r7, ror #8"),
+                concat!($extend, " r8, r8, ror #8\n", $extend, " r9, r9, ror #8"),
+                "ssub16 r10, r10, r12
+                ssub16 r6, r6, r8
+                strd r10, r6, [r5], #8
+                ssub16 lr, r11, lr
+                ssub16 r9, r7, r9
+                strd lr, r9, [r5, #232]
+                sadd16 r10, r11, r12
+                sadd16 r6, r7, r8
+                strd r10, r6, [r5, #72]
+                ssub16 r12, r12, r11
+                ssub16 r8, r8, r7
+                strd r12, r8, [r5, #152]
+                ldrd r6, r7, [sp, #32]
+                add r4, r4, r7
+                cmp r5, r6
+                bne 2b
+                ldr r0, [sp, #44]
+                ldrd r1, r2, [sp, #48]
+                mov lr, #4
+                3:
+                ldr r3, [sp, #56]
+                strd r0, r1, [sp, #4]
+                4:
+                ldm r0, {{r4-r11}}
+                add r0, r0, #16
+                ssub16 r4, r4, r8
+                ssub16 r5, r5, r9
+                str r5, [r1, #16]
+                str r4, [r1], #4
+                add r12, r1, r2
+                sadd16 r4, r6, r8
+                sadd16 r5, r7, r9
+                str r4, [r12, #-4]
+                str r5, [r12, #12]
+                add r12, r12, r2
+                ssub16 r8, r8, r6
+                ssub16 r9, r9, r7
+                str r8, [r12, #-4]
+                str r9, [r12, #12]
+                add r12, r12, r2
+                ssub16 r10, r6, r10
+                ssub16 r11, r7, r11
+                str r10, [r12, #-4]
+                str r11, [r12, #12]
+                subs r3, #1
+                bne 4b
+                ldrd r0, r1, [sp, #4]
+                add r0, r0, #80
+                add r1, r1, r2, lsl #2
+                subs lr, #1
+                bne 3b
+                ldr r4, [sp]
+                ldr r1, [sp, #48]
+                ldr r0, [sp, #40]
+                add r4, r4, #4
+                add r1, r1, #32
+                str r1, [sp, #48]
+                subs r0, #1
+                str r0, [sp, #40]
+                bne 1b
+                add sp, #60
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+transform!(transform_i8, "sxtb16");
+transform!(transform_u8, "uxtb16");
+
+/// What the loop over the products of tiles is told, in the order in which it loads it.
+#[repr(C)]
+struct ProductArguments {
+    weights: *const u8,
+    tiles: *const u32,
+    tiles_end: *const u32,
+    place_bytes: usize,
+    products: *mut u32,
+    bias: *const u8,
+    shifts: *const u8,
+    shift_step: usize,
+    places: *const TileOutput,
+    places_end: *const TileOutput,
+    channels: usize,
+    output: *mut u8,
+    channel_step: usize,
+    end: usize,
+}
+
+/// Runs the loop over products that [`super::winograd_loops::multiply`] has checked.
+#[inline]
+pub(super) fn multiply_tiles(products: Products<'_>) {
+    let tiles = products.tiles.as_ptr_range();
+    let places = products.places.as_ptr_range();
+    let arguments = ProductArguments {
+        weights: products.weights.as_ptr(),
+        tiles: tiles.start,
+        tiles_end: tiles.end,
+        place_bytes: 4 * products.tiles.len() / PLACES,
+        products: products.products.as_mut_ptr(),
+        bias: products.bias.as_ptr(),
+        shifts: products.shifts.as_ptr(),
+        shift_step: products.shift_step,
+        places: places.start,
+        places_end: places.end,
+        channels: products.channels(),
+        output: products.output.as_mut_ptr(),
+        channel_step: products.channel_step,
+        end: end_number(products.end),
+    };
+    // SAFETY: every pair has aligned weights for all places and steps, every channel a bias and its shift or the one, every tile room
+    // for the codes or sums of four pixels, and the products of a pair have theirs.
+    unsafe { tile_products(&raw const arguments) }
+}
+
+/// The products of one step of a place.
+macro_rules! tile_step {
+    () => {
+        concat!(weights16!(), products4!("r12", "lr"))
+    };
+}
+
+/// One row of a tile's products: its first place, its last; two sums are left there.
+macro_rules! row_of_products {
+    ($first:literal, $last:literal, [$a:literal, $b:literal, $c:literal, $d:literal], $bias:literal) => {
+        concat!(
+            concat!("ldr.w ", $first, ", [r0, #", $a, "]\n ldr.w r10, [r0, #", $b, "]\n"),
+            concat!("ldr.w r11, [r0, #", $c, "]\n ldr.w ", $last, ", [r0, #", $d, "]\n"),
+            $bias,
+            concat!("add ", $first, ", r10, ", $first, ", lsl #1\n add ", $first, ", ", $first, ", r11\n"),
+            concat!("sub r10, r10, r11\n sub ", $last, ", r10, ", $last, ", lsl #1\n"),
+        )
+    };
+}
+
+/// Two pixels, one below the other, from what four rows have left: in the first and the last of them.
+macro_rules! column_of_products {
+    ($a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            concat!("add ", $a, ", ", $b, ", ", $a, ", lsl #1\n add ", $a, ", ", $a, ", ", $c, "\n"),
+            concat!("sub ", $b, ", ", $b, ", ", $c, "\n sub ", $d, ", ", $b, ", ", $d, ", lsl #1\n"),
+        )
+    };
+}
+
+/// Shifts and saturates four pixels, and goes on to write them.
+macro_rules! end_of_tile {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            "asr r2, r2, r12
+            asr r3, r3, r12
+            asr r8, r8, r12
+            asr r9, r9, r12
+            ",
+            concat!($sat, " r2, #", $bits, ", r2\n", $sat, " r3, #", $bits, ", r3\n"),
+            concat!($sat, " r8, #", $bits, ", r8\n", $sat, " r9, #", $bits, ", r9\n"),
+        )
+    };
+}
+
+/// The function over pairs of channels of four tiles: the products of all places, then each channel of each tile transformed back.
+///
+/// Products: as in `tile!`, of weights of 16 bits; the loop holds 16 steps behind the first and is entered behind those that are
+/// too many. Back: r0 products, r1 where tiles end, r2 to r9 sums, r10 and r11 products, r12 shift, lr bias. On the stack:
+/// tiles, their end, bytes of a place, products, biases, shifts, their step, where tiles end, the end of that, channels,
+/// output, its step, then where a place enters the loop, where it goes on, how a tile ends, the end of the place, the
+/// cursor in the products, weights.
+///
+/// What bounds it: 11 instructions for 16 products, of which 3 load two words each; and 61 for each channel of a tile, of
+/// which 24 load or store.
+#[unsafe(naked)]
+unsafe extern "C" fn tile_products(arguments: *const ProductArguments) {
+    naked_asm!(
+        cpu!(),
+        "push {{r4-r11, lr}}
+        sub sp, #72
+        ldm r0!, {{r1-r12}}
+        stm sp, {{r2-r12}}
+        ldm r0, {{r2, r3}}
+        str r2, [sp, #44]
+        adr.w r5, 20f
+        cmp r3, #1
+        it eq
+        adreq.w r5, 21f
+        cmp r3, #2
+        it eq
+        adreq.w r5, 22f
+        cmp r3, #3
+        it eq
+        adreq.w r5, 23f
+        orr r5, r5, #1
+        str r5, [sp, #56]
+        ldr r4, [sp, #8]
+        lsr r4, r4, #4
+        sub r4, r4, #1
+        adr.w r6, 5f
+        cmp r4, #16
+        it hi
+        adrhi.w r6, 4f
+        orr r6, r6, #1
+        rsb r4, r4, #0
+        and r4, r4, #15
+        mov r3, #44
+        adr.w r5, 3f
+        mla r5, r4, r3, r5
+        orr r5, r5, #1
+        strd r5, r6, [sp, #48]
+        mov r0, r1
+        1:
+        ldr r1, [sp]
+        ldrd r11, r10, [sp, #8]
+        str r10, [sp, #64]
+        add r11, r11, r1
+        str r11, [sp, #60]
+        2:",
+        weights16!(),
+        "ldm r1!, {{r10, r11}}
+        smuad r2, r12, r10
+        smuad r3, r12, r11
+        smuad r6, lr, r10
+        smuad r7, lr, r11
+        ldm r1!, {{r10, r11}}
+        smuad r4, r12, r10
+        smuad r5, r12, r11
+        smuad r8, lr, r10
+        smuad r9, lr, r11
+        ldr pc, [sp, #48]
+        .p2align 2
+        3:
+        .rept 16",
+        tile_step!(),
+        ".endr
+        ldr pc, [sp, #52]
+        .p2align 2
+        4:
+        ldr r10, [sp, #60]
+        cmp r1, r10
+        bne.w 3b
+        ldr r11, [sp, #8]
+        add r10, r10, r11
+        str r10, [sp, #60]
+        .p2align 2
+        5:
+        ldr r10, [sp, #64]
+        stm r10!, {{r2-r9}}
+        str r10, [sp, #64]
+        ldr r10, [sp, #4]
+        cmp r1, r10
+        bne.w 2b
+        str r0, [sp, #68]
+        ldr r0, [sp, #12]
+        6:
+        str r0, [sp, #64]
+        ldrd r10, r11, [sp, #16]
+        ldr lr, [r10], #4
+        ldrsb r12, [r11]
+        lsl lr, lr, #2
+        ldr r9, [sp, #24]
+        add r11, r11, r9
+        add r12, r12, #2
+        strd r10, r11, [sp, #16]
+        ldr r1, [sp, #28]
+        7:",
+        row_of_products!("r2", "r3", ["0", "32", "64", "96"], ""),
+        row_of_products!("r4", "r5", ["128", "160", "192", "224"], "add r10, r10, lr\n"),
+        row_of_products!("r6", "r7", ["256", "288", "320", "352"], ""),
+        row_of_products!("r8", "r9", ["384", "416", "448", "480"], ""),
+        column_of_products!("r2", "r4", "r6", "r8"),
+        column_of_products!("r3", "r5", "r7", "r9"),
+        "ldm r1!, {{r4, r5, r6}}
+        ldr r7, [sp, #40]
+        add r0, r0, #4
+        add r4, r4, r7
+        add r5, r5, r4
+        ldr pc, [sp, #56]
+        .p2align 2
+        20:",
+        end_of_tile!("ssat", 8),
+        "b 24f
+        .p2align 2
+        21:",
+        end_of_tile!("usat", 7),
+        "b 24f
+        .p2align 2
+        22:",
+        end_of_tile!("usat", 8),
+        "b 24f
+        .p2align 2
+        23:
+        asr r2, r2, #2
+        asr r3, r3, #2
+        asr r8, r8, #2
+        asr r9, r9, #2
+        str r9, [r5, r6]
+        str r8, [r5]
+        str r3, [r4, r6]
+        str r2, [r4]
+        b 25f
+        24:
+        strb r9, [r5, r6]
+        strb r8, [r5]
+        strb r3, [r4, r6]
+        strb r2, [r4]
+        25:
+        ldr r7, [sp, #32]
+        cmp r1, r7
+        bne.w 7b
+        ldr r1, [sp, #36]
+        subs r1, #1
+        beq 26f
+        str r1, [sp, #36]
+        ldrd r2, r3, [sp, #40]
+        add r2, r2, r3
+        str r2, [sp, #40]
+        ldr r0, [sp, #64]
+        ldr r2, [sp, #12]
+        add r0, r0, #16
+        add r2, r2, #16
+        cmp r0, r2
+        beq.w 6b
+        ldr r0, [sp, #68]
+        b.w 1b
+        26:
+        add sp, #72
+        pop {{r4-r11, pc}}",
+    )
+}

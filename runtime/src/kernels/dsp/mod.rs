@@ -20,6 +20,9 @@ mod tile;
 mod tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 mod twin;
+mod winograd;
+mod winograd_loops;
+mod winograd_twin;
 
 pub use binary::binary;
 pub use conv2d::conv2d;
@@ -27,6 +30,7 @@ pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
 pub use mean::mean;
 pub use strips::strip_bytes;
+pub use winograd::winograd;
 
 /// Pixels whose columns a convolution builds at a time.
 pub const CONV_COLUMNS: usize = 4;

@@ -5,7 +5,9 @@ use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Tile};
 use super::tile_twin::{extend, put, saturated, smlad};
-use crate::format::Element;
+use super::winograd_loops::{Products, Run};
+use super::winograd_twin;
+use crate::format::{Element, Winograd};
 
 /// Twin of the loops over a tile.
 pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
@@ -155,4 +157,44 @@ pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize
         }
     }
     sums.map(|[low, high]| u32::from(low) | u32::from(high) << 16)
+}
+
+/// Twin of the transform of tiles.
+pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
+    let at = |row: usize, column: usize, half: usize| (row * Winograd::COLUMNS + column) * 2 + half;
+    for quad in 0..run.channels / 4 {
+        for column in 0..run.inside {
+            let word = |row: &[u8]| {
+                let bytes = row.get(column * run.channels + 4 * quad..).and_then(|row| row.first_chunk());
+                bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+            };
+            let words = run.rows.map(word);
+            for half in [0, 1] {
+                let codes = words.map(|word| extend(word.rotate_right(8 * half), run.signed));
+                for (row, value) in tile_axis(codes).into_iter().enumerate() {
+                    run.columns[at(row, run.left + column, half as usize)] = value;
+                }
+            }
+        }
+        for (row, tile, half) in (0..4).flat_map(|r| (0..run.count).flat_map(move |t| [(r, t, 0), (r, t, 1)])) {
+            let column = |x: usize| run.columns[at(row, 2 * tile + x, half)];
+            for (x, value) in tile_axis([0, 1, 2, 3].map(column)).into_iter().enumerate() {
+                run.tiles[((4 * row + x) * run.channels / 2 + 2 * quad + half) * Winograd::TILES + tile] = value;
+            }
+        }
+    }
+}
+
+/// `B^T d` of pairs of codes.
+fn tile_axis([a, b, c, d]: [u32; 4]) -> [u32; 4] {
+    let halves = |a: u32, b: u32, f: fn(u16, u16) -> u16| {
+        u32::from(f(a as u16, b as u16)) | u32::from(f((a >> 16) as u16, (b >> 16) as u16)) << 16
+    };
+    let sub = |a, b| halves(a, b, u16::wrapping_sub);
+    [sub(a, c), halves(b, c, u16::wrapping_add), sub(c, b), sub(b, d)]
+}
+
+/// Twin of the loop over the products of tiles.
+pub(super) fn multiply_tiles(products: Products<'_>) {
+    winograd_twin::multiply_tiles(products);
 }
