@@ -13,7 +13,8 @@ pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO
 /// - `BYTES`, the file, aligned to 16 bytes,
 /// - `ARENA_BYTES`, what an arena for it needs,
 /// - `LINKS`, the set of operators, elements and widths that it uses,
-/// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash.
+/// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash,
+/// - `trusted()`, the same without the checks, which then take no flash either: those that can be made while compiling were.
 ///
 /// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
 /// `ARENA_BYTES`, one after the other.
@@ -59,6 +60,16 @@ macro_rules! include_model {
             /// The operators, elements and widths that the model uses.
             pub const LINKS: u64 = NEEDS.links;
 
+            /// The model without checks on the device: its checksum was right while compiling, and the exporter
+            /// parses what it writes. See [`Model::parse_trusted`]($crate::Model::parse_trusted).
+            ///
+            /// # Errors
+            /// Where the file was not written by the exporter.
+            #[allow(dead_code, reason = "not every program needs it")]
+            pub fn trusted() -> Result<$crate::Model<'static, LINKS>, $crate::LoadError> {
+                $crate::Model::parse_trusted(BYTES)
+            }
+
             /// The checked model.
             ///
             /// # Errors
@@ -99,7 +110,10 @@ const fn long(bytes: &[u8], at: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::format;
+
     use super::needs;
+    use crate::format::ALL_LINKS;
     use crate::{LoadError, Model};
 
     const SMALL: &[u8] = include_bytes!("../testdata/small.stepshift");
@@ -109,6 +123,22 @@ mod tests {
         let model = Model::parse(SMALL).unwrap();
         let found = needs(SMALL);
         assert_eq!((found.arena_bytes as usize, found.links), (model.arena_bytes(), model.links()));
+    }
+
+    #[test]
+    fn a_trusted_model_is_the_checked_one() {
+        let (trusted, checked) = (Model::<ALL_LINKS>::parse_trusted(SMALL).unwrap(), Model::parse(SMALL).unwrap());
+        assert_eq!(format!("{trusted:?}"), format!("{checked:?}"));
+    }
+
+    #[test]
+    fn a_trusted_model_that_is_none_is_refused() {
+        let load = |bytes| Model::<ALL_LINKS>::parse_trusted(bytes).unwrap_err();
+        assert_eq!(load(b"ELF"), LoadError::NotAModel);
+        for len in 4..SMALL.len() {
+            assert_eq!(load(&SMALL[..len]), LoadError::Malformed, "{len} bytes");
+        }
+        assert!(matches!(Model::<1>::parse_trusted(SMALL), Err(LoadError::NotLinked { .. })));
     }
 
     #[test]

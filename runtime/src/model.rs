@@ -2,10 +2,10 @@
 
 use crate::error::LoadError;
 use crate::format::{
-    ALL_LINKS, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, Needs, Node, TENSOR_RECORD_BYTES,
+    ALL_LINKS, Certificate, FORMAT_VERSION, Header, MAGIC, Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES,
     TensorRecord, take_node,
 };
-use crate::{digest, verify};
+use crate::{digest, stage, verify};
 
 /// A model that was checked once and can be run any number of times.
 ///
@@ -39,33 +39,70 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// # Errors
     /// As [`Model::parse`], and [`LoadError::NotLinked`] for a model that uses other operators.
     pub fn parse_linked(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        let model = Self::decode(bytes)?;
-        let (step_count, certificate) = verify::verify(&model)?;
-        Ok(Self { step_count, certificate, ..model })
-    }
-
-    /// Splits the message into its tables, before any check of their contents.
-    fn decode(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        let header = read_header(bytes)?;
-        let body = bytes.get(HEADER_BYTES..).unwrap_or_default();
+        let (header, body) = read_header(bytes)?;
         let computed = digest::crc32(body);
         if computed != header.crc {
             return Err(LoadError::Checksum { stored: header.crc, computed });
         }
-        let (needs, body) = take::<Needs>(body)?;
+        let model = Self::decode(header.crc, body)?;
+        let (step_count, certificate) = verify::verify(&model)?;
+        Ok(Self { step_count, certificate, ..model })
+    }
+
+    /// As [`Self::parse_linked`] without a check, for a file that was parsed before, where nothing changes it since: on the host, by
+    /// the build of the firmware that embeds it, or by the exporter, which parses what it writes. The checks then take no flash and
+    /// no time of the device.
+    ///
+    /// Of bytes that [`Model::parse`] refuses, a run may give anything and take any time; it reaches no memory but the arena
+    /// all the same, and does not panic. [`Session::self_test`](crate::Session::self_test) still finds codes that have changed.
+    ///
+    /// # Errors
+    /// [`LoadError::NotAModel`], [`LoadError::Version`], [`LoadError::NotLinked`], and [`LoadError::Malformed`] for a
+    /// file that ends too early.
+    pub fn parse_trusted(bytes: &'a [u8]) -> Result<Self, LoadError> {
+        let (header, body) = read_header(bytes)?;
+        let model = Self::decode(header.crc, body)?;
+        let (step_count, rest) = model.walk().ok_or(LoadError::Malformed)?;
+        let mut reader = Reader::new(rest);
+        let certificate = Certificate::read(&mut reader);
+        if reader.failed { Err(LoadError::Malformed) } else { Ok(Self { step_count, certificate, ..model }) }
+    }
+
+    /// The steps of a run, and the bytes behind the last node; `None` where there are fewer nodes than announced.
+    fn walk(&self) -> Option<(u32, &'a [u8])> {
+        let mut steps = u32::from(self.node_count);
+        let mut nodes = self.nodes();
+        let mut node = Node::NONE;
+        for index in 0.. {
+            let at = nodes.clone();
+            if !nodes.read(&mut node) {
+                break;
+            }
+            if let Op::PatchInput(op) = &node.op
+                && OperatorKind::PatchInput.is_in(LINKS)
+                && let Some(stage) = stage::stage(self, index, op, at)
+            {
+                steps = steps.saturating_add(stage.further_steps(stage.patches().unwrap_or(0)));
+            }
+        }
+        (nodes.remaining() == 0).then_some((steps, nodes.rest()))
+    }
+
+    /// Splits the message behind the header into its tables, before any check of their contents.
+    fn decode(crc: u32, body: &'a [u8]) -> Result<Self, LoadError> {
+        let mut reader = Reader::new(body);
+        let needs = Needs::read(&mut reader);
+        let tensor_bytes = (reader.varint() as usize).checked_mul(TENSOR_RECORD_BYTES);
+        let tensors = reader.slice(tensor_bytes.ok_or(LoadError::Malformed)?);
+        let node_count = u16::try_from(reader.varint()).map_err(|_| LoadError::Malformed)?;
+        if reader.failed {
+            return Err(LoadError::Malformed);
+        }
         let missing = needs.links & !LINKS;
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
-        let (tensor_count, body) = take::<u32>(body)?;
-        let tensor_bytes = usize::try_from(tensor_count)
-            .ok()
-            .and_then(|count| count.checked_mul(TENSOR_RECORD_BYTES))
-            .ok_or(LoadError::Malformed)?;
-        let (tensors, body) = body.split_at_checked(tensor_bytes).ok_or(LoadError::Malformed)?;
-        let (node_count, nodes) = take::<u32>(body)?;
-        let node_count = u16::try_from(node_count).map_err(|_| LoadError::Malformed)?;
-        Ok(Self { crc: header.crc, needs, tensors, nodes, node_count, step_count: 0, certificate: None })
+        Ok(Self { crc, needs, tensors, nodes: reader.rest, node_count, step_count: 0, certificate: None })
     }
 
     /// Bytes of arena that a run needs.
@@ -187,19 +224,18 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     }
 }
 
-/// Reads the header and refuses what this crate cannot read.
-fn read_header(bytes: &[u8]) -> Result<Header, LoadError> {
+/// Reads the header and refuses what this crate cannot read; the bytes behind it.
+fn read_header(bytes: &[u8]) -> Result<(Header, &[u8]), LoadError> {
     if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
         return Err(LoadError::NotAModel);
     }
-    let (header, _) = take::<Header>(bytes)?;
+    let mut reader = Reader::new(bytes);
+    let header = Header::read(&mut reader);
+    if reader.failed {
+        return Err(LoadError::Malformed);
+    }
     if header.version != FORMAT_VERSION {
         return Err(LoadError::Version { found: header.version, supported: FORMAT_VERSION });
     }
-    Ok(header)
-}
-
-/// Decodes one value and returns it with the bytes behind it.
-fn take<'a, T: serde::Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), LoadError> {
-    postcard::take_from_bytes(bytes).map_err(|_| LoadError::Malformed)
+    Ok((header, reader.rest))
 }

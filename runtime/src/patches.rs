@@ -95,6 +95,12 @@ impl Region {
 }
 
 impl Stage {
+    /// Steps that so many patches add to one for each node: all nodes but the last run once a patch.
+    #[must_use]
+    pub(crate) fn further_steps(&self, patches: u32) -> u32 {
+        patches.saturating_sub(1).saturating_mul(self.nodes.len() as u32 + 1)
+    }
+
     /// A stage without nodes yet.
     ///
     /// input  rows and columns of the tensor that it reads

@@ -15,6 +15,9 @@ use stepshift_trainer::export::{
     encode_with,
 };
 
+/// A way to load a model.
+type Load = fn(&[u8]) -> Result<Model<'_>, LoadError>;
+
 /// A network's file after `change`, with a checksum that fits, and what loading it says.
 fn reload(
     network: &FixedPointNetwork,
@@ -531,12 +534,13 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
 fn a_certificate_must_fit_and_tells_the_first_node_that_differs() {
     let network = small_network();
     let patching = Some(Patching { layers: 3, rows: 3, columns: 2 });
-    for patching in [None, patching] {
+    let loads: [Load; 2] = [|bytes| Model::parse(bytes), |bytes| Model::parse_trusted(bytes)];
+    for (patching, load) in [None, patching].into_iter().flat_map(|patching| loads.map(|load| (patching, load))) {
         let right = stepshift_tests::reference::evaluate(&network, &[3; 32]);
         let test = |sample: &[Vec<i16>]| {
             let bytes =
                 encode_with(&network, Options { patching, sample: Some(sample), ..Options::default() }).unwrap();
-            let model = Model::parse(&bytes).unwrap();
+            let model = load(&bytes).unwrap();
             let mut arena = vec![0; model.arena_bytes()];
             Session::new(model, &mut arena).unwrap().self_test()
         };
@@ -550,7 +554,7 @@ fn a_certificate_must_fit_and_tells_the_first_node_that_differs() {
         *wrong[2].last_mut().unwrap() ^= 1;
         assert_eq!(test(&wrong), Err(SelfTestError::Differs { node: 1 + further / 2 }));
         let bytes = encode_with(&network, Options { patching, ..Options::default() }).unwrap();
-        let model = Model::parse(&bytes).unwrap();
+        let model = load(&bytes).unwrap();
         let mut arena = vec![0; model.arena_bytes()];
         assert_eq!(Session::new(model, &mut arena).unwrap().self_test(), Err(SelfTestError::NoCertificate));
     }

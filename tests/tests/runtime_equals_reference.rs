@@ -39,6 +39,7 @@ fn differs(
 ) -> Option<String> {
     let bytes = encode_with(network, options).unwrap_or_else(|error| panic!("{error}"));
     let model = Model::parse(&bytes).unwrap();
+    assert_eq!(known(&Model::parse_trusted(&bytes).unwrap()), known(&model));
     let steps = steps(model, |tensor| network.tensor(tensor).shape);
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
@@ -64,6 +65,12 @@ fn differs(
         assert_eq!(count, model.step_count());
     }
     found
+}
+
+/// What a model tells before it runs, but for its bytes.
+fn known(model: &Model<'_>) -> (u32, [usize; 4], u64, u64) {
+    let counts = [model.arena_bytes(), model.tensor_count(), model.node_count(), model.step_count()];
+    (model.crc(), counts, model.links(), model.operations())
 }
 
 proptest! {

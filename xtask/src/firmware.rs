@@ -15,6 +15,12 @@ use crate::workspace::{root, target};
 /// Firmware that embeds a model and counts its instructions.
 pub(crate) const INFER: &str = "infer";
 
+/// The least firmware around a model, which it trusts.
+pub(crate) const EMBEDDED: &str = "embedded";
+
+/// Firmware that does nothing.
+pub(crate) const EMPTY: &str = "empty";
+
 /// Where a firmware begins to run Rust.
 pub(crate) const ENTRY: &str = "main";
 
@@ -83,6 +89,17 @@ pub(crate) fn build(board: &Board, program: &str, model: Option<&Path>) -> Resul
     process::run(command(board, program, model)?.arg("--quiet"))
         .with_context(|| format!("the firmware {program} of {} does not build", board.name))?;
     Ok(elf)
+}
+
+/// Builds [`EMBEDDED`] with the checks of the model; the path of its ELF file, which replaces the one without.
+///
+/// # Errors
+/// As [`build`].
+pub(crate) fn build_with_loader(board: &Board, model: &Path) -> Result<PathBuf> {
+    let mut command = command(board, EMBEDDED, Some(model))?;
+    process::run(command.args(["--quiet", "--features", "loader"]))
+        .with_context(|| format!("the firmware {EMBEDDED} of {} does not build", board.name))?;
+    Ok(elf(board, EMBEDDED))
 }
 
 /// Builds the firmware [`DEVICE`] of a board; the path of its ELF file.

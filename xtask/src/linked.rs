@@ -8,6 +8,9 @@ use object::{Object, ObjectSymbol, SymbolKind};
 use stepshift_runtime::Model;
 use stepshift_runtime::format::OperatorKind;
 
+use crate::boards::Board;
+use crate::size::Runtime;
+use crate::table::grouped;
 use crate::workspace::root;
 use crate::{boards, firmware};
 
@@ -39,17 +42,35 @@ pub(crate) fn run() -> Result<()> {
         all.len(),
         OperatorKind::ALL.len()
     );
+    without_checks(board, &model)
+}
+
+/// Firmware that trusts its model holds no check of models; one that does not holds some.
+fn without_checks(board: &Board, model: &Path) -> Result<()> {
+    let checks = |elf: &Path| {
+        Ok::<_, anyhow::Error>(functions(elf)?.iter().any(|name| name.contains("stepshift_runtime::verify")))
+    };
+    ensure!(checks(&firmware::build_with_loader(board, model)?)?, "{}: no check of models is told", board.name);
+    ensure!(
+        !checks(&firmware::build(board, firmware::EMBEDDED, Some(model))?)?,
+        "{}: a check of models is linked",
+        board.name
+    );
+    let Runtime { trusting, checking } = Runtime::measure(board, model)?;
+    println!(
+        "{}: the runtime takes {} bytes of code; {} without checks of the model",
+        board.name,
+        grouped(checking),
+        grouped(trusting)
+    );
     Ok(())
 }
 
 /// Operators of which the runtime has a function in a firmware, a kernel or a check.
 fn told(path: &Path) -> Result<BTreeSet<String>> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
     let names: BTreeSet<String> = OperatorKind::ALL.into_iter().map(snake_case).collect();
     let mut told = BTreeSet::new();
-    for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text) {
-        let name = format!("{:#}", rustc_demangle::demangle(symbol.name()?));
+    for name in functions(path)? {
         let is_ours = name.contains("stepshift_runtime::verify") || name.contains("stepshift_runtime::kernels");
         let last = name.rsplit("::").next().unwrap_or_default();
         if is_ours && names.contains(last) {
@@ -57,6 +78,14 @@ fn told(path: &Path) -> Result<BTreeSet<String>> {
         }
     }
     Ok(told)
+}
+
+/// Names of all functions of a firmware.
+fn functions(path: &Path) -> Result<Vec<String>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
+    let functions = file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text);
+    functions.map(|symbol| Ok(format!("{:#}", rustc_demangle::demangle(symbol.name()?)))).collect()
 }
 
 /// `MaxPool2d` as functions are named: `max_pool2d`.

@@ -28,6 +28,7 @@ mod stack;
 mod table;
 mod test;
 mod tidy;
+mod untrained;
 mod verify;
 mod workspace;
 

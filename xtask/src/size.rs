@@ -1,20 +1,23 @@
 //! `cargo xtask size`: what a firmware and its model take, on one board or on all of them, held to a budget.
 
 mod budget;
+mod runtime;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
+use crate::bench::Spare;
 use crate::boards::{BOARDS, Board};
 use crate::firmware::{self, Host, LogLevel};
 use crate::fit::Ram;
 use crate::model_file::ModelFile;
 use crate::stack::{self, Stack};
 use crate::table::{self, grouped};
-use crate::{boards, elf};
+use crate::{boards, elf, untrained};
 
 pub(crate) use budget::Budget;
+pub(crate) use runtime::Runtime;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Size {
@@ -22,8 +25,14 @@ pub(crate) struct Size {
     #[arg(long, default_value = boards::DEFAULT)]
     board: String,
     /// A model file, as `stepshift export` writes it
-    #[arg(long, value_name = "FILE")]
-    model: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "network")]
+    model: Option<PathBuf>,
+    /// A network that is built in, with random weights, instead of a file
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["model", "check"])]
+    network: Option<String>,
+    /// What the network's model spares
+    #[arg(long, default_value = "memory", requires = "network")]
+    prefer: Spare,
     /// Hold the sizes to `boards/budget.toml`
     #[arg(long)]
     check: bool,
@@ -44,18 +53,38 @@ pub(crate) struct Measured {
 }
 
 impl Size {
+    /// The file, or one that is made of the network for the only board that is asked for.
+    fn model_path(&self, boards: &[&Board]) -> Result<PathBuf> {
+        match (&self.model, &self.network, boards) {
+            (Some(model), ..) => Ok(model.clone()),
+            (None, Some(network), [board]) => untrained::model(network, board, self.prefer.into()),
+            _ => bail!("--network packs a model for one board: name it by --board"),
+        }
+    }
+
     pub(crate) fn run(&self) -> Result<()> {
-        let file = ModelFile::read(&self.model)?;
         let boards: Vec<&Board> = match self.board.as_str() {
             "all" => BOARDS.iter().collect(),
             name => vec![boards::find(name)?],
         };
+        let file = ModelFile::read(&self.model_path(&boards)?)?;
         if let ([board], false) = (&boards[..], self.check) {
             print(board, &measure(board, &file)?);
-            return Ok(());
+            return if board.is_emulator() { print_runtime(board, &file) } else { Ok(()) };
         }
         table(&boards, &file, self.check.then(Budget::read).transpose()?.as_ref())
     }
+}
+
+/// Flash of the runtime by itself.
+fn print_runtime(board: &Board, file: &ModelFile) -> Result<()> {
+    let Runtime { trusting, checking } = Runtime::measure(board, file.path())?;
+    println!(
+        "the runtime by itself, of all that: {} bytes; {} where it trusts a model that the build has parsed",
+        grouped(checking),
+        grouped(trusting)
+    );
+    Ok(())
 }
 
 /// Prints a row for every board.

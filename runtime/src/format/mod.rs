@@ -13,6 +13,7 @@ mod name;
 mod operations;
 mod operators;
 mod packing;
+mod reader;
 mod tensor;
 mod weights;
 mod window;
@@ -31,6 +32,7 @@ pub use operators::{
     TransposeConv2d, UpsampleBilinear, UpsampleNearest,
 };
 pub use packing::{Fours, Packing, Pairs, Quads, Runs, Scratch};
+pub(crate) use reader::Reader;
 pub use tensor::{Shape, TENSOR_RECORD_BYTES, TensorRecord};
 pub use weights::{CODES_ALIGNMENT, Channel, Epilogue, Multiply, WeightBits, Weights};
 pub use window::Window;
@@ -77,6 +79,22 @@ pub struct Needs {
 /// Length in bytes of an encoded [`Needs`].
 pub const NEEDS_BYTES: usize = 20;
 
+impl Header {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        let magic = reader.array();
+        let version = u16::from_le_bytes(reader.array());
+        Self { magic, version, crc: u32::from_le_bytes(reader.array()) }
+    }
+}
+
+impl Needs {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+        let arena_bytes = u32::from_le_bytes(reader.array());
+        let [links, operations] = [(); 2].map(|()| u64::from_le_bytes(reader.array()));
+        Self { arena_bytes, links, operations }
+    }
+}
+
 /// The whole message, for writing one: header, arena size, tensors, nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ModelFile<'a> {
@@ -102,6 +120,15 @@ pub struct Certificate<'a> {
 }
 
 impl<'a> Certificate<'a> {
+    /// Reads one that may be there.
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        match reader.byte() {
+            0 => None,
+            1 => Some(Self { input: reader.bytes(), digests: reader.bytes() }),
+            _ => reader.fail(None),
+        }
+    }
+
     /// Digest of what `step` writes.
     #[must_use]
     pub fn digest(&self, step: usize) -> Option<u32> {

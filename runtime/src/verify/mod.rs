@@ -10,7 +10,7 @@ mod stages;
 use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, TensorRecord};
+use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, Reader, TensorRecord};
 use crate::model::Model;
 use stages::Inside;
 
@@ -66,10 +66,13 @@ fn certificate<'a, const LINKS: u64>(
     steps: u32,
     bytes: &'a [u8],
 ) -> Result<Option<Certificate<'a>>, LoadError> {
-    let (certificate, rest): (Option<Certificate<'a>>, _) =
-        postcard::take_from_bytes(bytes).map_err(|_| LoadError::Malformed)?;
-    if !rest.is_empty() {
-        return Err(LoadError::TrailingBytes(u32::try_from(rest.len()).unwrap_or(u32::MAX)));
+    let mut reader = Reader::new(bytes);
+    let certificate = Certificate::read(&mut reader);
+    if reader.failed {
+        return Err(LoadError::Malformed);
+    }
+    if !reader.rest.is_empty() {
+        return Err(LoadError::TrailingBytes(u32::try_from(reader.rest.len()).unwrap_or(u32::MAX)));
     }
     let (input_len, digests_len) = (model.input().bytes(), (steps as usize).saturating_mul(4));
     let fits = |found: &Certificate<'_>| found.input.len() == input_len && found.digests.len() == digests_len;

@@ -1,6 +1,6 @@
 //! Stages that run patch by patch. Spec 4.24.
 
-use super::{narrow, node_fault};
+use super::node_fault;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{Node, Op, OperatorKind, PatchInput, Shape, TensorRecord};
 use crate::model::{Model, Nodes};
@@ -52,8 +52,7 @@ impl Inside {
 
     /// Steps that the stage adds to one for each node.
     pub(super) fn further_steps(&self) -> u32 {
-        // All but the last node run once a patch.
-        (self.patches - 1).saturating_mul(u32::from(narrow(self.last - self.first)))
+        self.stage.further_steps(self.patches)
     }
 
     /// A tensor as if it were whole, where it is one of the stage's.

@@ -56,7 +56,7 @@ pub(crate) struct Bench {
 
 /// As `stepshift export --prefer` has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Spare {
+pub(crate) enum Spare {
     /// Flash and RAM.
     Memory,
     /// Time.

@@ -1,0 +1,37 @@
+//! Models of built-in networks with random weights: what they take does not depend on what they have learned.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error;
+use stepshift_tests::random;
+use stepshift_trainer::export::{Options, Prefer, encode_with};
+use stepshift_trainer::network::Network;
+use stepshift_trainer::networks::NetworkName;
+
+use crate::boards::Board;
+use crate::workspace::target;
+
+/// Outputs of the networks.
+const OUTPUTS: u16 = 10;
+
+/// Writes the model of a network, packed for a board; its path.
+///
+/// # Errors
+/// Where there is no such network.
+pub(crate) fn model(name: &str, board: &Board, prefer: Prefer) -> Result<PathBuf> {
+    let parsed: Result<NetworkName, Error> = NetworkName::deserialize(name.into_deserializer());
+    let network = parsed.context("--network")?;
+    let network = Network::new(network.usual_input(), &network.layers(OUTPUTS))?;
+    let bytes = encode_with(
+        &random::fixed_point(&network, 1),
+        Options { backend: board.backend, prefer, ..Options::default() },
+    )?;
+    let path = target(&format!("networks/{name}-{}-{prefer:?}.stepshift", board.backend.name()).to_lowercase());
+    fs::create_dir_all(target("networks"))?;
+    fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
