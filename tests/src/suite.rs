@@ -5,7 +5,7 @@ use std::vec::Vec;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use stepshift_runtime::format::{Activation, BinaryKind, Element, Mean, Shape, WeightBits, Window};
+use stepshift_runtime::format::{Activation, AffineBinaryKind, BinaryKind, Element, Mean, Shape, WeightBits, Window};
 use stepshift_trainer::export::{
     FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights,
 };
@@ -31,6 +31,8 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         found.extend(draw.pool([a, 4], b));
         found.push(draw.mean([a, 3], b));
         found.push(draw.sum([1, a], b));
+        found.extend(draw.affine_layer(a, b));
+        found.push(draw.affine_sum([1, a], b));
     }
     found
 }
@@ -163,6 +165,68 @@ impl Draw {
         network.layers[0].output.exponent = self.one(&[-3, -4, -5]);
         let sum = self.network(input, size, channels, FixedPointOp::Binary(kind)).layers.remove(0);
         network.layers.push(FixedPointLayer { inputs: std::vec![0, 1], ..sum });
+        network
+    }
+
+    /// A layer with weights in the affine scheme.
+    fn affine_layer(&mut self, a: u16, b: u16) -> Option<FixedPointNetwork> {
+        let network = match (a + b) % 5 {
+            0 => self.fully_connected(a + 24, b),
+            1 => self.depthwise([a, b], 4 * (1 + a % 3))?,
+            2 => self.tiles([a + 3, b + 3])?,
+            _ => self.convolution(a, b)?,
+        };
+        Some(self.affine(network)).filter(|network| network.input.element != Element::I16)
+    }
+
+    /// The same layer with scales and zero points; by some of them a multiplication shifts left.
+    fn affine(&mut self, mut network: FixedPointNetwork) -> FixedPointNetwork {
+        network.input = self.scaled(network.input);
+        for layer in &mut network.layers {
+            layer.output = self.scaled(layer.output);
+            let (FixedPointOp::Conv2d { weights, .. }
+            | FixedPointOp::DepthwiseConv2d { weights, .. }
+            | FixedPointOp::FullyConnected { weights }) = &mut layer.op
+            else {
+                continue;
+            };
+            let first = self.one(&[-2, -23, -24, -28]);
+            let exponents = weights.exponents.iter().map(|exponent| first + exponent % 4);
+            weights.exponents = exponents.map(|exponent| if first < -2 { exponent } else { -22 }).collect();
+            weights.mantissas = weights.bias.iter().map(|_| self.0.random_range(1 << 21..1 << 22) | 1).collect();
+        }
+        network
+    }
+
+    fn scaled(&mut self, tensor: FixedPointTensor) -> FixedPointTensor {
+        let zero = self.0.random_range(tensor.element.min()..=tensor.element.max());
+        FixedPointTensor { mantissa: self.one(&[1, 3, 5]), zero, ..tensor }
+    }
+
+    /// A sum in the affine scheme, whose second operand has a scale of its own, or that of the first.
+    fn affine_sum(&mut self, size: [u16; 2], channels: u16) -> FixedPointNetwork {
+        let element = self.one(&[Element::I8, Element::U8]);
+        let weights = FixedPointWeights { bits: WeightBits::Eight, ..self.weights(channels.into(), channels) };
+        let input = Self::tensor(element, size, channels);
+        let op = FixedPointOp::DepthwiseConv2d { window: Window::new(1, 1), weights };
+        let network = self.network(input, size, channels, op);
+        let mut network = self.affine(network);
+        network.layers[0].output.element = element;
+        network.layers[0].output = self.scaled(network.layers[0].output);
+        if self.one(&[true, false]) {
+            network.layers[0].output =
+                FixedPointTensor { mantissa: network.input.mantissa, ..network.layers[0].output };
+        }
+        network.layers[0].activation = Activation::full(element);
+        let output = self.scaled(Self::tensor(element, size, channels));
+        let kind = self.one(&[AffineBinaryKind::Add, AffineBinaryKind::Add, AffineBinaryKind::Sub]);
+        network.layers.push(FixedPointLayer {
+            name: "sum".to_owned(),
+            inputs: std::vec![0, 1],
+            output: FixedPointTensor { exponent: self.one(&[-4, -3]), ..output },
+            activation: self.activation(element),
+            op: FixedPointOp::AffineBinary(kind),
+        });
         network
     }
 }

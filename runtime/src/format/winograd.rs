@@ -78,11 +78,13 @@ impl Winograd {
     #[must_use]
     pub fn transform(weights: [i32; 9]) -> Option<[i16; PLACES]> {
         let [a, b, c, d, e, f, g, h, i] = weights;
-        let rows = [[a, b, c], [d, e, f], [g, h, i]].map(filter_axis);
-        let columns = [0, 1, 2, 3].map(|x| filter_axis(rows.map(|row| row[x])));
+        let [left, middle, right] = [[a, d, g], [b, e, h], [c, f, i]].map(filter_axis);
         let mut places = [0; PLACES];
-        for (index, place) in places.iter_mut().enumerate() {
-            *place = i16::try_from(columns[index % 4][index / 4]).ok()?;
+        let columns = left.into_iter().zip(middle).zip(right);
+        for (places, ((a, b), c)) in places.chunks_exact_mut(4).zip(columns) {
+            for (place, value) in places.iter_mut().zip(filter_axis([a, b, c])) {
+                *place = i16::try_from(value).ok()?;
+            }
         }
         Some(places)
     }

@@ -1,7 +1,7 @@
 //! Which kernels run a layer: those of its weights' order; of a layer without weights, the first that have its case.
 
 use super::{InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
-use crate::format::{Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing};
+use crate::format::{AffineBinary, Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing};
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
 /// extension's twin, so that a host's tests run them.
@@ -60,6 +60,13 @@ pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
     }
     if !(DSP && dsp::binary(op, &mut a_output, b.as_ref()) || bytes::binary(op, &mut a_output, b)) {
         portable::binary(op, a_output, b);
+    }
+}
+
+/// Two tensors of the affine scheme, code by code. Spec 4.20.
+pub fn affine_binary(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+    if !(DSP && dsp::affine_binary(op, &mut a_output, b.as_ref())) {
+        portable::affine_binary(op, a_output, b);
     }
 }
 

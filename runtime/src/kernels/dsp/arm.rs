@@ -4,12 +4,15 @@
 
 use core::arch::naked_asm;
 
+use super::affine_binary::ScaledSum;
 use super::instructions::{First, PairOfRows, Rows, Strips, Sum};
+use super::scale::Scale;
 use super::strips::COLUMN_WORDS;
 use super::taps::Taps;
 use super::tile::{End, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
-use crate::format::{Element, PLACES, WeightBits, Winograd};
+use crate::arithmetic::rounding;
+use crate::format::{AFFINE_LINK, Element, PLACES, WeightBits, Winograd};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -37,28 +40,66 @@ struct Arguments {
     output: *mut u8,
     pitch: usize,
     pairs: usize,
-    end: usize,
+    end: EndOfLoop,
+    multipliers: usize,
+    zero: i32,
+}
+
+/// Where a loop goes with its accumulators: no function of its own, it uses the loop's registers and stack.
+type EndOfLoop = unsafe extern "C" fn();
+
+/// A loop's ends, by what they do.
+struct Ends {
+    /// By shifts: 8 bits with a sign, 7 without, 8 without.
+    shift: [EndOfLoop; 3],
+    /// The same by multipliers.
+    multiply: [EndOfLoop; 3],
+    accumulators: EndOfLoop,
+}
+
+impl Ends {
+    /// The end of a layer; those by multipliers are gone from a program without the affine scheme.
+    #[inline]
+    const fn of<const LINKS: u64>(&self, scale: &Scale<'_>, end: End) -> EndOfLoop {
+        let [signed8, unsigned7, unsigned8] =
+            if LINKS & AFFINE_LINK != 0 && scale.multiplies() { self.multiply } else { self.shift };
+        match end {
+            End::Signed8 => signed8,
+            End::Unsigned7 => unsigned7,
+            End::Unsigned8 => unsigned8,
+            End::Accumulators => self.accumulators,
+        }
+    }
+}
+
+/// What the ends by multipliers add four times the address of a shift to, for its multiplier.
+#[inline]
+fn multipliers_of(scale: &Scale<'_>) -> usize {
+    scale.multipliers.as_ptr().expose_provenance().wrapping_sub(scale.shifts.as_ptr().addr().wrapping_mul(4))
 }
 
 /// Runs the loop of a tile that [`Tile::is_consistent`].
 #[inline]
 pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     let columns = tile.columns.as_ptr_range();
+    let ends = if PIXELS == 4 { &ENDS4 } else { &ENDS1 };
     let arguments = Arguments {
         weights: tile.weights.as_ptr(),
         columns: columns.start,
         columns_end: columns.end,
         bias: tile.bias.as_ptr(),
-        shifts: tile.shifts.as_ptr(),
-        shift_step: tile.shift_step,
+        shifts: tile.scale.shifts.as_ptr(),
+        shift_step: tile.scale.step,
         pairs: tile.pairs(),
         output: tile.output.as_mut_ptr(),
         pitch: tile.pitch,
-        end: end_number(tile.end),
+        end: ends.of::<LINKS>(&tile.scale, tile.end),
+        multipliers: multipliers_of(&tile.scale),
+        zero: tile.scale.zero,
     };
     let arguments = &raw const arguments;
     // SAFETY: the tile is consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
-    // shifts or the one, and room for what it writes.
+    // entries of its scale or the one, and room for what it writes.
     unsafe {
         match (PIXELS, tile.bits) {
             (4, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
@@ -69,16 +110,6 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
             (1, WeightBits::Sixteen) if WeightBits::Sixteen.is_in(LINKS) => tile1_bits16(arguments),
             _ => {}
         }
-    }
-}
-
-/// How the loops know an end.
-const fn end_number(end: End) -> usize {
-    match end {
-        End::Signed8 => 0,
-        End::Unsigned7 => 1,
-        End::Unsigned8 => 2,
-        End::Accumulators => 3,
     }
 }
 
@@ -185,17 +216,42 @@ macro_rules! scale_start {
     };
 }
 
-macro_rules! scale_shifts {
+/// And leave the loop as they are.
+macro_rules! unscale4 {
     () => {
-        "add r12, r12, #4
-        add lr, lr, #4
+        "asr r2, r2, #4
+        asr r3, r3, #4
+        asr r4, r4, #4
+        asr r5, r5, #4
+        asr r6, r6, #4
+        asr r7, r7, #4
+        asr r8, r8, #4
+        asr r9, r9, #4
         "
     };
 }
 
+macro_rules! unscale1 {
+    () => {
+        "asr r2, r2, #4
+        asr r6, r6, #4
+        "
+    };
+}
+
+/// One end of a loop, which goes on where the word at `$back` of the stack says.
+macro_rules! end_of_loop {
+    ($name:ident, $back:literal, $body:expr) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name() {
+            naked_asm!(cpu!(), $body, concat!("ldr pc, [sp, #", $back, "]"))
+        }
+    };
+}
+
 /// The next pair's shifts into r12 and lr, the output into r10, its pitch into r11; then both channels of the first pixel.
-macro_rules! end1 {
-    ($sat:literal, $bits:literal, $scale:expr) => {
+macro_rules! shift1 {
+    ($sat:literal, $bits:literal) => {
         concat!(
             "ldr r10, [sp, #12]
             ldr r11, [sp, #16]
@@ -203,21 +259,12 @@ macro_rules! end1 {
             ldrsb lr, [r10, r11]
             add r10, r10, r11, lsl #1
             str r10, [sp, #12]
-            ",
-            $scale,
-            "ldr r10, [sp, #20]
+            ldr r10, [sp, #20]
             ldr r11, [sp, #24]
             asr r2, r2, r12
             asr r6, r6, lr
             ",
-            $sat,
-            " r2, #",
-            $bits,
-            ", r2\n",
-            $sat,
-            " r6, #",
-            $bits,
-            ", r6\n",
+            concat!($sat, " r2, #", $bits, ", r2\n", $sat, " r6, #", $bits, ", r6\n"),
             "strb r6, [r10, #1]
             strb r2, [r10], #2
             str r10, [sp, #20]
@@ -227,96 +274,183 @@ macro_rules! end1 {
 }
 
 /// Both channels of the next pixel.
-macro_rules! end_pixel {
+macro_rules! shift_pixel {
     ($sat:literal, $bits:literal, $a:literal, $b:literal) => {
         concat!(
-            "asr ",
-            $a,
-            ", ",
-            $a,
-            ", r12\n",
-            "asr ",
-            $b,
-            ", ",
-            $b,
-            ", lr\n",
-            $sat,
-            " ",
-            $a,
-            ", #",
-            $bits,
-            ", ",
-            $a,
-            "\n",
-            $sat,
-            " ",
-            $b,
-            ", #",
-            $bits,
-            ", ",
-            $b,
-            "\n",
-            "add r10, r10, r11\n",
-            "strb ",
-            $a,
-            ", [r10, #-2]\n",
-            "strb ",
-            $b,
-            ", [r10, #-1]\n"
+            concat!("asr ", $a, ", ", $a, ", r12\n asr ", $b, ", ", $b, ", lr\n"),
+            concat!($sat, " ", $a, ", #", $bits, ", ", $a, "\n", $sat, " ", $b, ", #", $bits, ", ", $b, "\n"),
+            concat!("add r10, r10, r11\n strb ", $a, ", [r10, #-2]\n strb ", $b, ", [r10, #-1]\n")
         )
     };
 }
 
-macro_rules! end4 {
-    ($sat:literal, $bits:literal, $scale:expr) => {
+macro_rules! shift4 {
+    ($sat:literal, $bits:literal) => {
         concat!(
-            end1!($sat, $bits, $scale),
-            end_pixel!($sat, $bits, "r3", "r7"),
-            end_pixel!($sat, $bits, "r4", "r8"),
-            end_pixel!($sat, $bits, "r5", "r9")
+            shift1!($sat, $bits),
+            shift_pixel!($sat, $bits, "r3", "r7"),
+            shift_pixel!($sat, $bits, "r4", "r8"),
+            shift_pixel!($sat, $bits, "r5", "r9")
         )
     };
 }
 
-macro_rules! accumulators4 {
+/// Times a Q31 multiplier of at least `2^30`, which comes doubled and so as a number with a sign that is `2^32` less: `SMMLAR`
+/// adds what lacks, and rounds half up. Then the right shift, by at least one, rounds half away from zero: the carry is the
+/// last bit that left. Zero point, saturate.
+macro_rules! product {
+    ($acc:literal, $multiplier:literal, $shift:literal, $zero:literal, $sat:literal, $bits:literal) => {
+        concat!(
+            concat!("smmlar ", $acc, ", ", $acc, ", ", $multiplier, ", ", $acc, "\n"),
+            concat!("add ", $acc, ", ", $acc, ", ", $acc, ", asr #31\n"),
+            concat!("asrs ", $acc, ", ", $acc, ", ", $shift, "\n"),
+            concat!("adc ", $acc, ", ", $acc, ", ", $zero, "\n"),
+            concat!($sat, " ", $acc, ", #", $bits, ", ", $acc, "\n"),
+        )
+    };
+}
+
+/// The first channel's multiplier into r12, its shift into lr, the zero point into r1, the output into r10, its pitch into r11.
+macro_rules! first_multiplier {
     () => {
-        "ldr r10, [sp, #20]
-        stm r10!, {{r2-r9}}
-        str r10, [sp, #20]
+        "ldr r10, [sp, #12]
+        ldr r12, [sp, #44]
+        ldrsb lr, [r10]
+        ldr r12, [r12, r10, lsl #2]
+        ldr r1, [sp, #48]
+        ldr r10, [sp, #20]
+        ldr r11, [sp, #24]
+        rsb lr, lr, #0
+        lsl r12, r12, #1
         "
     };
 }
 
-macro_rules! accumulators1 {
+/// Those of the second one; the output goes on to it. r2 and r3 are free.
+macro_rules! second_multiplier {
     () => {
-        "ldr r10, [sp, #20]
-        str r2, [r10], #4
-        str r6, [r10], #4
-        str r10, [sp, #20]
+        "ldrd r2, r3, [sp, #12]
+        ldr r12, [sp, #44]
+        add r2, r2, r3
+        ldrsb lr, [r2]
+        ldr r12, [r12, r2, lsl #2]
+        add r2, r2, r3
+        str r2, [sp, #12]
+        rsb lr, lr, #0
+        lsl r12, r12, #1
+        add r10, r10, #1
         "
     };
 }
+
+/// Four pixels of a channel; `$free` is free.
+macro_rules! multiply_pixels {
+    ($sat:literal, $bits:literal, [$a:literal, $b:literal, $c:literal, $d:literal], $free:literal) => {
+        concat!(
+            product!($a, "r12", "lr", "r1", $sat, $bits),
+            concat!("strb ", $a, ", [r10]\n"),
+            product!($b, "r12", "lr", "r1", $sat, $bits),
+            concat!("strb ", $b, ", [r10, r11]\n"),
+            product!($c, "r12", "lr", "r1", $sat, $bits),
+            concat!("strb ", $c, ", [r10, r11, lsl #1]\n add ", $free, ", r10, r11\n"),
+            product!($d, "r12", "lr", "r1", $sat, $bits),
+            concat!("strb ", $d, ", [", $free, ", r11, lsl #1]\n"),
+        )
+    };
+}
+
+macro_rules! multiply4 {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            first_multiplier!(),
+            multiply_pixels!($sat, $bits, ["r2", "r3", "r4", "r5"], "r2"),
+            second_multiplier!(),
+            multiply_pixels!($sat, $bits, ["r6", "r7", "r8", "r9"], "r2"),
+            "add r10, r10, #1
+            str r10, [sp, #20]
+            "
+        )
+    };
+}
+
+macro_rules! multiply1 {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            first_multiplier!(),
+            product!("r2", "r12", "lr", "r1", $sat, $bits),
+            "strb r2, [r10]\n",
+            second_multiplier!(),
+            product!("r6", "r12", "lr", "r1", $sat, $bits),
+            "strb r6, [r10], #1
+            str r10, [sp, #20]
+            "
+        )
+    };
+}
+
+/// 37 instructions for 8 codes by shifts, 72 by multipliers.
+const ENDS4: Ends = Ends {
+    shift: [shift4_signed8, shift4_unsigned7, shift4_unsigned8],
+    multiply: [multiply4_signed8, multiply4_unsigned7, multiply4_unsigned8],
+    accumulators: accumulators4,
+};
+
+const ENDS1: Ends = Ends {
+    shift: [shift1_signed8, shift1_unsigned7, shift1_unsigned8],
+    multiply: [multiply1_signed8, multiply1_unsigned7, multiply1_unsigned8],
+    accumulators: accumulators1,
+};
+
+end_of_loop!(shift4_signed8, 40, shift4!("ssat", 8));
+end_of_loop!(shift4_unsigned7, 40, shift4!("usat", 7));
+end_of_loop!(shift4_unsigned8, 40, shift4!("usat", 8));
+end_of_loop!(shift1_signed8, 40, shift1!("ssat", 8));
+end_of_loop!(shift1_unsigned7, 40, shift1!("usat", 7));
+end_of_loop!(shift1_unsigned8, 40, shift1!("usat", 8));
+end_of_loop!(multiply4_signed8, 40, multiply4!("ssat", 8));
+end_of_loop!(multiply4_unsigned7, 40, multiply4!("usat", 7));
+end_of_loop!(multiply4_unsigned8, 40, multiply4!("usat", 8));
+end_of_loop!(multiply1_signed8, 40, multiply1!("ssat", 8));
+end_of_loop!(multiply1_unsigned7, 40, multiply1!("usat", 7));
+end_of_loop!(multiply1_unsigned8, 40, multiply1!("usat", 8));
+end_of_loop!(
+    accumulators4,
+    40,
+    "ldr r10, [sp, #20]
+    stm r10!, {{r2-r9}}
+    str r10, [sp, #20]"
+);
+end_of_loop!(
+    accumulators1,
+    40,
+    "ldr r10, [sp, #20]
+    str r2, [r10], #4
+    str r6, [r10], #4
+    str r10, [sp, #20]"
+);
 
 /// One function over a tile.
 ///
 /// r0 weights, r1 columns, r2 to r5 accumulators of the first channel, r6 to r9 of the second one, r10 and r11 inputs,
 /// r12 and lr weights. On the stack: columns, their end, biases, shifts, their step, output, pitch, pairs, where a pair enters
-/// the loop, where it ends. The loop holds eight quads and is entered behind those that are too many.
+/// the loop, where it ends, where the end goes on, multipliers, zero point. The loop holds eight quads and is entered behind
+/// those that are too many.
 ///
 /// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen; with weights of 16 bits,
 /// of 11, 3 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
 /// in eight quads.
 macro_rules! tile {
     ($name:ident, quad: $quad:expr, quad_bytes: $quad_bytes:literal, column_log2: $log2:literal, start: $start:expr,
-     signed8: $signed8:expr, unsigned7: $unsigned7:expr, unsigned8: $unsigned8:expr, accumulators: $accumulators:expr) => {
+     leave: $leave:expr) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const Arguments) {
             naked_asm!(
                 cpu!(),
                 "push {{r4-r11, lr}}
-                ldm r0, {{r1-r10}}
-                sub sp, #40
+                ldm r0, {{r1-r12}}
+                sub sp, #52
                 stm sp, {{r2-r9}}
+                strd r11, r12, [sp, #44]
                 sub r11, r3, r2",
                 concat!("ubfx r11, r11, #", $log2, ", #3"),
                 "rsb r11, r11, #0
@@ -325,18 +459,10 @@ macro_rules! tile {
                 "adr.w lr, 2f
                 mla r11, r11, r3, lr
                 orr r11, r11, #1
-                adr.w lr, 4f
-                cmp r10, #1
-                it eq
-                adreq.w lr, 5f
-                cmp r10, #2
-                it eq
-                adreq.w lr, 6f
-                cmp r10, #3
-                it eq
-                adreq.w lr, 7f
+                adr.w lr, 3f
                 orr lr, lr, #1
-                strd r11, lr, [sp, #32]
+                strd r11, r10, [sp, #32]
+                str lr, [sp, #40]
                 mov r0, r1
                 1:
                 ldr r10, [sp, #8]
@@ -353,29 +479,16 @@ macro_rules! tile {
                 ".endr
                 ldr r10, [sp, #4]
                 cmp r1, r10
-                bne.w 2b
-                ldr pc, [sp, #36]
+                bne.w 2b",
+                $leave,
+                "ldr pc, [sp, #36]
                 .p2align 2
-                4:",
-                $signed8,
-                "b 8f
-                .p2align 2
-                5:",
-                $unsigned7,
-                "b 8f
-                .p2align 2
-                6:",
-                $unsigned8,
-                "b 8f
-                .p2align 2
-                7:",
-                $accumulators,
-                "8:
+                3:
                 ldr r10, [sp, #28]
                 subs r10, #1
                 str r10, [sp, #28]
                 bne.w 1b
-                add sp, #40
+                add sp, #52
                 pop {{r4-r11, pc}}",
             )
         }
@@ -388,10 +501,7 @@ tile!(
     quad_bytes: 104,
     column_log2: 5,
     start: copies4!(),
-    signed8: end4!("ssat", 8, ""),
-    unsigned7: end4!("usat", 7, ""),
-    unsigned8: end4!("usat", 8, ""),
-    accumulators: accumulators4!()
+    leave: ""
 );
 
 tile!(
@@ -400,10 +510,7 @@ tile!(
     quad_bytes: 116,
     column_log2: 5,
     start: concat!(scale_start!(), copies4!()),
-    signed8: end4!("ssat", 8, scale_shifts!()),
-    unsigned7: end4!("usat", 7, scale_shifts!()),
-    unsigned8: end4!("usat", 8, scale_shifts!()),
-    accumulators: accumulators4!()
+    leave: unscale4!()
 );
 
 tile!(
@@ -412,10 +519,7 @@ tile!(
     quad_bytes: 88,
     column_log2: 5,
     start: copies4!(),
-    signed8: end4!("ssat", 8, ""),
-    unsigned7: end4!("usat", 7, ""),
-    unsigned8: end4!("usat", 8, ""),
-    accumulators: accumulators4!()
+    leave: ""
 );
 
 tile!(
@@ -424,10 +528,7 @@ tile!(
     quad_bytes: 48,
     column_log2: 3,
     start: "",
-    signed8: end1!("ssat", 8, ""),
-    unsigned7: end1!("usat", 7, ""),
-    unsigned8: end1!("usat", 8, ""),
-    accumulators: accumulators1!()
+    leave: ""
 );
 
 tile!(
@@ -436,10 +537,7 @@ tile!(
     quad_bytes: 60,
     column_log2: 3,
     start: scale_start!(),
-    signed8: end1!("ssat", 8, scale_shifts!()),
-    unsigned7: end1!("usat", 7, scale_shifts!()),
-    unsigned8: end1!("usat", 8, scale_shifts!()),
-    accumulators: accumulators1!()
+    leave: unscale1!()
 );
 
 tile!(
@@ -448,10 +546,7 @@ tile!(
     quad_bytes: 32,
     column_log2: 3,
     start: "",
-    signed8: end1!("ssat", 8, ""),
-    unsigned7: end1!("usat", 7, ""),
-    unsigned8: end1!("usat", 8, ""),
-    accumulators: accumulators1!()
+    leave: ""
 );
 
 /// A quad of bytes with a sign, or without.
@@ -554,7 +649,9 @@ struct DepthwiseArguments {
     column_step: usize,
     weights_row_skip: usize,
     weights_quad_step: usize,
-    end: usize,
+    end: EndOfLoop,
+    multipliers: usize,
+    zero: i32,
 }
 
 /// Runs the loop over one pixel that [`Taps::is_consistent`](super::taps::Taps::is_consistent).
@@ -564,8 +661,8 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
         input: taps.input.as_ptr(),
         weights: taps.weights.as_ptr(),
         bias: taps.bias.as_ptr(),
-        shifts: taps.shifts.as_ptr(),
-        shift_step: taps.shift_step,
+        shifts: taps.scale.shifts.as_ptr(),
+        shift_step: taps.scale.step,
         quads: taps.quads(),
         output: taps.output.as_mut_ptr(),
         rows: taps.rows,
@@ -574,11 +671,13 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
         column_step: taps.column_step,
         weights_row_skip: 8 * (taps.kernel_w - taps.columns),
         weights_quad_step: 8 * taps.kernel_w * taps.kernel_h,
-        end: end_number(taps.end),
+        end: ENDS_OF_QUAD.of::<LINKS>(&taps.scale, taps.end),
+        multipliers: multipliers_of(&taps.scale),
+        zero: taps.scale.zero,
     };
     let arguments = &raw const arguments;
-    // SAFETY: the taps are consistent: every quad has 16 bytes of biases, four shifts or the one, its weights, room for what it
-    // writes, and all its inputs.
+    // SAFETY: the taps are consistent: every quad has 16 bytes of biases, four entries of its scale or the one, its weights, room
+    // for what it writes, and all its inputs.
     unsafe {
         match taps.signed {
             true if Element::I8.is_in(LINKS) => depthwise_i8(arguments),
@@ -609,8 +708,21 @@ macro_rules! tap {
     };
 }
 
+/// Stores four channels.
+macro_rules! store_quad {
+    () => {
+        "ldr r10, [sp, #20]
+        strb r5, [r10, #1]
+        strb r6, [r10, #2]
+        strb r7, [r10, #3]
+        strb r4, [r10], #4
+        str r10, [sp, #20]
+        "
+    };
+}
+
 /// Shifts, saturates and stores four channels.
-macro_rules! end_quad {
+macro_rules! shift_quad {
     ($sat:literal, $bits:literal) => {
         concat!(
             "ldr r10, [sp, #12]
@@ -626,38 +738,71 @@ macro_rules! end_quad {
             asr r7, r7, r9
             add r10, r10, r11, lsl #1
             str r10, [sp, #12]
-            ldr r10, [sp, #20]
             ",
-            $sat,
-            " r4, #",
-            $bits,
-            ", r4\n",
-            $sat,
-            " r5, #",
-            $bits,
-            ", r5\n",
-            $sat,
-            " r6, #",
-            $bits,
-            ", r6\n",
-            $sat,
-            " r7, #",
-            $bits,
-            ", r7\n",
-            "strb r5, [r10, #1]
-            strb r6, [r10, #2]
-            strb r7, [r10, #3]
-            strb r4, [r10], #4
-            str r10, [sp, #20]
-            "
+            concat!($sat, " r4, #", $bits, ", r4\n", $sat, " r5, #", $bits, ", r5\n"),
+            concat!($sat, " r6, #", $bits, ", r6\n", $sat, " r7, #", $bits, ", r7\n"),
+            store_quad!()
         )
     };
 }
 
+/// Multiplies, shifts and saturates the next channel.
+macro_rules! multiply_channel {
+    ($acc:literal, $sat:literal, $bits:literal) => {
+        concat!(
+            "ldrsb lr, [r10]
+            ldr r12, [r9, r10, lsl #2]
+            rsb lr, lr, #0
+            lsl r12, r12, #1
+            add r10, r10, r11
+            ",
+            product!($acc, "r12", "lr", "r8", $sat, $bits)
+        )
+    };
+}
+
+macro_rules! multiply_quad {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            "ldr r10, [sp, #12]
+            ldr r11, [sp, #16]
+            ldrd r9, r8, [sp, #60]
+            ",
+            multiply_channel!("r4", $sat, $bits),
+            multiply_channel!("r5", $sat, $bits),
+            multiply_channel!("r6", $sat, $bits),
+            multiply_channel!("r7", $sat, $bits),
+            "str r10, [sp, #12]
+            ",
+            store_quad!()
+        )
+    };
+}
+
+const ENDS_OF_QUAD: Ends = Ends {
+    shift: [shift_quad_signed8, shift_quad_unsigned7, shift_quad_unsigned8],
+    multiply: [multiply_quad_signed8, multiply_quad_unsigned7, multiply_quad_unsigned8],
+    accumulators: accumulators_of_quad,
+};
+
+end_of_loop!(shift_quad_signed8, 56, shift_quad!("ssat", 8));
+end_of_loop!(shift_quad_unsigned7, 56, shift_quad!("usat", 7));
+end_of_loop!(shift_quad_unsigned8, 56, shift_quad!("usat", 8));
+end_of_loop!(multiply_quad_signed8, 56, multiply_quad!("ssat", 8));
+end_of_loop!(multiply_quad_unsigned7, 56, multiply_quad!("usat", 7));
+end_of_loop!(multiply_quad_unsigned8, 56, multiply_quad!("usat", 8));
+end_of_loop!(
+    accumulators_of_quad,
+    56,
+    "ldr r10, [sp, #20]
+    stm r10!, {{r4-r7}}
+    str r10, [sp, #20]"
+);
+
 /// One function over the quads of channels of a pixel.
 ///
 /// r0 input, r1 weights, r2 step from column to column, r3 rows, r4 to r7 accumulators, r8 and r9 inputs, r10 and r11 weights,
-/// r12 row of the input, lr columns. On the stack: what it was told.
+/// r12 row of the input, lr columns. On the stack: what it was told, and before the last two where the end goes on.
 ///
 /// What bounds it: of the 9 instructions of a tap with four channels 4 multiply, 3 load and 2 widen.
 macro_rules! depthwise {
@@ -667,12 +812,16 @@ macro_rules! depthwise {
             naked_asm!(
                 cpu!(),
                 "push {{r4-r11, lr}}
-                sub sp, #56
+                sub sp, #68
                 ldm r0!, {{r1-r7}}
                 stm sp, {{r1-r7}}
-                ldm r0, {{r1-r7}}
+                ldm r0, {{r1-r9}}
                 add lr, sp, #28
                 stm lr, {{r1-r7}}
+                strd r8, r9, [sp, #60]
+                adr.w lr, 6f
+                orr lr, lr, #1
+                str lr, [sp, #56]
                 1:
                 ldr r9, [sp, #8]
                 ldr r4, [r9], #4
@@ -711,30 +860,14 @@ macro_rules! depthwise {
                 add r12, r12, r9
                 subs r3, #1
                 bne.w 2b
-                ldr r10, [sp, #52]
-                cmp r10, #1
-                beq 6f
-                bhi 7f",
-                end_quad!("ssat", 8),
-                "b 9f
-                6:",
-                end_quad!("usat", 7),
-                "b 9f
-                7:
-                cmp r10, #2
-                bne 8f",
-                end_quad!("usat", 8),
-                "b 9f
-                8:
-                ldr r10, [sp, #20]
-                stm r10!, {{r4-r7}}
-                str r10, [sp, #20]
-                9:
+                ldr pc, [sp, #52]
+                .p2align 2
+                6:
                 ldr r10, [sp, #24]
                 subs r10, #1
                 str r10, [sp, #24]
                 bne.w 1b
-                add sp, #56
+                add sp, #68
                 pop {{r4-r11, pc}}",
             )
         }
@@ -1138,6 +1271,126 @@ add!(add_signed8, "sxtb16", "ssat", 8);
 add!(add_unsigned7, "sxtb16", "usat", 7);
 add!(add_unsigned8, "uxtb16", "usat", 8);
 
+/// What the addition in the affine scheme is told, in the order in which it loads it.
+#[repr(C)]
+struct ScaledSumArguments {
+    narrow_zeros: u32,
+    multiplier: i32,
+    /// All bits where the right shift is one: half away from zero takes 1 from what is below it.
+    below_zero: i32,
+    rounding: i32,
+    right_shift: u32,
+    wide_zeros: u32,
+    output_multiplier: i32,
+    output_right_shift: u32,
+    output_zero: i32,
+}
+
+/// Runs the addition over quads that [`super::instructions::add_scaled`] has checked. The output may be `a`.
+#[inline]
+pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+    let a = match a {
+        First::InPlace => output.as_ptr(),
+        First::Apart(a) => a.as_ptr(),
+    };
+    let (wide, narrow) = if sum.first_is_wide { (a, b.as_ptr()) } else { (b.as_ptr(), a) };
+    let twice = |zero: i16| u32::from(zero.cast_unsigned()) * 0x1_0001;
+    let arguments = ScaledSumArguments {
+        narrow_zeros: twice(sum.narrow_zero),
+        multiplier: sum.multiplier << 1,
+        below_zero: if sum.right_shift > 0 { -1 } else { 0 },
+        rounding: rounding(sum.right_shift.cast_signed()),
+        right_shift: sum.right_shift.into(),
+        wide_zeros: twice(sum.wide_zero),
+        output_multiplier: sum.output_multiplier << 1,
+        output_right_shift: sum.output_right_shift.into(),
+        output_zero: sum.output_zero.into(),
+    };
+    let (arguments, output) = (&raw const arguments, output.as_mut_ptr());
+    // SAFETY: both operands and the output have four bytes for each quad, and each is read before the output is written there.
+    unsafe {
+        match (sum.signed, sum.end) {
+            (true, End::Signed8) => add_scaled_signed8(arguments, narrow, wide, output, quads),
+            (true, End::Unsigned7) => add_scaled_unsigned7(arguments, narrow, wide, output, quads),
+            (false, _) => add_scaled_unsigned8(arguments, narrow, wide, output, quads),
+            (true, _) => {}
+        }
+    }
+}
+
+/// The narrower operand, brought to the step of the sum.
+macro_rules! narrow {
+    ($code:literal) => {
+        concat!(
+            concat!("lsl ", $code, ", ", $code, ", #20\n smmlar ", $code, ", ", $code, ", r5, ", $code, "\n"),
+            concat!("and lr, r6, ", $code, ", asr #31\n add ", $code, ", ", $code, ", r7\n"),
+            concat!("add ", $code, ", ", $code, ", lr\n asr ", $code, ", ", $code, ", r8\n"),
+        )
+    };
+}
+
+/// One function over quads of two tensors: r0 what it is told, r1 narrow operand, r2 wide one, r3 output, on the stack quads; r4
+/// to r8 numbers of the step, r9 to r12 sums, lr codes. 74 instructions for 4 sums, of which 15 load or store.
+macro_rules! add_scaled {
+    ($name:ident, $extend:literal, $sat:literal, $bits:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(
+            arguments: *const ScaledSumArguments,
+            narrow: *const u8,
+            wide: *const u8,
+            output: *mut u8,
+            quads: usize,
+        ) {
+            naked_asm!(
+                cpu!(),
+                "push {{r4-r11, lr}}
+                1:
+                ldr lr, [r1], #4
+                ldm r0, {{r4-r8}}",
+                concat!($extend, " r9, lr\n", $extend, " r10, lr, ror #8"),
+                "ssub16 r9, r9, r4
+                ssub16 r10, r10, r4
+                asr r11, r9, #16
+                asr r12, r10, #16",
+                narrow!("r9"),
+                narrow!("r10"),
+                narrow!("r11"),
+                narrow!("r12"),
+                "ldr lr, [r2], #4
+                ldr r4, [r0, #20]",
+                concat!($extend, " r5, lr\n", $extend, " r6, lr, ror #8"),
+                "ssub16 r5, r5, r4
+                ssub16 r6, r6, r4
+                add r9, r9, r5, lsl #19
+                add r10, r10, r6, lsl #19
+                asr r5, r5, #16
+                asr r6, r6, #16
+                add r11, r11, r5, lsl #19
+                add r12, r12, r6, lsl #19
+                ldrd r4, r5, [r0, #24]
+                ldr r6, [r0, #32]",
+                product!("r9", "r4", "r5", "r6", $sat, $bits),
+                product!("r10", "r4", "r5", "r6", $sat, $bits),
+                product!("r11", "r4", "r5", "r6", $sat, $bits),
+                product!("r12", "r4", "r5", "r6", $sat, $bits),
+                "strb r10, [r3, #1]
+                strb r11, [r3, #2]
+                strb r12, [r3, #3]
+                strb r9, [r3], #4
+                ldr lr, [sp, #36]
+                subs lr, #1
+                str lr, [sp, #36]
+                bne 1b
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+add_scaled!(add_scaled_signed8, "sxtb16", "ssat", 8);
+add_scaled!(add_scaled_unsigned7, "sxtb16", "usat", 7);
+add_scaled!(add_scaled_unsigned8, "uxtb16", "usat", 8);
+
 /// Runs the sum over pixels that [`super::instructions::sum_pixels`] has checked.
 #[inline]
 pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
@@ -1336,12 +1589,14 @@ struct ProductArguments {
     channels: usize,
     output: *mut u8,
     channel_step: usize,
-    end: usize,
+    end: EndOfLoop,
+    multipliers: usize,
+    zero: i32,
 }
 
 /// Runs the loop over products that [`super::winograd_loops::multiply`] has checked.
 #[inline]
-pub(super) fn multiply_tiles(products: Products<'_>) {
+pub(super) fn multiply_tiles<const LINKS: u64>(products: Products<'_>) {
     let tiles = products.tiles.as_ptr_range();
     let places = products.places.as_ptr_range();
     let arguments = ProductArguments {
@@ -1351,16 +1606,19 @@ pub(super) fn multiply_tiles(products: Products<'_>) {
         place_bytes: 4 * products.tiles.len() / PLACES,
         products: products.products.as_mut_ptr(),
         bias: products.bias.as_ptr(),
-        shifts: products.shifts.as_ptr(),
-        shift_step: products.shift_step,
+        shifts: products.scale.shifts.as_ptr(),
+        shift_step: products.scale.step,
         places: places.start,
         places_end: places.end,
         channels: products.channels(),
         output: products.output.as_mut_ptr(),
         channel_step: products.channel_step,
-        end: end_number(products.end),
+        end: ENDS_OF_TILE.of::<LINKS>(&products.scale, products.end),
+        // The shift's address has gone on by then.
+        multipliers: multipliers_of(&products.scale).wrapping_sub(4 * products.scale.step),
+        zero: products.scale.zero,
     };
-    // SAFETY: every pair has aligned weights for all places and steps, every channel a bias and its shift or the one, every tile room
+    // SAFETY: every pair has aligned weights for all places and steps, every channel a bias and its entry of the scale or the one, every tile room
     // for the codes or sums of four pixels, and the products of a pair have theirs.
     unsafe { tile_products(&raw const arguments) }
 }
@@ -1395,8 +1653,18 @@ macro_rules! column_of_products {
     };
 }
 
-/// Shifts and saturates four pixels, and goes on to write them.
-macro_rules! end_of_tile {
+/// Writes four pixels.
+macro_rules! store_tile {
+    ($store:literal) => {
+        concat!(
+            concat!($store, " r9, [r5, r6]\n", $store, " r8, [r5]\n"),
+            concat!($store, " r3, [r4, r6]\n", $store, " r2, [r4]\n")
+        )
+    };
+}
+
+/// Shifts, saturates and writes four pixels.
+macro_rules! shift_tile {
     ($sat:literal, $bits:literal) => {
         concat!(
             "asr r2, r2, r12
@@ -1406,9 +1674,57 @@ macro_rules! end_of_tile {
             ",
             concat!($sat, " r2, #", $bits, ", r2\n", $sat, " r3, #", $bits, ", r3\n"),
             concat!($sat, " r8, #", $bits, ", r8\n", $sat, " r9, #", $bits, ", r9\n"),
+            store_tile!("strb")
         )
     };
 }
+
+/// Takes the transform's factor of 4 from four pixels.
+macro_rules! quarters {
+    () => {
+        "asr r2, r2, #2
+        asr r3, r3, #2
+        asr r8, r8, #2
+        asr r9, r9, #2
+        "
+    };
+}
+
+/// Multiplies, shifts, saturates and writes four pixels; the shift comes with that factor's.
+macro_rules! multiply_tile {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            "ldr r10, [sp, #20]
+            ldrd r11, r7, [sp, #76]
+            rsb lr, r12, #2
+            ldr r11, [r11, r10, lsl #2]
+            lsl r11, r11, #1
+            ",
+            quarters!(),
+            product!("r2", "r11", "lr", "r7", $sat, $bits),
+            product!("r3", "r11", "lr", "r7", $sat, $bits),
+            product!("r8", "r11", "lr", "r7", $sat, $bits),
+            product!("r9", "r11", "lr", "r7", $sat, $bits),
+            "ldr lr, [sp, #84]
+            ",
+            store_tile!("strb")
+        )
+    };
+}
+
+const ENDS_OF_TILE: Ends = Ends {
+    shift: [shift_tile_signed8, shift_tile_unsigned7, shift_tile_unsigned8],
+    multiply: [multiply_tile_signed8, multiply_tile_unsigned7, multiply_tile_unsigned8],
+    accumulators: accumulators_of_tile,
+};
+
+end_of_loop!(shift_tile_signed8, 72, shift_tile!("ssat", 8));
+end_of_loop!(shift_tile_unsigned7, 72, shift_tile!("usat", 7));
+end_of_loop!(shift_tile_unsigned8, 72, shift_tile!("usat", 8));
+end_of_loop!(multiply_tile_signed8, 72, multiply_tile!("ssat", 8));
+end_of_loop!(multiply_tile_unsigned7, 72, multiply_tile!("usat", 7));
+end_of_loop!(multiply_tile_unsigned8, 72, multiply_tile!("usat", 8));
+end_of_loop!(accumulators_of_tile, 72, concat!(quarters!(), store_tile!("str")));
 
 /// The function over pairs of channels of four tiles: the products of all places, then each channel of each tile transformed back.
 ///
@@ -1416,7 +1732,7 @@ macro_rules! end_of_tile {
 /// too many. Back: r0 products, r1 where tiles end, r2 to r9 sums, r10 and r11 products, r12 shift, lr bias. On the stack:
 /// tiles, their end, bytes of a place, products, biases, shifts, their step, where tiles end, the end of that, channels,
 /// output, its step, then where a place enters the loop, where it goes on, how a tile ends, the end of the place, the
-/// cursor in the products, weights.
+/// cursor in the products, weights, where a tile's end goes on, multipliers, zero point, the channel's bias.
 ///
 /// What bounds it: 11 instructions for 16 products, of which 3 load two words each; and 61 for each channel of a tile, of
 /// which 24 load or store.
@@ -1425,23 +1741,16 @@ unsafe extern "C" fn tile_products(arguments: *const ProductArguments) {
     naked_asm!(
         cpu!(),
         "push {{r4-r11, lr}}
-        sub sp, #72
+        sub sp, #88
         ldm r0!, {{r1-r12}}
         stm sp, {{r2-r12}}
-        ldm r0, {{r2, r3}}
+        ldm r0, {{r2-r5}}
+        strd r4, r5, [sp, #76]
         str r2, [sp, #44]
-        adr.w r5, 20f
-        cmp r3, #1
-        it eq
-        adreq.w r5, 21f
-        cmp r3, #2
-        it eq
-        adreq.w r5, 22f
-        cmp r3, #3
-        it eq
-        adreq.w r5, 23f
+        str r3, [sp, #56]
+        adr.w r5, 8f
         orr r5, r5, #1
-        str r5, [sp, #56]
+        str r5, [sp, #72]
         ldr r4, [sp, #8]
         lsr r4, r4, #4
         sub r4, r4, #1
@@ -1511,6 +1820,7 @@ unsafe extern "C" fn tile_products(arguments: *const ProductArguments) {
         add r11, r11, r9
         add r12, r12, #2
         strd r10, r11, [sp, #16]
+        str lr, [sp, #84]
         ldr r1, [sp, #28]
         7:",
         row_of_products!("r2", "r3", ["0", "32", "64", "96"], ""),
@@ -1526,40 +1836,13 @@ unsafe extern "C" fn tile_products(arguments: *const ProductArguments) {
         add r5, r5, r4
         ldr pc, [sp, #56]
         .p2align 2
-        20:",
-        end_of_tile!("ssat", 8),
-        "b 24f
-        .p2align 2
-        21:",
-        end_of_tile!("usat", 7),
-        "b 24f
-        .p2align 2
-        22:",
-        end_of_tile!("usat", 8),
-        "b 24f
-        .p2align 2
-        23:
-        asr r2, r2, #2
-        asr r3, r3, #2
-        asr r8, r8, #2
-        asr r9, r9, #2
-        str r9, [r5, r6]
-        str r8, [r5]
-        str r3, [r4, r6]
-        str r2, [r4]
-        b 25f
-        24:
-        strb r9, [r5, r6]
-        strb r8, [r5]
-        strb r3, [r4, r6]
-        strb r2, [r4]
-        25:
+        8:
         ldr r7, [sp, #32]
         cmp r1, r7
         bne.w 7b
         ldr r1, [sp, #36]
         subs r1, #1
-        beq 26f
+        beq 9f
         str r1, [sp, #36]
         ldrd r2, r3, [sp, #40]
         add r2, r2, r3
@@ -1572,8 +1855,8 @@ unsafe extern "C" fn tile_products(arguments: *const ProductArguments) {
         beq.w 6b
         ldr r0, [sp, #68]
         b.w 1b
-        26:
-        add sp, #72
+        9:
+        add sp, #88
         pop {{r4-r11, pc}}",
     )
 }

@@ -15,7 +15,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
     let Some(order) = Pairs::new(Runs::of_window(&op.window, input.shape.c.into()), op.weights.bits) else { return };
     let steps = order.channel_len() / 2;
     let columns = words(scratch, steps * CONV_COLUMNS);
-    let layer = Layer::new(&op.weights, order, op.activation, output.element);
+    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, output.element);
     let gather = Gather::new(input, op.window, op.weights.epilogue.input_zero());
     let mut pixels = Pixels::new(&gather, &output);
     let count = output.len() / usize::from(output.shape.c).max(1);

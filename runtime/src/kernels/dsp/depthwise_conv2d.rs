@@ -1,9 +1,10 @@
 use super::instructions::depthwise;
 use super::layer::end;
+use super::scale::Scale;
 use super::strips::by_strips;
 use super::taps::Taps;
 use super::tile::End;
-use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Quads, WeightBits};
+use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Quads, WeightBits};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
 
@@ -28,7 +29,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(
     scratch: &mut [u8],
 ) {
     let channels = usize::from(input.shape.c);
-    let end = end(&op.weights, op.activation, output.element);
+    let end = end::<LINKS>(&op.weights, op.activation, output.element);
     if WeightBits::Sixteen.is_in(LINKS) && by_strips::<LINKS>(op, &input, &mut output, scratch, end) {
         return;
     }
@@ -37,12 +38,13 @@ pub fn depthwise_conv2d<const LINKS: u64>(
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
         let layer = Layer { op, input: &input, order, rows, columns };
-        // A dilated kernel may meet no input at all.
-        if end == End::Accumulators || rows.len == 0 || columns.len == 0 {
+        // A dilated kernel may meet no input at all; padding that is no 0 is not multiplied in the loop.
+        if end == End::Accumulators || rows.len == 0 || columns.len == 0 || layer.meets_offset::<LINKS>() {
             layer.slow::<LINKS>(pixel, &mut output);
         } else {
             let bytes = output.bytes.get_mut(pixel * channels..).unwrap_or_default();
-            depthwise::<LINKS>(layer.taps(0, channels / 4, bytes, end));
+            let scale = Scale::new::<LINKS>(&op.weights.epilogue, 0);
+            depthwise::<LINKS>(Taps { scale, ..layer.taps(0, channels / 4, bytes, end) });
         }
     }
 }
@@ -62,11 +64,6 @@ impl Layer<'_> {
         let (weights, window) = (&self.op.weights, &self.op.window);
         let kernel_w = usize::from(window.kernel_w);
         let first_tap = self.rows.kernel * kernel_w + self.columns.kernel;
-        let (shifts, shift_step) = match weights.epilogue {
-            Epilogue::Shift(shifts) if shifts.len() > 1 => (shifts.get(4 * quad..).unwrap_or_default(), 1),
-            Epilogue::Shift(shifts) => (shifts, 0),
-            Epilogue::Multiply(_) => (&[0][..], 0),
-        };
         let channels = usize::from(self.input.shape.c);
         let start = self.input.place(self.rows.input, self.columns.input) + 4 * quad;
         Taps {
@@ -74,8 +71,7 @@ impl Layer<'_> {
             input: self.input.codes.bytes().get(start..).unwrap_or_default(),
             weights: weights.codes.get(8 * (quad * self.order.taps + first_tap)..).unwrap_or_default(),
             bias: weights.bias.get(16 * quad..).and_then(|bias| bias.get(..16 * count)).unwrap_or_default(),
-            shifts,
-            shift_step,
+            scale: Scale::NONE,
             output,
             rows: self.rows.len,
             columns: self.columns.len,
@@ -101,7 +97,7 @@ impl Layer<'_> {
                     *target = *byte;
                 }
             }
-            depthwise::<LINKS>(Taps { shifts: &[0], shift_step: 0, ..taps });
+            depthwise::<LINKS>(taps);
             for (index, acc) in accumulators.0.as_chunks::<4>().0.iter().enumerate().take(4 * count) {
                 let channel = 4 * quad + index;
                 let acc = i32::from_le_bytes(*acc) + self.padding::<LINKS>(channel);
@@ -111,13 +107,20 @@ impl Layer<'_> {
         }
     }
 
-    /// What the padding contributes to a channel. Spec 3.4.
-    fn padding<const LINKS: u64>(&self, channel: usize) -> i32 {
-        let zero = i32::from(self.op.weights.epilogue.input_zero());
+    /// Whether the window reaches over padding whose code is not 0. Spec 3.4.
+    fn meets_offset<const LINKS: u64>(&self) -> bool {
         let (kernel_h, kernel_w) = (usize::from(self.op.window.kernel_h), usize::from(self.op.window.kernel_w));
-        if LINKS & AFFINE_LINK == 0 || zero == 0 || self.rows.len == kernel_h && self.columns.len == kernel_w {
+        let whole = self.rows.len == kernel_h && self.columns.len == kernel_w;
+        LINKS & AFFINE_LINK != 0 && !whole && self.op.weights.epilogue.input_zero() != 0
+    }
+
+    /// What the padding contributes to a channel.
+    fn padding<const LINKS: u64>(&self, channel: usize) -> i32 {
+        if !self.meets_offset::<LINKS>() {
             return 0;
         }
+        let zero = i32::from(self.op.weights.epilogue.input_zero());
+        let (kernel_h, kernel_w) = (usize::from(self.op.window.kernel_h), usize::from(self.op.window.kernel_w));
         let (codes, _) = self.op.weights.codes.as_chunks::<2>();
         let code = |tap: usize| codes.get(self.order.place(channel, tap)).map_or(0, |code| i16::from_le_bytes(*code));
         let mut sum = 0;

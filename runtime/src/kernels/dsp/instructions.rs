@@ -1,5 +1,6 @@
 //! The inner loops, checked: each runs in the instructions of the DSP extension, or without it as its twin in Rust.
 
+use super::affine_binary::ScaledSum;
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
 use super::strips::{COLUMN_WORDS, RECORD_WORDS};
@@ -169,15 +170,30 @@ pub(super) enum First<'a> {
 /// Adds whole quads of codes; how many bytes were written.
 #[inline]
 pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) -> usize {
-    let len = match a {
-        First::InPlace => output.len(),
-        First::Apart(a) => a.len().min(output.len()),
-    };
-    let quads = len.min(b.len()) / 4;
+    let quads = quads(a, b, output);
     if quads > 0 {
         native::add(sum, a, b, output, quads);
     }
     4 * quads
+}
+
+/// As [`add`], of the affine scheme.
+#[inline]
+pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8]) -> usize {
+    let quads = quads(a, b, output);
+    if quads > 0 {
+        native::add_scaled(sum, a, b, output, quads);
+    }
+    4 * quads
+}
+
+/// Whole quads that both operands and the output have.
+fn quads(a: &First<'_>, b: &[u8], output: &[u8]) -> usize {
+    let len = match a {
+        First::InPlace => output.len(),
+        First::Apart(a) => a.len().min(output.len()),
+    };
+    len.min(b.len()) / 4
 }
 
 /// Most pixels whose codes add up within 16 bits.

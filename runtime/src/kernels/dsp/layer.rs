@@ -1,8 +1,9 @@
 //! A layer's constants as the inner loops take them, and its end where an inner loop has none.
 
 use super::instructions::multiply;
+use super::scale::Scale;
 use super::tile::{End, Tile};
-use crate::format::{Activation, Element, Epilogue, Pairs, Weights};
+use crate::format::{Activation, Element, Pairs, Weights};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -25,8 +26,13 @@ pub(super) struct Layer<'a> {
 }
 
 impl<'a> Layer<'a> {
-    pub(super) fn new(weights: &'a Weights<'a>, order: Pairs, activation: Activation, output: Element) -> Self {
-        Self { weights, order, activation, end: end(weights, activation, output) }
+    pub(super) fn new<const LINKS: u64>(
+        weights: &'a Weights<'a>,
+        order: Pairs,
+        activation: Activation,
+        output: Element,
+    ) -> Self {
+        Self { weights, order, activation, end: end::<LINKS>(weights, activation, output) }
     }
 
     /// Multiplies the columns of `PIXELS` pixels by all channels.
@@ -44,7 +50,8 @@ impl<'a> Layer<'a> {
         if fast > 0 {
             let start = pixel * out_ch;
             let bytes = output.bytes.get_mut(start..).unwrap_or_default();
-            multiply::<LINKS, PIXELS>(self.tile(columns, 0, fast, bytes, out_ch, self.end));
+            let scale = Scale::new::<LINKS>(&self.weights.epilogue, 0);
+            multiply::<LINKS, PIXELS>(Tile { scale, ..self.tile(columns, 0, fast, bytes, out_ch, self.end) });
         }
         let mut pair = fast;
         while 2 * pair < out_ch {
@@ -64,18 +71,12 @@ impl<'a> Layer<'a> {
         end: End,
     ) -> Tile<'t> {
         let pair_bytes = self.order.channel_len() * 2 * self.order.bits.bits() as usize / 8;
-        let (shifts, shift_step) = match self.weights.epilogue {
-            Epilogue::Shift(shifts) if shifts.len() > 1 => (shifts.get(2 * pair..).unwrap_or_default(), 1),
-            Epilogue::Shift(shifts) => (shifts, 0),
-            Epilogue::Multiply(_) => (&[0][..], 0),
-        };
         Tile {
             bits: self.order.bits,
             weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
             columns,
             bias: part(self.weights.bias, 8 * pair, 8 * count),
-            shifts,
-            shift_step,
+            scale: Scale::NONE,
             output,
             pitch,
             end,
@@ -100,14 +101,7 @@ impl<'a> Layer<'a> {
         }
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
         let tile = self.tile(columns, pair, count, &mut accumulators.0, out_ch, End::Accumulators);
-        let shifts = (&[0][..], 0);
-        multiply::<LINKS, PIXELS>(Tile {
-            bias: bias.get(..8 * count).unwrap_or_default(),
-            shifts: shifts.0,
-            shift_step: shifts.1,
-            ..tile
-        });
-        let scaled = self.order.scaled_by();
+        multiply::<LINKS, PIXELS>(Tile { bias: bias.get(..8 * count).unwrap_or_default(), ..tile });
         for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {
             let oc = 2 * pair + index;
             if oc >= out_ch {
@@ -116,7 +110,7 @@ impl<'a> Layer<'a> {
             let start = pixel * out_ch + oc;
             let requantizer = self.weights.epilogue.channel(oc);
             for (at, acc) in channel.iter().enumerate() {
-                let acc = i32::from_le_bytes(*acc) >> scaled;
+                let acc = i32::from_le_bytes(*acc);
                 output.put(start + at * out_ch, requantizer.apply::<LINKS>(acc, self.activation));
             }
         }
@@ -129,13 +123,9 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
     rest.get(..len).unwrap_or(rest)
 }
 
-/// The end that the inner loop has for a layer, if any: right shifts, and a saturate that is one instruction.
-pub(super) fn end(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
-    let Epilogue::Shift(shifts) = weights.epilogue else { return End::Accumulators };
-    if shifts.iter().any(|shift| shift.cast_signed() < 0) {
-        return End::Accumulators;
-    }
-    saturate(activation, output)
+/// The end that the inner loop has for a layer, if any: what [`Scale::is_right`], and a saturate that is one instruction.
+pub(super) fn end<const LINKS: u64>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
+    if Scale::is_right::<LINKS>(&weights.epilogue) { saturate(activation, output) } else { End::Accumulators }
 }
 
 /// The saturate that is one instruction, if any.

@@ -4,6 +4,7 @@
 //! a time: `tile` says how. The instructions are in `instructions`, each with a twin in Rust, so that other cores and
 //! the host run packed models too, with the same integers.
 
+mod affine_binary;
 #[cfg(stepshift_backend = "dsp")]
 mod arm;
 mod binary;
@@ -14,6 +15,7 @@ mod fully_connected;
 mod instructions;
 mod layer;
 mod mean;
+mod scale;
 mod strips;
 mod taps;
 mod tile;
@@ -24,6 +26,7 @@ mod winograd;
 mod winograd_loops;
 mod winograd_twin;
 
+pub use affine_binary::affine_binary;
 pub use binary::binary;
 pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;

@@ -50,7 +50,8 @@ pub(super) fn by_strips<const LINKS: u64>(
 ) -> bool {
     let width = usize::from(output.shape.w);
     let whole = output.first_row == 0 && input.first_row == 0 && output.bytes.len() == output.shape.len();
-    let Some(count) = scratch_words(&op.window, width).filter(|_| whole && end != End::Accumulators) else {
+    let shifts = matches!(op.weights.epilogue, Epilogue::Shift(_)) && end != End::Accumulators;
+    let Some(count) = scratch_words(&op.window, width).filter(|_| whole && shifts) else {
         return false;
     };
     let strip_words = COLUMN_WORDS * (width + 2);

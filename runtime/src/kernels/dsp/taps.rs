@@ -1,5 +1,6 @@
 //! The taps of a depthwise window over one pixel, four channels at a time.
 
+use super::scale::Scale;
 use super::tile::End;
 
 /// Operands of the depthwise loop.
@@ -13,10 +14,8 @@ pub(super) struct Taps<'a> {
     pub(super) weights: &'a [u8],
     /// Four i32 a quad.
     pub(super) bias: &'a [u8],
-    /// Right shifts: four a quad, or one for all.
-    pub(super) shifts: &'a [u8],
-    /// 1, or 0 for one shift.
-    pub(super) shift_step: usize,
+    /// Four entries a quad, or one for all.
+    pub(super) scale: Scale<'a>,
     /// Four codes a quad, or accumulators.
     pub(super) output: &'a mut [u8],
     /// Rows and columns of the kernel that meet the input.
@@ -51,11 +50,9 @@ impl Taps<'_> {
         let last_tap = (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step;
         let last_weight = (quads - 1) * self.kernel_h * self.kernel_w + (self.rows - 1) * self.kernel_w + self.columns;
         let written = if matches!(self.end, End::Accumulators) { 16 * quads } else { 4 * quads };
-        let shifts = if self.shift_step == 0 { 1 } else { 4 * quads };
         last_tap + 4 * quads <= self.input.len()
             && 8 * last_weight <= self.weights.len()
-            && self.shift_step <= 1
-            && shifts <= self.shifts.len()
+            && self.scale.has(4 * quads)
             && written <= self.output.len()
     }
 }

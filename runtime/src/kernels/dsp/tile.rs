@@ -1,15 +1,16 @@
 //! A tile: the columns of some pixels times pairs of output channels.
 
+use super::scale::Scale;
 use crate::format::WeightBits;
 
 /// What the accumulators of a tile end in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// Shifted right and saturated to 8 bits with a sign.
+    /// Scaled and saturated to 8 bits with a sign.
     Signed8,
-    /// Shifted right and saturated to 0 to 127: a ReLU.
+    /// Scaled and saturated to 0 to 127: a ReLU.
     Unsigned7,
-    /// Shifted right and saturated to 0 to 255.
+    /// Scaled and saturated to 0 to 255.
     Unsigned8,
     /// Left as they are, 32 bits each: of every pair the first channel's pixels, then the second one's.
     Accumulators,
@@ -25,10 +26,8 @@ pub(super) struct Tile<'a> {
     pub(super) columns: &'a [u32],
     /// Two i32 a pair.
     pub(super) bias: &'a [u8],
-    /// Right shifts: two a pair, or one for all.
-    pub(super) shifts: &'a [u8],
-    /// 1, or 0 for one shift.
-    pub(super) shift_step: usize,
+    /// Two entries a pair, or one for all.
+    pub(super) scale: Scale<'a>,
     /// Where the first pair's codes of the first pixel go, or accumulators.
     pub(super) output: &'a mut [u8],
     /// Bytes from one pixel to the next.
@@ -46,7 +45,6 @@ impl Tile<'_> {
     pub(super) fn is_consistent(&self, pixels: usize) -> bool {
         let (pairs, quads) = (self.pairs(), self.columns.len() / (2 * pixels));
         let weight_bytes = self.bits.bytes(pairs.saturating_mul(8 * quads));
-        let shifts = if self.shift_step == 0 { 1 } else { 2 * pairs };
         let written = match self.end {
             End::Accumulators => pairs.saturating_mul(8 * pixels),
             _ => self.pitch.saturating_mul(pixels - 1).saturating_add(2 * pairs),
@@ -56,8 +54,7 @@ impl Tile<'_> {
             && self.columns.len() == quads * 2 * pixels
             && self.bits != WeightBits::Two
             && weight_bytes.is_some_and(|bytes| bytes <= self.weights.len())
-            && self.shift_step <= 1
-            && shifts <= self.shifts.len()
+            && self.scale.has(2 * pairs)
             && written <= self.output.len()
     }
 }

@@ -20,15 +20,14 @@ pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
             }
         }
         for (channel, acc) in acc.iter().enumerate() {
-            let shift = tile.shifts.get((2 * pair + channel) * tile.shift_step).copied().unwrap_or(0);
             for (pixel, acc) in acc.iter().enumerate() {
                 if tile.end == End::Accumulators {
                     let at = 4 * (PIXELS * (2 * pair + channel) + pixel);
-                    put(tile.output, at, &acc.to_le_bytes());
+                    put(tile.output, at, &(acc >> weights.scaled_by()).to_le_bytes());
                     continue;
                 }
-                let shifted = acc >> (u32::from(shift) + weights.scaled_by()).min(31);
-                let [code, ..] = saturated(shifted, tile.end).to_le_bytes();
+                let scaled = tile.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
+                let [code, ..] = saturated(scaled, tile.end).to_le_bytes();
                 put(tile.output, pixel * tile.pitch + 2 * pair + channel, &[code]);
             }
         }

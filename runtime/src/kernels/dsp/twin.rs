@@ -1,5 +1,6 @@
 //! The other inner loops in Rust: what the instructions do, word by word.
 
+use super::affine_binary::ScaledSum;
 use super::instructions::{First, PairOfRows, Rows, Strips, Sum};
 use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
@@ -60,8 +61,7 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
         if taps.end == End::Accumulators {
             put(taps.output, 4 * channel, &acc.to_le_bytes());
         } else {
-            let shift = taps.shifts.get(channel * taps.shift_step).copied().unwrap_or(0);
-            let [code, ..] = saturated(acc >> shift.min(31), taps.end).to_le_bytes();
+            let [code, ..] = saturated(taps.scale.apply(channel, acc, 0), taps.end).to_le_bytes();
             put(taps.output, channel, &[code]);
         }
     }
@@ -143,6 +143,19 @@ pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: 
     }
 }
 
+/// Twin of the addition in the affine scheme.
+pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+    let value = |byte: u8| if sum.signed { i32::from(byte.cast_signed()) } else { byte.into() };
+    for (index, (b, output)) in b.iter().zip(output).enumerate().take(4 * quads) {
+        let a = match a {
+            First::InPlace => *output,
+            First::Apart(a) => a.get(index).copied().unwrap_or(0),
+        };
+        let [code, ..] = sum.code(value(a), value(*b)).to_le_bytes();
+        *output = code;
+    }
+}
+
 /// Twin of the sum over pixels.
 pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     let mut sums = [[0_u16; 2]; 2];
@@ -195,6 +208,6 @@ fn tile_axis([a, b, c, d]: [u32; 4]) -> [u32; 4] {
 }
 
 /// Twin of the loop over the products of tiles.
-pub(super) fn multiply_tiles(products: Products<'_>) {
+pub(super) fn multiply_tiles<const LINKS: u64>(products: Products<'_>) {
     winograd_twin::multiply_tiles(products);
 }

@@ -5,9 +5,10 @@
 
 use super::columns::words;
 use super::layer::end;
+use super::scale::Scale;
 use super::tile::End;
 use super::winograd_loops::{Products, Run, TileOutput, multiply, transform};
-use crate::format::{Activation, Conv2d, Element, Epilogue, Weights, Winograd};
+use crate::format::{Activation, Conv2d, Element, Weights, Winograd};
 use crate::kernels::{View, ViewMut};
 
 /// Tiles at a time.
@@ -36,8 +37,11 @@ pub fn winograd<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: 
     let [zero, ..] = op.weights.epilogue.input_zero().to_le_bytes();
     padding.fill(u32::from_le_bytes([zero; 4]));
     let source = Source { op, input: &input, order, padding: bytemuck::must_cast_slice(padding) };
-    let layer =
-        Layer { weights: &op.weights, activation: op.activation, end: end(&op.weights, op.activation, output.element) };
+    let layer = Layer {
+        weights: &op.weights,
+        activation: op.activation,
+        end: end::<LINKS>(&op.weights, op.activation, output.element),
+    };
     let mut grid = Grid::new(&output);
     while let Some(group) = grid.next_group(&output, |run| source.transform::<LINKS>(run, columns, tiles)) {
         layer.multiply::<LINKS>(tiles, products, group, &mut output);
@@ -174,17 +178,12 @@ impl Layer<'_> {
             self.slow::<LINKS>(tiles, products, group_tiles, output);
             return;
         }
-        let (shifts, shift_step) = match self.weights.epilogue {
-            Epilogue::Shift(shifts) => (shifts, usize::from(shifts.len() > 1)),
-            Epilogue::Multiply(_) => return,
-        };
-        multiply(Products {
+        multiply::<LINKS>(Products {
             weights: self.weights.codes,
             tiles,
             products,
             bias: self.weights.bias,
-            shifts,
-            shift_step,
+            scale: Scale::new::<LINKS>(&self.weights.epilogue, 0),
             places: group_tiles,
             output: output.bytes,
             channel_step: 1,
@@ -207,13 +206,12 @@ impl Layer<'_> {
             let mut sums = [0_u32; SUMS];
             let places = [0, 1, 2, 3].map(|tile| TileOutput { start: 16 * tile, row_step: 8, column_step: 4 });
             let bias = self.weights.bias.get(4 * channel..).unwrap_or_default();
-            multiply(Products {
+            multiply::<LINKS>(Products {
                 weights: self.weights.codes.get(channel / 2 * pair_bytes..).unwrap_or_default(),
                 tiles,
                 products,
                 bias: bias.get(..8).unwrap_or(bias),
-                shifts: &[0],
-                shift_step: 0,
+                scale: Scale::NONE,
                 places: places.get(..group.len()).unwrap_or_default(),
                 output: bytemuck::must_cast_slice_mut(&mut sums),
                 channel_step: 4 * SUMS / 2,

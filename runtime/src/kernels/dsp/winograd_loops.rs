@@ -2,6 +2,7 @@
 
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
+use super::scale::Scale;
 use super::tile::End;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
@@ -71,10 +72,8 @@ pub(super) struct Products<'a> {
     pub(super) products: &'a mut [u32],
     /// An i32 a channel.
     pub(super) bias: &'a [u8],
-    /// Right shifts: one a channel, or one for all.
-    pub(super) shifts: &'a [u8],
-    /// 1, or 0 for one shift.
-    pub(super) shift_step: usize,
+    /// An entry a channel, or one for all.
+    pub(super) scale: Scale<'a>,
     /// Where each tile ends; four bytes a sum instead of one code for [`End::Accumulators`].
     pub(super) places: &'a [TileOutput],
     pub(super) output: &'a mut [u8],
@@ -95,7 +94,6 @@ impl Products<'_> {
         let pairs = self.channels().div_ceil(2);
         let tile_bytes = 4 * self.tiles.len();
         let in_ch = tile_bytes / (PLACES * PLACE_BYTES);
-        let shifts = if self.shift_step == 0 { 1 } else { self.channels() };
         let code_bytes = if self.end == End::Accumulators { 4 } else { 1 };
         let ends = |tile: &TileOutput| {
             let steps = tile.row_step.saturating_add(tile.column_step).saturating_add(code_bytes);
@@ -106,8 +104,7 @@ impl Products<'_> {
             && in_ch.is_multiple_of(4)
             && (pairs * in_ch).saturating_mul(4 * PLACES) <= self.weights.len()
             && self.products.len() >= 2 * PLACES * Winograd::TILES
-            && self.shift_step <= 1
-            && shifts <= self.shifts.len()
+            && self.scale.has(self.channels())
             && (1..=Winograd::TILES).contains(&self.places.len())
             && self.places.iter().all(|tile| ends(tile) <= self.output.len())
     }
@@ -116,13 +113,13 @@ impl Products<'_> {
 /// Multiplies the transforms of four tiles by every channel, and ends the sums of those that are asked for; a model that lies
 /// at no multiple of 4 by slower means. Nothing where the operands contradict themselves.
 #[inline]
-pub(super) fn multiply(products: Products<'_>) {
+pub(super) fn multiply<const LINKS: u64>(products: Products<'_>) {
     if !products.is_consistent() {
         return;
     }
     // One instruction loads two words of weights; it wants them aligned, as they are in the file.
     if products.weights.as_ptr().addr().is_multiple_of(4) {
-        native::multiply_tiles(products);
+        native::multiply_tiles::<LINKS>(products);
     } else {
         winograd_twin::multiply_tiles(products);
     }

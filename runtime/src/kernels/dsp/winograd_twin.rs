@@ -9,8 +9,6 @@ use crate::format::{PLACES, Winograd};
 pub(super) fn multiply_tiles(products: Products<'_>) {
     let steps = products.tiles.len() / (PLACES * Winograd::TILES);
     for (channel, bias) in products.bias.as_chunks::<4>().0.iter().enumerate() {
-        let shift = products.shifts.get(channel * products.shift_step).copied().unwrap_or(0);
-        let shift = if products.end == End::Accumulators { 0 } else { u32::from(shift) };
         for (tile, output) in products.places.iter().enumerate() {
             let mut sums = [0; PLACES];
             for (place, sum) in sums.iter_mut().enumerate() {
@@ -18,7 +16,7 @@ pub(super) fn multiply_tiles(products: Products<'_>) {
             }
             // One place stands in the sums of all four pixels.
             sums[5] = sums[5].wrapping_add(i32::from_le_bytes(*bias) << Winograd::SCALED_BY);
-            let pixels = output_transform(sums).map(|sum| sum >> (shift + Winograd::SCALED_BY).min(31));
+            let pixels = output_transform(sums).map(|sum| products.scale.apply(channel, sum, Winograd::SCALED_BY));
             let start = output.start + channel * products.channel_step;
             write(products.output, TileOutput { start, ..*output }, pixels, products.end);
         }
@@ -43,9 +41,10 @@ fn product(products: &Products<'_>, steps: usize, channel: usize, place: usize, 
 fn output_transform(m: [i32; PLACES]) -> [i32; 4] {
     let axis =
         |[a, b, c, d]: [i32; 4]| [(a << 1).wrapping_add(b).wrapping_add(c), b.wrapping_sub(c).wrapping_sub(d << 1)];
-    let rows = [0, 4, 8, 12].map(|row| axis([m[row], m[row + 1], m[row + 2], m[row + 3]]));
-    let [left, right] = [0, 1].map(|column| axis(rows.map(|row| row[column])));
-    [left[0], right[0], left[1], right[1]]
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = m;
+    let [[a, b], [c, d], [e, f], [g, h]] = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]].map(axis);
+    let [[a, c], [b, d]] = [[a, c, e, g], [b, d, f, h]].map(axis);
+    [a, b, c, d]
 }
 
 /// Of pixels in one place the first is written last.
@@ -54,7 +53,10 @@ fn write(output: &mut [u8], tile: TileOutput, pixels: [i32; 4], end: End) {
         let at = tile.start + index / 2 * tile.row_step + index % 2 * tile.column_step;
         match end {
             End::Accumulators => put(output, at, &pixel.to_le_bytes()),
-            _ => put(output, at, &saturated(pixel, end).to_le_bytes()[..1]),
+            _ => {
+                let [code, ..] = saturated(pixel, end).to_le_bytes();
+                put(output, at, &[code]);
+            }
         }
     }
 }
