@@ -190,8 +190,10 @@ fn panic_free(boards: &[&'static Board], results: &mut Results) -> Result<()> {
 /// Bytes of stack of the firmware that links every operator; refused beyond the runtime's constant.
 fn runtime_stack(board: &Board, elf: &Path) -> Result<u64> {
     let bound = board.backend.stack_bytes() as u64;
-    let Stack { bytes, .. } = stack::deepest(elf, firmware::ENTRY)?;
-    ensure!(bytes <= bound, "{}: the runtime takes {bytes} bytes of stack, its STACK_BYTES are {bound}", board.name);
+    let Stack { bytes, chain } = stack::deepest(elf, firmware::ENTRY)?;
+    let frames = chain.iter().map(|(function, frame)| format!("{frame} {function}")).collect::<Vec<_>>().join(", ");
+    let name = board.name;
+    ensure!(bytes <= bound, "{name}: the runtime takes {bytes} bytes of stack, its STACK_BYTES are {bound}: {frames}");
     Ok(bytes)
 }
 

@@ -44,7 +44,7 @@ pub fn winograd<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: 
     };
     let mut grid = Grid::new(&output);
     while let Some(group) = grid.next_group(&output, |run| source.transform::<LINKS>(run, columns, tiles)) {
-        layer.multiply::<LINKS>(tiles, products, group, &mut output);
+        layer.multiply::<LINKS>(tiles, products, columns, &group, &mut output);
     }
 }
 
@@ -171,11 +171,19 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// Multiplies the transforms of a group of tiles by all channels.
-    fn multiply<const LINKS: u64>(&self, tiles: &[u32], products: &mut [u32], group: Group, output: &mut ViewMut<'_>) {
+    /// Multiplies the transforms of a group of tiles by all channels; `free` is scratch.
+    fn multiply<const LINKS: u64>(
+        &self,
+        tiles: &[u32],
+        products: &mut [u32],
+        free: &mut [u32],
+        group: &Group,
+        output: &mut ViewMut<'_>,
+    ) {
         let group_tiles = group.tiles.get(..group.count).unwrap_or_default();
         if self.end == End::Accumulators {
-            self.slow::<LINKS>(tiles, products, group_tiles, output);
+            let sums = free.get_mut(..SUMS).unwrap_or_default();
+            self.slow::<LINKS>(tiles, products, sums, group_tiles, output);
             return;
         }
         multiply::<LINKS>(Products {
@@ -197,13 +205,13 @@ impl Layer<'_> {
         &self,
         tiles: &[u32],
         products: &mut [u32],
+        sums: &mut [u32],
         group: &[TileOutput],
         output: &mut ViewMut<'_>,
     ) {
         let channels = self.weights.bias.len() / 4;
         let pair_bytes = tiles.len() / TILES * 8;
         for channel in (0..channels).step_by(2) {
-            let mut sums = [0_u32; SUMS];
             let places = [0, 1, 2, 3].map(|tile| TileOutput { start: 16 * tile, row_step: 8, column_step: 4 });
             let bias = self.weights.bias.get(4 * channel..).unwrap_or_default();
             multiply::<LINKS>(Products {
@@ -213,7 +221,7 @@ impl Layer<'_> {
                 bias: bias.get(..8).unwrap_or(bias),
                 scale: Scale::NONE,
                 places: places.get(..group.len()).unwrap_or_default(),
-                output: bytemuck::must_cast_slice_mut(&mut sums),
+                output: bytemuck::must_cast_slice_mut(sums),
                 channel_step: 4 * SUMS / 2,
                 end: End::Accumulators,
             });
