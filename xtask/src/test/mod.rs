@@ -84,7 +84,9 @@ impl Test {
         let mut results = Results::default();
         for (number, (name, step)) in (1..).zip(STEPS).filter(|(number, _)| asked(number)) {
             println!("\n[{number}/{}] {name}", STEPS.len());
+            let begun = Instant::now();
             step(&boards, &mut results).with_context(|| format!("step `{name}`"))?;
+            println!("took {} s", begun.elapsed().as_secs());
             passed += 1;
         }
         results.print();
