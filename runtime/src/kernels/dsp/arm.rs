@@ -971,6 +971,7 @@ struct StripArguments {
     /// From the end of one channel to the start of the next one, back: in the columns, in the output.
     columns_back: usize,
     output_back: usize,
+    zero: i32,
 }
 
 /// What the loop over strips is told; its parts are those of the loops that it calls.
@@ -999,16 +1000,24 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
             row_pitch: strips.row_pitch,
             columns_back: 4 * COLUMN_WORDS * strips.width - 8,
             output_back: strips.channels * strips.width - 1,
+            zero: strips.zero,
         },
         rows_advance: strips.rows_advance,
         output_advance: 2 * strips.row_pitch,
         count: strips.count,
     };
     let arguments = &raw mut arguments;
+    let affine = LINKS & AFFINE_LINK != 0 && strips.multiplies;
     // SAFETY: of every strip there are both rows, four bytes a pixel, and room for two rows of the output; both buffers hold the
     // columns of all pixels and two more, and there are the records of four channels.
     unsafe {
         match (strips.rows.signed, strips.end) {
+            (true, End::Signed8) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_signed8(arguments),
+            (true, End::Unsigned7) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_unsigned7(arguments),
+            (true, End::Unsigned8) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_unsigned8(arguments),
+            (false, End::Signed8) if affine && Element::U8.is_in(LINKS) => strips_u8_multiply_signed8(arguments),
+            (false, End::Unsigned7) if affine && Element::U8.is_in(LINKS) => strips_u8_multiply_unsigned7(arguments),
+            (false, End::Unsigned8) if affine && Element::U8.is_in(LINKS) => strips_u8_multiply_unsigned8(arguments),
             (true, End::Signed8) if Element::I8.is_in(LINKS) => strips_i8_signed8(arguments),
             (true, End::Unsigned7) if Element::I8.is_in(LINKS) => strips_i8_unsigned7(arguments),
             (true, End::Unsigned8) if Element::I8.is_in(LINKS) => strips_i8_unsigned8(arguments),
@@ -1034,7 +1043,7 @@ macro_rules! strips {
                 bl {pair}
                 add r0, r4, #28
                 bl {strip}
-                ldr r0, [r4, #60]
+                ldr r0, [r4, #64]
                 ldrd r1, r2, [r4]
                 add r1, r1, r0
                 add r2, r2, r0
@@ -1050,12 +1059,12 @@ macro_rules! strips {
                 add r2, r2, r0
                 strd r1, r2, [r4, #36]
                 ldr r1, [r4, #44]
-                ldr r2, [r4, #64]
+                ldr r2, [r4, #68]
                 add r1, r1, r2
                 str r1, [r4, #44]
-                ldr r1, [r4, #68]
+                ldr r1, [r4, #72]
                 subs r1, #1
-                str r1, [r4, #68]
+                str r1, [r4, #72]
                 bne 1b
                 pop {{r4, pc}}",
                 pair = sym $pair,
@@ -1071,24 +1080,31 @@ strips!(strips_i8_unsigned8, pair_i8, strip_unsigned8);
 strips!(strips_u8_signed8, pair_u8, strip_signed8);
 strips!(strips_u8_unsigned7, pair_u8, strip_unsigned7);
 strips!(strips_u8_unsigned8, pair_u8, strip_unsigned8);
+strips!(strips_i8_multiply_signed8, pair_i8, strip_multiply_signed8);
+strips!(strips_i8_multiply_unsigned7, pair_i8, strip_multiply_unsigned7);
+strips!(strips_i8_multiply_unsigned8, pair_i8, strip_multiply_unsigned8);
+strips!(strips_u8_multiply_signed8, pair_u8, strip_multiply_signed8);
+strips!(strips_u8_multiply_unsigned7, pair_u8, strip_multiply_unsigned7);
+strips!(strips_u8_multiply_unsigned8, pair_u8, strip_multiply_unsigned8);
 
 /// One function over two rows of four channels.
 ///
 /// r0 to r5 taps, r6 and r7 accumulators of the two rows, r8 and r9 pairs of inputs, r10 column, r11 output, r12 bytes from
 /// one pixel of the output to the next in its upper bits and the shift in its lowest byte, lr from the first row to the second.
-/// On the stack: bias, end of the columns, records, their end, both ways back, where a row enters the loop. The
-/// loop holds two columns and is entered at the second where their number is odd.
+/// On the stack: bias, end of the columns, records, their end, both ways back, where a row enters the loop, multiplier, zero
+/// point. The loop holds two columns and is entered at the second where their number is odd.
 ///
 /// What bounds it: of the 24 instructions of two outputs 12 multiply for 18 products, 3 load two words each, 2 store.
 macro_rules! strip {
-    ($name:ident, $sat:literal, $bits:literal) => {
+    ($name:ident, $end:expr, $pixel_bytes:literal) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const StripArguments) {
             naked_asm!(
                 cpu!(),
                 "push {{r4-r11, lr}}
-                sub sp, #28
-                ldm r0, {{r1-r8}}
+                sub sp, #36
+                ldm r0, {{r1-r9}}
+                str r9, [sp, #32]
                 str r4, [sp, #4]
                 str r1, [sp, #8]
                 str r2, [sp, #12]
@@ -1100,13 +1116,15 @@ macro_rules! strip {
                 sub r4, r4, r3
                 adr.w r9, 2f
                 tst r4, #32
-                it ne
-                addne r9, r9, #96
-                orr r9, r9, #1
+                it ne",
+                concat!("addne r9, r9, #", $pixel_bytes),
+                "orr r9, r9, #1
                 str r9, [sp, #24]
                 1:
                 ldr r8, [sp, #8]
                 ldm r8!, {{r0-r7}}
+                ldr r9, [r8], #4
+                str r9, [sp, #28]
                 str r8, [sp, #8]
                 str r6, [sp]
                 mov r12, r7
@@ -1130,10 +1148,8 @@ macro_rules! strip {
                 smlad r6, r8, r4, r6
                 smlabt r6, r9, r5, r6
                 smlatb r7, r8, r4, r7
-                smlad r7, r9, r5, r7
-                asr.w r6, r6, r12
-                asr.w r7, r7, r12",
-                concat!($sat, " r6, #", $bits, ", r6\n", $sat, " r7, #", $bits, ", r7\n"),
+                smlad r7, r9, r5, r7",
+                $end,
                 "strb.w r7, [r11, lr]
                 strb.w r6, [r11]
                 add.w r11, r11, r12, lsr #8
@@ -1151,16 +1167,40 @@ macro_rules! strip {
                 ldr r9, [sp, #12]
                 cmp r8, r9
                 bne.w 1b
-                add sp, #28
+                add sp, #36
                 pop {{r4-r11, pc}}",
             )
         }
     };
 }
 
-strip!(strip_signed8, "ssat", 8);
-strip!(strip_unsigned7, "usat", 7);
-strip!(strip_unsigned8, "usat", 8);
+/// Shifts and saturates both rows.
+macro_rules! shift_rows {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            "asr.w r6, r6, r12\n asr.w r7, r7, r12\n",
+            concat!($sat, " r6, #", $bits, ", r6\n", $sat, " r7, #", $bits, ", r7\n")
+        )
+    };
+}
+
+/// Multiplies, shifts and saturates them.
+macro_rules! multiply_rows {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            "ldrd r8, r9, [sp, #28]\n",
+            product!("r6", "r8", "r12", "r9", $sat, $bits),
+            product!("r7", "r8", "r12", "r9", $sat, $bits)
+        )
+    };
+}
+
+strip!(strip_signed8, shift_rows!("ssat", 8), 96);
+strip!(strip_unsigned7, shift_rows!("usat", 7), 96);
+strip!(strip_unsigned8, shift_rows!("usat", 8), 96);
+strip!(strip_multiply_signed8, multiply_rows!("ssat", 8), 124);
+strip!(strip_multiply_unsigned7, multiply_rows!("usat", 7), 124);
+strip!(strip_multiply_unsigned8, multiply_rows!("usat", 8), 124);
 
 /// What the addition is told, in the order in which it loads it.
 #[repr(C)]

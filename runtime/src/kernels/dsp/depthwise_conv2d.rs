@@ -38,13 +38,14 @@ pub fn depthwise_conv2d<const LINKS: u64>(
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
         let layer = Layer { op, input: &input, order, rows, columns };
-        // A dilated kernel may meet no input at all; padding that is no 0 is not multiplied in the loop.
-        if end == End::Accumulators || rows.len == 0 || columns.len == 0 || layer.meets_offset::<LINKS>() {
-            layer.slow::<LINKS>(pixel, &mut output);
-        } else {
+        // A dilated kernel may meet no input at all.
+        let has_end = end != End::Accumulators && rows.len > 0 && columns.len > 0;
+        if has_end && !layer.meets_offset::<LINKS>() {
             let bytes = output.bytes.get_mut(pixel * channels..).unwrap_or_default();
             let scale = Scale::new::<LINKS>(&op.weights.epilogue, 0);
             depthwise::<LINKS>(Taps { scale, ..layer.taps(0, channels / 4, bytes, end) });
+        } else {
+            layer.in_parts::<LINKS>(pixel, if has_end { end } else { End::Accumulators }, &mut output);
         }
     }
 }
@@ -83,27 +84,39 @@ impl Layer<'_> {
         }
     }
 
-    /// Channels whose end the inner loop has not.
+    /// A few channels at a time: those whose bias is another one at this pixel, or whose end the inner loop has not.
     #[inline(never)]
-    fn slow<const LINKS: u64>(&self, pixel: usize, output: &mut ViewMut<'_>) {
+    fn in_parts<const LINKS: u64>(&self, pixel: usize, end: End, output: &mut ViewMut<'_>) {
         let channels = usize::from(self.input.shape.c);
-        let epilogue = self.op.weights.epilogue;
         for quad in (0..channels / 4).step_by(QUADS_AT_A_TIME) {
             let count = QUADS_AT_A_TIME.min(channels / 4 - quad);
-            let mut accumulators = Accumulators([0; 16 * QUADS_AT_A_TIME]);
-            let taps = self.taps(quad, count, &mut accumulators.0, End::Accumulators);
-            if self.rows.len == 0 || self.columns.len == 0 {
-                for (target, byte) in taps.output.iter_mut().zip(taps.bias) {
-                    *target = *byte;
-                }
+            let bias = self.bias::<LINKS>(quad, count);
+            let bias = bias.get(..16 * count).unwrap_or_default();
+            if end == End::Accumulators {
+                self.slow::<LINKS>(pixel, quad, bias, output);
+                continue;
             }
-            depthwise::<LINKS>(taps);
-            for (index, acc) in accumulators.0.as_chunks::<4>().0.iter().enumerate().take(4 * count) {
-                let channel = 4 * quad + index;
-                let acc = i32::from_le_bytes(*acc) + self.padding::<LINKS>(channel);
-                output
-                    .put(pixel * channels + channel, epilogue.channel(channel).apply::<LINKS>(acc, self.op.activation));
+            let bytes = output.bytes.get_mut(pixel * channels + 4 * quad..).unwrap_or_default();
+            let scale = Scale::new::<LINKS>(&self.op.weights.epilogue, 4 * quad);
+            depthwise::<LINKS>(Taps { scale, bias, ..self.taps(quad, count, bytes, end) });
+        }
+    }
+
+    fn slow<const LINKS: u64>(&self, pixel: usize, quad: usize, bias: &[u8], output: &mut ViewMut<'_>) {
+        let channels = usize::from(self.input.shape.c);
+        let mut accumulators = Accumulators([0; 16 * QUADS_AT_A_TIME]);
+        if self.rows.len == 0 || self.columns.len == 0 {
+            for (target, byte) in accumulators.0.iter_mut().zip(bias) {
+                *target = *byte;
             }
+        }
+        let taps = self.taps(quad, bias.len() / 16, &mut accumulators.0, End::Accumulators);
+        depthwise::<LINKS>(Taps { bias, ..taps });
+        for (index, acc) in accumulators.0.as_chunks::<4>().0.iter().enumerate().take(bias.len() / 4) {
+            let channel = 4 * quad + index;
+            let requantizer = self.op.weights.epilogue.channel(channel);
+            let code = requantizer.apply::<LINKS>(i32::from_le_bytes(*acc), self.op.activation);
+            output.put(pixel * channels + channel, code);
         }
     }
 
@@ -114,23 +127,40 @@ impl Layer<'_> {
         LINKS & AFFINE_LINK != 0 && !whole && self.op.weights.epilogue.input_zero() != 0
     }
 
-    /// What the padding contributes to a channel.
-    fn padding<const LINKS: u64>(&self, channel: usize) -> i32 {
-        if !self.meets_offset::<LINKS>() {
-            return 0;
+    /// The biases of some quads, with what the padding contributes.
+    fn bias<const LINKS: u64>(&self, quad: usize, count: usize) -> [u8; 16 * QUADS_AT_A_TIME] {
+        let mut bytes = [0; 16 * QUADS_AT_A_TIME];
+        let mut sums = [[0; 4]; QUADS_AT_A_TIME];
+        if self.meets_offset::<LINKS>() {
+            self.sum_padding(quad, &mut sums);
         }
         let zero = i32::from(self.op.weights.epilogue.input_zero());
+        let given = self.op.weights.bias.get(16 * quad..).unwrap_or_default();
+        let given = given.get(..16 * count).unwrap_or_default().as_chunks::<4>().0;
+        let targets = bytes.as_chunks_mut::<4>().0.iter_mut();
+        for ((target, given), sum) in targets.zip(given).zip(sums.as_flattened()) {
+            *target = (i32::from_le_bytes(*given) + zero * sum).to_le_bytes();
+        }
+        bytes
+    }
+
+    /// Adds the weights that lie over padding.
+    fn sum_padding(&self, quad: usize, sums: &mut [[i32; 4]; QUADS_AT_A_TIME]) {
         let (kernel_h, kernel_w) = (usize::from(self.op.window.kernel_h), usize::from(self.op.window.kernel_w));
-        let (codes, _) = self.op.weights.codes.as_chunks::<2>();
-        let code = |tap: usize| codes.get(self.order.place(channel, tap)).map_or(0, |code| i16::from_le_bytes(*code));
-        let mut sum = 0;
-        for ky in 0..kernel_h {
-            for kx in 0..kernel_w {
-                if !(self.rows.covers(ky) && self.columns.covers(kx)) {
-                    sum += i32::from(code(ky * kernel_w + kx));
-                }
+        for (ky, kx) in (0..kernel_h).flat_map(|ky| (0..kernel_w).map(move |kx| (ky, kx))) {
+            if self.rows.covers(ky) && self.columns.covers(kx) {
+                continue;
+            }
+            for (index, [a, b, c, d]) in sums.iter_mut().enumerate() {
+                let tap = (quad + index) * self.order.taps + ky * kernel_w + kx;
+                let codes = self.op.weights.codes.get(8 * tap..).and_then(|codes| codes.first_chunk::<8>());
+                let Some([a0, a1, c0, c1, b0, b1, d0, d1]) = codes else { break };
+                // The channels 0, 2, 1, 3.
+                *a += i32::from(i16::from_le_bytes([*a0, *a1]));
+                *b += i32::from(i16::from_le_bytes([*b0, *b1]));
+                *c += i32::from(i16::from_le_bytes([*c0, *c1]));
+                *d += i32::from(i16::from_le_bytes([*d0, *d1]));
             }
         }
-        zero * sum
     }
 }

@@ -107,7 +107,7 @@ pub(super) struct Strips<'a> {
     pub(super) this: &'a mut [u32],
     /// As many for the strip behind it, which takes this one's place.
     pub(super) next: &'a mut [u32],
-    /// [`RECORD_WORDS`] of each channel: of the kernel's columns the rows 0 and 1, then 1 and 2; bias; `channels << 8 | shift`.
+    /// [`RECORD_WORDS`] of each channel: of the kernel's columns the rows 0 and 1, then 1 and 2; bias; `channels << 8 | shift`; twice the multiplier.
     pub(super) records: &'a [u32],
     /// Pixels of a row of the output.
     pub(super) width: usize,
@@ -121,6 +121,9 @@ pub(super) struct Strips<'a> {
     pub(super) count: usize,
     /// Not [`End::Accumulators`].
     pub(super) end: End,
+    /// By multipliers, to which a zero point is added.
+    pub(super) multiplies: bool,
+    pub(super) zero: i32,
 }
 
 /// Computes strips one below the other. Nothing where the operands contradict themselves.

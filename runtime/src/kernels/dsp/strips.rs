@@ -5,21 +5,19 @@
 
 use super::columns::words;
 use super::instructions::{PairOfRows, Strips, pair_rows, run_strips};
+use super::scale::Scale;
 use super::tile::End;
-use crate::format::{DepthwiseConv2d, Element, Epilogue, Quads, Shape, Window};
+use crate::format::{DepthwiseConv2d, Element, Quads, Shape, Window};
 use crate::kernels::{View, ViewMut};
 
 /// Words of a column of a strip: two pairs of rows of each of four channels.
 pub(super) const COLUMN_WORDS: usize = 8;
 
-/// Words of what the loop is told of a channel: six pairs of taps, bias, shift.
-pub(super) const RECORD_WORDS: usize = 8;
+/// Words of what the loop is told of a channel: six pairs of taps, bias, shift, twice the multiplier.
+pub(super) const RECORD_WORDS: usize = 9;
 
 /// Words of the records of four channels.
 const QUAD_WORDS: usize = 4 * RECORD_WORDS;
-
-/// A pixel of padding.
-const PADDING: [u8; 4] = [0; 4];
 
 /// Bytes of scratch with which a layer in [`Quads`] runs two rows of its output at a time, whatever the alignment of the arena;
 /// `None` for layers that do not.
@@ -39,7 +37,7 @@ fn scratch_words(window: &Window, width: usize) -> Option<usize> {
     fits.then(|| QUAD_WORDS + 2 * COLUMN_WORDS * (width + 2))
 }
 
-/// As [`depthwise_conv2d`](super::depthwise_conv2d) for layers that end in a shift and one saturate; false, and nothing
+/// As [`depthwise_conv2d`](super::depthwise_conv2d) for layers that end in what the loops have; false, and nothing
 /// written, for others, and where there is less scratch.
 pub(super) fn by_strips<const LINKS: u64>(
     op: &DepthwiseConv2d<'_>,
@@ -50,21 +48,24 @@ pub(super) fn by_strips<const LINKS: u64>(
 ) -> bool {
     let width = usize::from(output.shape.w);
     let whole = output.first_row == 0 && input.first_row == 0 && output.bytes.len() == output.shape.len();
-    let shifts = matches!(op.weights.epilogue, Epilogue::Shift(_)) && end != End::Accumulators;
-    let Some(count) = scratch_words(&op.window, width).filter(|_| whole && shifts) else {
+    let Some(count) = scratch_words(&op.window, width).filter(|_| whole && end != End::Accumulators) else {
         return false;
     };
     let strip_words = COLUMN_WORDS * (width + 2);
     let Some((records, strips)) = words(scratch, count).split_at_mut_checked(QUAD_WORDS) else { return false };
     let Some((even, odd)) = strips.split_at_mut_checked(strip_words) else { return false };
     // Columns of padding; the others are written over.
-    even.fill(0);
-    odd.fill(0);
+    let zero = op.weights.epilogue.input_zero();
+    let padding = u32::from(zero.cast_unsigned()) * 0x1_0001;
+    even.fill(padding);
+    odd.fill(padding);
+    let scale = Scale::new::<LINKS>(&op.weights.epilogue, 0);
     let (channels, height) = (usize::from(output.shape.c), usize::from(output.shape.h));
     let (mut this, mut next) = (even, odd);
     for quad in 0..channels / 4 {
-        write_records(op, quad, channels, records);
-        let rows = Rows { input, window: &op.window, channel: 4 * quad };
+        write_records(op, &scale, quad, channels, records);
+        let [code, ..] = zero.to_le_bytes();
+        let rows = Rows { input, window: &op.window, channel: 4 * quad, padding: [code; 4] };
         pair_rows::<LINKS>(rows.pair(0, next, this));
         let mut index = 0;
         while 2 * index < height {
@@ -84,6 +85,8 @@ pub(super) fn by_strips<const LINKS: u64>(
                 row_pitch: if 2 * index + 1 < height { width * channels } else { 0 },
                 count,
                 end,
+                multiplies: scale.multiplies(),
+                zero: scale.zero,
             });
             if count % 2 == 1 {
                 core::mem::swap(&mut this, &mut next);
@@ -99,6 +102,8 @@ struct Rows<'v> {
     input: &'v View<'v>,
     window: &'v Window,
     channel: usize,
+    /// A pixel of padding.
+    padding: [u8; 4],
 }
 
 impl Rows<'_> {
@@ -129,7 +134,7 @@ impl Rows<'_> {
     fn row(&self, padded: usize) -> (&[u8], usize) {
         let y = padded.wrapping_sub(self.window.pad_top.into());
         if y >= self.input.shape.h.into() {
-            return (&PADDING, 0);
+            return (&self.padding, 0);
         }
         let start = self.input.place(y, 0) + self.channel;
         (self.input.codes.bytes().get(start..).unwrap_or_default(), self.input.shape.c.into())
@@ -137,13 +142,9 @@ impl Rows<'_> {
 }
 
 /// What the loop is told of four channels.
-fn write_records(op: &DepthwiseConv2d<'_>, quad: usize, channels: usize, records: &mut [u32]) {
+fn write_records(op: &DepthwiseConv2d<'_>, scale: &Scale<'_>, quad: usize, channels: usize, records: &mut [u32]) {
     let (codes, _) = op.weights.codes.as_chunks::<2>();
     let order = Quads { taps: 9 };
-    let shifts = match op.weights.epilogue {
-        Epilogue::Shift(shifts) => shifts,
-        Epilogue::Multiply(_) => &[],
-    };
     for (index, record) in records.chunks_exact_mut(RECORD_WORDS).enumerate() {
         let channel = 4 * quad + index;
         let tap = |ky: usize, kx: usize| {
@@ -152,8 +153,10 @@ fn write_records(op: &DepthwiseConv2d<'_>, quad: usize, channels: usize, records
         };
         let pairs = [0, 1, 2].map(|kx| [tap(0, kx) | tap(1, kx) << 16, tap(1, kx) | tap(2, kx) << 16]);
         let bias = op.weights.bias.as_chunks::<4>().0.get(channel).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let shift = shifts.get(if shifts.len() == 1 { 0 } else { channel }).copied().unwrap_or(0);
-        let end = [bias, (channels as u32) << 8 | u32::from(shift)];
+        let entry = channel * scale.step;
+        let shift = scale.shifts.get(entry).map_or(0, |shift| shift.cast_signed().unsigned_abs());
+        let multiplier = scale.multipliers.as_chunks::<4>().0.get(entry).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let end = [bias, (channels as u32) << 8 | u32::from(shift), multiplier << 1];
         for (word, value) in record.iter_mut().zip(pairs.as_flattened().iter().chain(&end)) {
             *word = *value;
         }

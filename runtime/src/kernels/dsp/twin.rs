@@ -8,6 +8,7 @@ use super::tile::{End, Tile};
 use super::tile_twin::{extend, put, saturated, smlad};
 use super::winograd_loops::{Products, Run};
 use super::winograd_twin;
+use crate::arithmetic::multiply as multiply_by;
 use crate::format::{Element, Winograd};
 
 /// Twin of the loops over a tile.
@@ -104,7 +105,9 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
             let output = output.get_mut(start..).unwrap_or_default();
             let columns = this.get(2 * channel..).unwrap_or_default();
             for x in 0..strips.width {
-                for (row, acc) in two_rows(record, columns.get(x * COLUMN_WORDS..).unwrap_or_default()) {
+                let columns = columns.get(x * COLUMN_WORDS..).unwrap_or_default();
+                let zero = strips.multiplies.then_some(strips.zero);
+                for (row, acc) in two_rows(record, columns, zero) {
                     let [code, ..] = saturated(acc, strips.end).to_le_bytes();
                     put(output, x * strips.channels + row * strips.row_pitch, &[code]);
                 }
@@ -114,9 +117,9 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
     }
 }
 
-/// The second and the first row of one pixel, shifted.
-fn two_rows(record: &[u32], columns: &[u32]) -> [(usize, i32); 2] {
-    let [w0, v0, w1, v1, w2, v2, bias, end] = *record else { return [(0, 0); 2] };
+/// The second and the first row of one pixel, shifted; multiplied, where there is a zero point to add.
+fn two_rows(record: &[u32], columns: &[u32], zero: Option<i32>) -> [(usize, i32); 2] {
+    let [w0, v0, w1, v1, w2, v2, bias, end, multiplier] = *record else { return [(0, 0); 2] };
     let mut acc = [bias.cast_signed(); 2];
     for ((w, v), column) in [(w0, v0), (w1, v1), (w2, v2)].into_iter().zip(columns.chunks(COLUMN_WORDS)) {
         let pair = |index: usize| column.get(index).copied().unwrap_or(0);
@@ -125,7 +128,11 @@ fn two_rows(record: &[u32], columns: &[u32]) -> [(usize, i32); 2] {
         acc[1] = smlad(pair(0) >> 16, w & 0xffff, smlad(pair(1), v, acc[1]));
     }
     let shift = (end & 0xff).min(31);
-    [(1, acc[1] >> shift), (0, acc[0] >> shift)]
+    let scaled = |acc: i32| match zero {
+        Some(zero) => multiply_by(acc, (multiplier >> 1).cast_signed(), 0_i8.wrapping_sub_unsigned(shift as u8)) + zero,
+        None => acc >> shift,
+    };
+    [(1, scaled(acc[1])), (0, scaled(acc[0]))]
 }
 
 /// Twin of the addition.
