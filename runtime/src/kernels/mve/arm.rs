@@ -3,227 +3,251 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
-use core::array;
+use core::marker::PhantomData;
 use core::ptr;
 
-use super::instructions::Rows;
+use super::instructions::Runs;
 use super::lanes::{LanesEnd, LanesTile};
-use super::tile::Tile;
+use super::tile::Filters;
 use crate::format::{AFFINE_LINK, Activation, Epilogue, VECTOR, WeightBits};
 
-/// What a loop over a tile is told.
+/// What a loop over a tile is told, in the order in which it loads it.
+#[derive(Debug)]
 #[repr(C)]
-struct Arguments {
-    /// Where each pixel's column begins; the first one's again where there are fewer than three.
-    columns: [*const u8; 3],
-    vectors: usize,
+struct Constants {
     weights: *const u8,
+    /// Bytes from the inputs of one pixel to those of the next.
+    column_step: usize,
+    /// Vectors of a channel behind the first one.
+    more_vectors: usize,
     bias: *const u8,
     shifts: *const u8,
     multipliers: *const u8,
+    /// Also the bytes from one pixel of the output to the next.
+    channels: usize,
     /// Bytes from the shifts of four channels to the next four: 4, or 0.
     shift_step: usize,
-    channels: usize,
-    output: *mut u8,
-    pitch: usize,
     min: i32,
     max: i32,
     zero: i32,
 }
 
-/// Runs the loop of a tile that [`Tile::is_consistent`].
-#[inline]
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_, PIXELS>) {
-    let vector_len = if tile.bits == WeightBits::Four { 2 * VECTOR } else { VECTOR };
-    let first = tile.columns.first().map_or(ptr::null(), |column| column.as_ptr());
-    let (shifts, multipliers, zero) = match tile.end.epilogue {
-        Epilogue::Shift(shifts) => (shifts.as_ptr(), ptr::null(), 0),
-        Epilogue::Multiply(end) => (end.shifts.as_ptr(), end.multipliers.as_ptr(), end.output_zero),
-    };
-    let mut arguments = Arguments {
-        columns: array::from_fn(|pixel| tile.columns.get(pixel).map_or(first, |column| column.as_ptr())),
-        vectors: tile.channel_len / vector_len,
-        weights: tile.weights.as_ptr(),
-        bias: tile.bias.as_ptr(),
-        shifts,
-        multipliers,
-        shift_step: if tile.end.each { 4 } else { 0 },
-        channels: tile.channels,
-        output: tile.output.as_mut_ptr(),
-        pitch: tile.pitch,
-        min: tile.end.activation.min.into(),
-        max: tile.end.activation.max.into(),
-        zero: zero.into(),
-    };
-    if arguments.vectors == 0 {
-        return;
-    }
-    let run = match (PIXELS, tile.bits, tile.end.epilogue) {
-        (3, WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => tile3_bits8_shift,
-        (2, WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => tile2_bits8_shift,
-        (1, WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => tile1_bits8_shift,
-        (3, WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => tile3_bits4_shift,
-        (2, WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => tile2_bits4_shift,
-        (1, WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => tile1_bits4_shift,
-        (_, _, Epilogue::Shift(_)) => return,
-        _ if LINKS & AFFINE_LINK == 0 => return,
-        (3, WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => tile3_bits8_multiply,
-        (2, WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => tile2_bits8_multiply,
-        (1, WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => tile1_bits8_multiply,
-        (3, WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => tile3_bits4_multiply,
-        (2, WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => tile2_bits4_multiply,
-        (1, WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => tile1_bits4_multiply,
-        _ => return,
-    };
-    // SAFETY: the tile is consistent: each column has as many inputs as a channel has weights, every pair its weights and 8
-    // bytes of biases, every channel its end or four entries that serve all, and there is room for the codes of every pixel.
-    unsafe { run(&raw mut arguments) }
+/// A loop over one, two or three pixels: constants, inputs of the first one, output.
+type Run = unsafe extern "C" fn(*const Constants, *const u8, *mut u8);
+
+/// The loops over a tile of some filters.
+#[derive(Debug)]
+pub(super) struct Loop<'a> {
+    constants: Constants,
+    /// Over one pixel, two, three.
+    runs: &'static [Run; 3],
+    filters: PhantomData<Filters<'a>>,
 }
 
-/// 16 weights of each channel times 16 inputs of each pixel, 8 bits.
+impl<'a> Loop<'a> {
+    /// Those that the program links.
+    #[inline]
+    pub(super) fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
+        let runs = match (filters.bits, filters.end.epilogue) {
+            (WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => &BITS8_SHIFT,
+            (WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => &BITS4_SHIFT,
+            (_, Epilogue::Shift(_)) => return None,
+            _ if LINKS & AFFINE_LINK == 0 => return None,
+            (WeightBits::Eight, _) if WeightBits::Eight.is_in(LINKS) => &BITS8_MULTIPLY,
+            (WeightBits::Four, _) if WeightBits::Four.is_in(LINKS) => &BITS4_MULTIPLY,
+            _ => return None,
+        };
+        let vector_len = if filters.bits == WeightBits::Four { 2 * VECTOR } else { VECTOR };
+        let (shifts, multipliers, zero) = match filters.end.epilogue {
+            Epilogue::Shift(shifts) => (shifts.as_ptr(), ptr::null(), 0),
+            Epilogue::Multiply(end) => (end.shifts.as_ptr(), end.multipliers.as_ptr(), end.output_zero),
+        };
+        let constants = Constants {
+            weights: filters.weights.as_ptr(),
+            column_step: filters.column_step,
+            more_vectors: (filters.channel_len / vector_len).checked_sub(1)?,
+            bias: filters.bias.as_ptr(),
+            shifts,
+            multipliers,
+            channels: filters.channels,
+            shift_step: if filters.end.each { 4 } else { 0 },
+            min: filters.end.activation.min.into(),
+            max: filters.end.activation.max.into(),
+            zero: zero.into(),
+        };
+        Some(Self { constants, runs, filters: PhantomData })
+    }
+
+    /// Runs the loop, of filters that [are consistent](Filters::are_consistent), over inputs as many as [`Filters::reach`]; there is
+    /// room for the codes of every pixel.
+    #[inline]
+    pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+        let Some(run) = PIXELS.checked_sub(1).and_then(|index| self.runs.get(index)) else { return };
+        // SAFETY: the caller has seen that each pixel has as many inputs as a channel weights, and the output room for every
+        // pixel; that the filters are consistent: every pair has its weights, every channel its bias and its end, or there are
+        // four entries that serve all. The filters are borrowed for as long as the constants point at them.
+        unsafe { run(&raw const self.constants, inputs.as_ptr(), output.as_mut_ptr()) }
+    }
+}
+
+/// 16 weights of each channel times 16 inputs of each pixel, 8 bits; `$first` says whether sums begin or go on.
 ///
 /// 12 instructions for 96 products: 5 load, 6 multiply, 1 branches. A Cortex-M55 takes two cycles for each vector
 /// instruction and runs a load beside a multiplication of other registers: the six multiplications bound the loop.
 macro_rules! bits8_pixels3 {
-    () => {
-        "vldrb.u8 q0, [r3], #16
-        vldrb.u8 q2, [r1], #16
-        vmladava.s8 r0, q0, q2
-        vldrb.u8 q1, [r3], #16
-        vmladava.s8 r6, q1, q2
-        vldrb.u8 q3, [r5], #16
-        vmladava.s8 r2, q0, q3
-        vldrb.u8 q2, [r7], #16
-        vmladava.s8 r8, q1, q3
-        vmladava.s8 r4, q0, q2
-        vmladava.s8 r10, q1, q2
-        "
+    ($first:literal) => {
+        concat!(
+            "vldrb.u8 q0, [r3], #16\n",
+            "vldrb.u8 q2, [r1], #16\n",
+            $first,
+            " r0, q0, q2\n",
+            "vldrb.u8 q1, [r3], #16\n",
+            $first,
+            " r6, q1, q2\n",
+            "vldrb.u8 q3, [r5], #16\n",
+            $first,
+            " r2, q0, q3\n",
+            "vldrb.u8 q2, [r7], #16\n",
+            $first,
+            " r8, q1, q3\n",
+            $first,
+            " r4, q0, q2\n",
+            $first,
+            " r10, q1, q2\n",
+        )
     };
 }
 
 /// Two pixels: 9 instructions for 64 products.
 macro_rules! bits8_pixels2 {
-    () => {
-        "vldrb.u8 q0, [r3], #16
-        vldrb.u8 q2, [r1], #16
-        vmladava.s8 r0, q0, q2
-        vldrb.u8 q1, [r3], #16
-        vmladava.s8 r6, q1, q2
-        vldrb.u8 q3, [r5], #16
-        vmladava.s8 r2, q0, q3
-        vmladava.s8 r8, q1, q3
-        "
+    ($first:literal) => {
+        concat!(
+            "vldrb.u8 q0, [r3], #16\n",
+            "vldrb.u8 q2, [r1], #16\n",
+            $first,
+            " r0, q0, q2\n",
+            "vldrb.u8 q1, [r3], #16\n",
+            $first,
+            " r6, q1, q2\n",
+            "vldrb.u8 q3, [r5], #16\n",
+            $first,
+            " r2, q0, q3\n",
+            $first,
+            " r8, q1, q3\n",
+        )
     };
 }
 
 /// One pixel: 6 instructions for 32 products; the three loads bound the loop.
 macro_rules! bits8_pixels1 {
-    () => {
-        "vldrb.u8 q2, [r1], #16
-        vldrb.u8 q0, [r3], #16
-        vmladava.s8 r0, q0, q2
-        vldrb.u8 q1, [r3], #16
-        vmladava.s8 r6, q1, q2
-        "
+    ($first:literal) => {
+        concat!(
+            "vldrb.u8 q2, [r1], #16\n",
+            "vldrb.u8 q0, [r3], #16\n",
+            $first,
+            " r0, q0, q2\n",
+            "vldrb.u8 q1, [r3], #16\n",
+            $first,
+            " r6, q1, q2\n",
+        )
     };
 }
 
 /// 32 weights of each channel, 4 bits: the high halves of a vector's bytes first. 27 instructions for 192 products, against
 /// 24 of 8 bits: 8 load, 6 unpack, 12 multiply, 1 branches; the multiplications bound the loop.
 macro_rules! bits4_pixels3 {
-    () => {
-        "vldrb.u8 q0, [r3], #16
-        vldrb.u8 q1, [r3], #16
-        vshr.s8 q2, q0, #4
-        vldrb.u8 q4, [r1, #16]
-        vshr.s8 q3, q1, #4
-        vmladava.s8 r0, q2, q4
-        vmladava.s8 r6, q3, q4
-        vldrb.u8 q4, [r5, #16]
-        vshl.i8 q0, q0, #4
-        vmladava.s8 r2, q2, q4
-        vmladava.s8 r8, q3, q4
-        vldrb.u8 q4, [r7, #16]
-        vshl.i8 q1, q1, #4
-        vmladava.s8 r4, q2, q4
-        vmladava.s8 r10, q3, q4
-        vshr.s8 q0, q0, #4
-        vldrb.u8 q4, [r1], #32
-        vshr.s8 q1, q1, #4
-        vmladava.s8 r0, q0, q4
-        vmladava.s8 r6, q1, q4
-        vldrb.u8 q2, [r5], #32
-        vmladava.s8 r2, q0, q2
-        vmladava.s8 r8, q1, q2
-        vldrb.u8 q3, [r7], #32
-        vmladava.s8 r4, q0, q3
-        vmladava.s8 r10, q1, q3
-        "
+    ($first:literal) => {
+        concat!(
+            "vldrb.u8 q0, [r3], #16\n",
+            "vldrb.u8 q1, [r3], #16\n",
+            "vshr.s8 q2, q0, #4\n",
+            "vldrb.u8 q4, [r1, #16]\n",
+            "vshr.s8 q3, q1, #4\n",
+            $first,
+            " r0, q2, q4\n",
+            $first,
+            " r6, q3, q4\n",
+            "vldrb.u8 q4, [r5, #16]\n",
+            "vshl.i8 q0, q0, #4\n",
+            $first,
+            " r2, q2, q4\n",
+            $first,
+            " r8, q3, q4\n",
+            "vldrb.u8 q4, [r7, #16]\n",
+            "vshl.i8 q1, q1, #4\n",
+            $first,
+            " r4, q2, q4\n",
+            $first,
+            " r10, q3, q4\n",
+            "vshr.s8 q0, q0, #4
+            vldrb.u8 q4, [r1], #32
+            vshr.s8 q1, q1, #4
+            vmladava.s8 r0, q0, q4
+            vmladava.s8 r6, q1, q4
+            vldrb.u8 q2, [r5], #32
+            vmladava.s8 r2, q0, q2
+            vmladava.s8 r8, q1, q2
+            vldrb.u8 q3, [r7], #32
+            vmladava.s8 r4, q0, q3
+            vmladava.s8 r10, q1, q3
+            "
+        )
     };
 }
 
 macro_rules! bits4_pixels2 {
-    () => {
-        "vldrb.u8 q0, [r3], #16
-        vldrb.u8 q1, [r3], #16
-        vshr.s8 q2, q0, #4
-        vldrb.u8 q4, [r1, #16]
-        vshr.s8 q3, q1, #4
-        vmladava.s8 r0, q2, q4
-        vmladava.s8 r6, q3, q4
-        vldrb.u8 q4, [r5, #16]
-        vshl.i8 q0, q0, #4
-        vmladava.s8 r2, q2, q4
-        vmladava.s8 r8, q3, q4
-        vshl.i8 q1, q1, #4
-        vldrb.u8 q4, [r1], #32
-        vshr.s8 q0, q0, #4
-        vshr.s8 q1, q1, #4
-        vmladava.s8 r0, q0, q4
-        vmladava.s8 r6, q1, q4
-        vldrb.u8 q2, [r5], #32
-        vmladava.s8 r2, q0, q2
-        vmladava.s8 r8, q1, q2
-        "
+    ($first:literal) => {
+        concat!(
+            "vldrb.u8 q0, [r3], #16\n",
+            "vldrb.u8 q1, [r3], #16\n",
+            "vshr.s8 q2, q0, #4\n",
+            "vldrb.u8 q4, [r1, #16]\n",
+            "vshr.s8 q3, q1, #4\n",
+            $first,
+            " r0, q2, q4\n",
+            $first,
+            " r6, q3, q4\n",
+            "vldrb.u8 q4, [r5, #16]\n",
+            "vshl.i8 q0, q0, #4\n",
+            $first,
+            " r2, q2, q4\n",
+            $first,
+            " r8, q3, q4\n",
+            "vshl.i8 q1, q1, #4
+            vldrb.u8 q4, [r1], #32
+            vshr.s8 q0, q0, #4
+            vshr.s8 q1, q1, #4
+            vmladava.s8 r0, q0, q4
+            vmladava.s8 r6, q1, q4
+            vldrb.u8 q2, [r5], #32
+            vmladava.s8 r2, q0, q2
+            vmladava.s8 r8, q1, q2
+            "
+        )
     };
 }
 
 macro_rules! bits4_pixels1 {
-    () => {
-        "vldrb.u8 q0, [r3], #16
-        vldrb.u8 q1, [r3], #16
-        vldrb.u8 q4, [r1, #16]
-        vshr.s8 q2, q0, #4
-        vmladava.s8 r0, q2, q4
-        vshr.s8 q3, q1, #4
-        vmladava.s8 r6, q3, q4
-        vldrb.u8 q4, [r1], #32
-        vshl.i8 q0, q0, #4
-        vshr.s8 q0, q0, #4
-        vmladava.s8 r0, q0, q4
-        vshl.i8 q1, q1, #4
-        vshr.s8 q1, q1, #4
-        vmladava.s8 r6, q1, q4
-        "
-    };
-}
-
-/// Every pixel's accumulators begin alike.
-macro_rules! start {
-    (3) => {
-        "mov r2, r0
-        mov r4, r0
-        mov r8, r6
-        mov r10, r6
-        "
-    };
-    (2) => {
-        "mov r2, r0
-        mov r8, r6
-        "
-    };
-    (1) => {
-        ""
+    ($first:literal) => {
+        concat!(
+            "vldrb.u8 q0, [r3], #16\n",
+            "vldrb.u8 q1, [r3], #16\n",
+            "vldrb.u8 q4, [r1, #16]\n",
+            "vshr.s8 q2, q0, #4\n",
+            $first,
+            " r0, q2, q4\n",
+            "vshr.s8 q3, q1, #4\n",
+            $first,
+            " r6, q3, q4\n",
+            "vldrb.u8 q4, [r1], #32
+            vshl.i8 q0, q0, #4
+            vshr.s8 q0, q0, #4
+            vmladava.s8 r0, q0, q4
+            vshl.i8 q1, q1, #4
+            vshr.s8 q1, q1, #4
+            vmladava.s8 r6, q1, q4
+            "
+        )
     };
 }
 
@@ -246,23 +270,25 @@ macro_rules! keep {
     };
 }
 
-/// Shifts of four channels into q1: negative ones shift right.
+/// Shifts of four channels into q1: negative ones shift right. Their biases into q4.
 macro_rules! shifts {
     () => {
         "vldrb.s32 q1, [r5]
         add r5, r5, r6
         vneg.s32 q1, q1
+        vldrb.u8 q4, [r9], #16
         "
     };
 }
 
-/// Accumulators of four channels of a pixel to codes.
+/// Sums of four channels of a pixel to codes.
 macro_rules! shift {
-    ($load:literal, $target:literal) => {
+    ($load:literal, $target:literal, $bias:literal) => {
         concat!(
             "vldrw.u32 q0, ",
             $load,
             "
+            vadd.i32 q0, q0, q4
             vqshl.s32 q0, q0, q1
             vmin.s32 q0, q0, q2
             vmax.s32 q0, q0, q3
@@ -290,11 +316,15 @@ macro_rules! multipliers {
 
 /// As [`shift`], by multiplication: to the nearest, then a right shift that rounds half away from zero.
 macro_rules! multiply {
-    ($load:literal, $target:literal) => {
+    ($load:literal, $target:literal, $bias:literal) => {
         concat!(
             "vldrw.u32 q0, ",
             $load,
             "
+            vldrb.u8 q1, ",
+            $bias,
+            "
+            vadd.i32 q0, q0, q1
             vshl.s32 q0, q0, q5
             vqrdmulh.s32 q0, q0, q4
             vand q1, q0, q6
@@ -314,83 +344,89 @@ macro_rules! multiply {
 
 macro_rules! ends {
     (3, $constants:ident, $end:ident) => {
-        concat!($constants!(), $end!("[r0], #16", "r1"), $end!("[r0, #112]", "r2"), $end!("[r0, #240]", "r4"))
+        concat!(
+            $constants!(),
+            $end!("[r0], #16", "r1", "[r9]"),
+            $end!("[r0, #112]", "r2", "[r9]"),
+            $end!("[r0, #240]", "r4", "[r9], #16")
+        )
     };
     (2, $constants:ident, $end:ident) => {
-        concat!($constants!(), $end!("[r0], #16", "r1"), $end!("[r0, #112]", "r2"))
+        concat!($constants!(), $end!("[r0], #16", "r1", "[r9]"), $end!("[r0, #112]", "r2", "[r9], #16"))
     };
     (1, $constants:ident, $end:ident) => {
-        concat!($constants!(), $end!("[r0], #16", "r1"))
+        concat!($constants!(), $end!("[r0], #16", "r1", "[r9], #16"))
     };
 }
 
 /// One function over a tile.
 ///
-/// r0, r2, r4 accumulators of the first channel, r6, r8, r10 of the second one; r1, r5, r7 columns, r3 weights, r9 biases,
-/// r11 where accumulators are kept, r12 pairs. On the stack: columns, vectors, the arguments; from 24 on accumulators of up
-/// to 32 channels, 128 bytes a pixel, which then become codes, four channels at a time.
+/// r0, r2, r4 sums of the first channel, r6, r8, r10 of the second one; r1, r5, r7 columns, r3 weights, r9 biases,
+/// r11 where sums are kept, r12 pairs. On the stack: columns, vectors behind the first one, channels left, output, shifts, multipliers, the other
+/// constants; from 40 on the sums of up to 32 channels, 128 bytes a pixel, which then become codes, four channels at a time.
 macro_rules! tile {
     ($name:ident, $pixels:tt, vector: $vector:ident, constants: $constants:ident, end: $end:ident) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(arguments: *mut Arguments) {
+        unsafe extern "C" fn $name(constants: *const Constants, inputs: *const u8, output: *mut u8) {
             naked_asm!(
                 ".cpu cortex-m55
                 push {{r4-r11, lr}}
                 vpush {{d8-d15}}
-                sub sp, sp, #412
-                ldm r0, {{r1, r2, r4, r5}}
-                stm sp, {{r1, r2, r4, r5}}
-                str r0, [sp, #16]
-                ldrd r3, r9, [r0, #16]
+                sub sp, sp, #428
+                ldm r0!, {{r3, r5, r7, r9, r10, r12}}
+                mov r4, r1
+                add r6, r1, r5, lsl #1
+                add r5, r1, r5
+                ldr lr, [r0]
+                stm sp, {{r4, r5, r6, r7}}
+                strd lr, r2, [sp, #16]
+                strd r10, r12, [sp, #24]
+                str r0, [sp, #32]
                 1:
-                ldr r1, [sp, #16]
-                ldr r12, [r1, #36]
+                ldr r12, [sp, #16]
                 cmp r12, #32
                 it hi
                 movhi r12, #32
                 add r12, r12, #1
                 lsr r12, r12, #1
-                add r11, sp, #24
+                add r11, sp, #40
                 2:
-                ldr r0, [r9], #4
-                ldr r6, [r9], #4",
-                start!($pixels),
-                "ldm sp, {{r1, r5, r7, lr}}
-                dls lr, lr
+                ldm sp, {{r1, r5, r7, lr}}",
+                $vector!("vmladav.s8"),
+                "wls lr, lr, 4f
                 3:",
-                $vector!(),
-                "le lr, 3b",
+                $vector!("vmladava.s8"),
+                "le lr, 3b
+                4:",
                 keep!($pixels),
                 "subs r12, r12, #1
                 bne 2b
-                ldr r10, [sp, #16]
-                ldr r8, [r10, #36]
+                ldr r10, [sp, #32]
+                ldrd r8, r1, [sp, #16]
                 subs r12, r8, #32
                 ite hi
                 movhi r8, #32
                 movls r12, #0
-                str r12, [r10, #36]
-                ldrd r1, r4, [r10, #40]
                 add r2, r1, r8
-                str r2, [r10, #40]
+                strd r12, r2, [sp, #16]
+                ldrd r4, r6, [r10]
                 add r2, r1, r4
                 add r4, r2, r4
-                ldrd r5, r7, [r10, #24]
-                ldrd r6, r0, [r10, #48]
-                vdup.32 q3, r6
-                vdup.32 q2, r0
-                ldr r0, [r10, #56]
+                ldrd r5, r7, [sp, #24]
+                ldrd r0, r11, [r10, #8]
+                vdup.32 q3, r0
+                vdup.32 q2, r11
+                ldr r0, [r10, #16]
                 vdup.32 q7, r0
-                ldr r6, [r10, #32]
-                add r0, sp, #24
+                add r0, sp, #40
                 dlstp.32 lr, r8
-                4:",
+                5:",
                 ends!($pixels, $constants, $end),
-                "letp lr, 4b
-                strd r5, r7, [r10, #24]
+                "letp lr, 5b
+                strd r5, r7, [sp, #24]
                 cmp r12, #0
                 bne 1b
-                add sp, sp, #412
+                add sp, sp, #428
                 vpop {{d8-d15}}
                 pop {{r4-r11, pc}}",
             )
@@ -411,11 +447,16 @@ tile!(tile3_bits4_multiply, 3, vector: bits4_pixels3, constants: multipliers, en
 tile!(tile2_bits4_multiply, 2, vector: bits4_pixels2, constants: multipliers, end: multiply);
 tile!(tile1_bits4_multiply, 1, vector: bits4_pixels1, constants: multipliers, end: multiply);
 
-/// Runs the loop over rows that [`super::instructions::copy`] has checked.
+/// The loops over one, two and three pixels.
+static BITS8_SHIFT: [Run; 3] = [tile1_bits8_shift, tile2_bits8_shift, tile3_bits8_shift];
+static BITS4_SHIFT: [Run; 3] = [tile1_bits4_shift, tile2_bits4_shift, tile3_bits4_shift];
+static BITS8_MULTIPLY: [Run; 3] = [tile1_bits8_multiply, tile2_bits8_multiply, tile3_bits8_multiply];
+static BITS4_MULTIPLY: [Run; 3] = [tile1_bits4_multiply, tile2_bits4_multiply, tile3_bits4_multiply];
+
+/// Runs the loop over rows, of bytes that [`Runs::copy`] has counted.
 #[inline]
-pub(super) fn copy<const PIXELS: usize>(rows: Rows<'_>, target: &mut [u8], row_step: usize, pixel_step: usize) {
-    let arguments = [rows.len, rows.count, rows.step, rows.pixel_step, row_step, pixel_step];
-    let run = match (PIXELS, rows.unsigned) {
+pub(super) fn copy<const PIXELS: usize>(runs: &Runs, source: &[u8], target: &mut [u8]) {
+    let run = match (PIXELS, runs.unsigned) {
         (3, false) => copy3_signed,
         (3, true) => copy3_unsigned,
         (2, false) => copy2_signed,
@@ -425,7 +466,7 @@ pub(super) fn copy<const PIXELS: usize>(rows: Rows<'_>, target: &mut [u8], row_s
         _ => return,
     };
     // SAFETY: all rows of all pixels lie in the source and, at their distances there, in the target.
-    unsafe { run(rows.bytes.as_ptr(), target.as_mut_ptr(), &raw const arguments) }
+    unsafe { run(source.as_ptr(), target.as_mut_ptr(), runs) }
 }
 
 /// Up to 16 bytes of a row.
@@ -478,7 +519,7 @@ macro_rules! moves {
 macro_rules! copy {
     ($name:ident, $pixels:tt, $move:ident) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(source: *const u8, target: *mut u8, arguments: *const [usize; 6]) {
+        unsafe extern "C" fn $name(source: *const u8, target: *mut u8, runs: *const Runs) {
             naked_asm!(
                 ".cpu cortex-m55
                 push {{r4-r11, lr}}

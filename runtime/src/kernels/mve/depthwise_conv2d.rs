@@ -1,4 +1,4 @@
-use super::instructions::{Rows, copy, fill, multiply_lanes};
+use super::instructions::{Runs, fill, multiply_lanes};
 use super::lanes::{LanesEnd, LanesTile, Taps};
 use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes};
 use crate::kernels::window::{Span, positions};
@@ -66,9 +66,7 @@ impl<'a> Tables<'a> {
     }
 
     fn fill(&mut self, op: &DepthwiseConv2d<'_>) {
-        let bytes = op.weights.bias;
-        let rows = Rows { bytes, len: bytes.len(), count: 1, step: 0, pixel_step: 0, unsigned: false };
-        let _ = copy::<1>(rows, bytemuck::cast_slice_mut(self.bias), 0, 0);
+        Runs::copy_all(false, op.weights.bias, bytemuck::cast_slice_mut(self.bias));
         let left_shift = |shift: &u8| i32::from(shift.cast_signed()).wrapping_neg().cast_unsigned();
         match op.weights.epilogue {
             Epilogue::Shift([shift]) => self.ends.fill(left_shift(shift)),

@@ -1,5 +1,5 @@
-use super::instructions::{Rows, copy};
-use super::layer::{Entry, Layer};
+use super::instructions::Runs;
+use super::layer::Entry;
 use crate::format::{Blocks, Element, FullyConnected};
 use crate::kernels::{View, ViewMut};
 
@@ -13,20 +13,18 @@ use crate::kernels::{View, ViewMut};
 pub fn fully_connected<const LINKS: u64>(
     op: &FullyConnected<'_>,
     input: View<'_>,
-    mut output: ViewMut<'_>,
+    output: ViewMut<'_>,
     scratch: &mut [u8],
 ) {
     let (element, bytes) = (input.element(), input.codes.bytes());
     let Some(order) = Blocks::new(bytes.len(), op.weights.bits, (element, output.element)) else { return };
     let entry = Entry::of(&op.weights);
-    let layer = Layer::new(&op.weights, &entry, order, op.activation);
-    let column = if order.is_whole(element) {
-        bytes
+    let multiplier = entry.multiplier::<LINKS>(&op.weights, order, op.activation, (output.shape.c, 0));
+    let Some(multiplier) = multiplier else { return };
+    if order.is_whole(element) {
+        multiplier.run::<1>(bytes, output.bytes);
     } else {
-        let unsigned = element == Element::U8;
-        let rows = Rows { bytes, len: bytes.len(), count: 1, step: 0, pixel_step: 0, unsigned };
-        let _ = copy::<1>(rows, scratch, 0, 0);
-        scratch
-    };
-    layer.multiply::<LINKS, 1>([column], 0, &mut output);
+        Runs::copy_all(element == Element::U8, bytes, scratch);
+        multiplier.run::<1>(scratch, output.bytes);
+    }
 }

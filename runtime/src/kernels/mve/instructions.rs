@@ -3,15 +3,34 @@
 #[cfg(stepshift_backend = "mve")]
 use super::arm as native;
 use super::lanes::LanesTile;
-use super::tile::Tile;
+use super::tile::Filters;
 #[cfg(not(stepshift_backend = "mve"))]
 use super::twin as native;
 
-/// Multiplies the columns of `PIXELS` pixels by every channel of a tile. Nothing where the tile contradicts itself.
-#[inline]
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_, PIXELS>) {
-    if tile.is_consistent() {
-        native::multiply::<LINKS, PIXELS>(tile);
+/// The inner loop over a layer's channels.
+#[derive(Debug)]
+pub(super) struct Multiplier<'a> {
+    filters: Filters<'a>,
+    native: native::Loop<'a>,
+}
+
+impl<'a> Multiplier<'a> {
+    /// `None` where the filters contradict themselves, or the program does not link their width or end.
+    #[inline]
+    pub(super) fn new<const LINKS: u64>(filters: Filters<'a>) -> Option<Self> {
+        let native = native::Loop::new::<LINKS>(&filters).filter(|_| filters.are_consistent())?;
+        Some(Self { filters, native })
+    }
+
+    /// Multiplies the inputs of `PIXELS` pixels by every channel. Nothing where there are fewer inputs than weights, or the output
+    /// has no room.
+    ///
+    /// output  `[PIXELS, C_OUT]` codes
+    #[inline]
+    pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+        if self.filters.reach(PIXELS) <= inputs.len() && PIXELS * self.filters.channels <= output.len() {
+            self.native.run::<PIXELS>(inputs, output);
+        }
     }
 }
 
@@ -29,36 +48,43 @@ pub(super) fn padding(input: &[u8], zeros: &[u8]) -> u32 {
     native::padding(input, zeros)
 }
 
-/// Rows of codes under the windows of pixels that lie side by side.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) bytes: &'a [u8],
-    /// Bytes of a row.
+/// Runs of codes under the windows of pixels that lie side by side, and where copies of them go: as the loops load it.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub(super) struct Runs {
+    /// Bytes of a run.
     pub(super) len: usize,
+    /// Runs of a pixel.
     pub(super) count: usize,
-    /// Bytes from one row to the next.
+    /// Bytes from one run to the next.
     pub(super) step: usize,
-    /// Bytes from one pixel to the next.
+    /// Bytes from the first run of one pixel to that of the next.
     pub(super) pixel_step: usize,
+    /// Bytes from the copy of one run to that of the next.
+    pub(super) target_step: usize,
+    /// Bytes from the copies of one pixel to those of the next.
+    pub(super) target_pixel_step: usize,
     /// True for codes without a sign: 128 is subtracted.
     pub(super) unsigned: bool,
 }
 
-/// Copies the rows of each pixel, so that they begin `row_step` bytes apart, and pixels `pixel_step` bytes.
-/// False where there are fewer bytes.
-#[inline]
-#[must_use]
-pub(super) fn copy<const PIXELS: usize>(rows: Rows<'_>, target: &mut [u8], row_step: usize, pixel_step: usize) -> bool {
-    let (Some(last_row), Some(last_pixel)) = (rows.count.checked_sub(1), PIXELS.checked_sub(1)) else { return true };
-    if rows.len == 0 {
-        return true;
+impl Runs {
+    /// Copies the runs of `PIXELS` pixels. Nothing where source or target have fewer bytes.
+    #[inline]
+    pub(super) fn copy<const PIXELS: usize>(&self, source: &[u8], target: &mut [u8]) {
+        let (Some(last), Some(last_pixel)) = (self.count.checked_sub(1), PIXELS.checked_sub(1)) else { return };
+        let read = last * self.step + last_pixel * self.pixel_step + self.len;
+        let written = last * self.target_step + last_pixel * self.target_pixel_step + self.len;
+        if self.len > 0 && read <= source.len() && written <= target.len() {
+            native::copy::<PIXELS>(self, source, target);
+        }
     }
-    let enough = last_row * rows.step + last_pixel * rows.pixel_step + rows.len <= rows.bytes.len()
-        && last_row * row_step + last_pixel * pixel_step + rows.len <= target.len();
-    if enough {
-        native::copy::<PIXELS>(rows, target, row_step, pixel_step);
+
+    /// Of one run that is all of `source`, at the start of `target`.
+    #[inline]
+    pub(super) fn copy_all(unsigned: bool, source: &[u8], target: &mut [u8]) {
+        Self { len: source.len(), count: 1, unsigned, ..Self::default() }.copy::<1>(source, target);
     }
-    enough
 }
 
 /// Fills bytes with one value.

@@ -2,25 +2,21 @@
 
 use crate::format::{Activation, Epilogue, WeightBits};
 
-/// Operands of an inner loop.
-#[derive(Debug)]
-pub(super) struct Tile<'a, const PIXELS: usize> {
+/// The constants of a tile's inner loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filters<'a> {
     pub(super) bits: WeightBits,
     /// Pairs of channels in the order of [`Blocks`](crate::format::Blocks).
     pub(super) weights: &'a [u8],
-    /// Inputs of each pixel, one byte each, as many as a channel has weights.
-    pub(super) columns: [&'a [u8]; PIXELS],
     /// Weights of a channel, padding included.
     pub(super) channel_len: usize,
-    /// One i32 a channel, two a pair.
+    /// Bytes from the inputs of one pixel to those of the next.
+    pub(super) column_step: usize,
+    /// One i32 a channel.
     pub(super) bias: &'a [u8],
     pub(super) end: End<'a>,
-    /// Channels to write.
+    /// Channels to write: also the bytes from one pixel of the output to the next.
     pub(super) channels: usize,
-    /// Where the first channel's code of the first pixel goes.
-    pub(super) output: &'a mut [u8],
-    /// Bytes from one pixel to the next.
-    pub(super) pitch: usize,
 }
 
 /// What the accumulators of a tile end in.
@@ -33,27 +29,26 @@ pub(super) struct End<'a> {
     pub(super) activation: Activation,
 }
 
-impl<const PIXELS: usize> Tile<'_, PIXELS> {
-    /// Pairs of channels.
-    pub(super) const fn pairs(&self) -> usize {
-        self.channels.div_ceil(2)
+impl Filters<'_> {
+    /// Inputs of so many pixels.
+    #[inline]
+    pub(super) const fn reach(&self, pixels: usize) -> usize {
+        self.column_step * pixels.saturating_sub(1) + self.channel_len
     }
 
-    /// Every loop stays inside its operands.
-    pub(super) fn is_consistent(&self) -> bool {
-        let weights = self.bits.bytes(self.channel_len.saturating_mul(2 * self.pairs()));
+    /// The loops over columns of `channel_len` inputs stay inside these operands.
+    pub(super) fn are_consistent(&self) -> bool {
+        let pairs = self.channels.div_ceil(2);
+        let weights = self.bits.bytes(self.channel_len.saturating_mul(2 * pairs));
         let entries = if self.end.each { self.channels } else { 4 };
         let has_end = match self.end.epilogue {
             Epilogue::Shift(shifts) => entries <= shifts.len(),
             Epilogue::Multiply(end) => entries <= end.shifts.len() && 4 * entries <= end.multipliers.len(),
         };
-        let written = self.pitch.saturating_mul(PIXELS.saturating_sub(1)).saturating_add(self.channels);
         self.channels > 0
             && self.channel_len > 0
-            && self.columns.iter().all(|column| self.channel_len <= column.len())
             && weights.is_some_and(|bytes| bytes <= self.weights.len())
-            && 8 * self.pairs() <= self.bias.len()
+            && 4 * self.channels <= self.bias.len()
             && has_end
-            && written <= self.output.len()
     }
 }

@@ -1,33 +1,50 @@
 //! The inner loops in Rust: what the instructions do, lane by lane.
 
-use super::instructions::Rows;
+use super::instructions::Runs;
 use super::lanes::{LanesEnd, LanesTile};
-use super::tile::Tile;
-use crate::arithmetic::requantize;
-use crate::format::{VECTOR, WeightBits};
+use super::tile::Filters;
+use crate::arithmetic::{Requantizer, requantize};
+use crate::format::{Activation, VECTOR, WeightBits};
 
 /// Twin of the loops over a tile.
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_, PIXELS>) {
-    let vector_len = if tile.bits == WeightBits::Four { 2 * VECTOR } else { VECTOR };
-    let vectors = tile.channel_len / vector_len;
-    for channel in 0..tile.channels {
-        let bias = tile.bias.as_chunks().0.get(channel).map_or(0, |bias| i32::from_le_bytes(*bias));
-        let requantizer = tile.end.epilogue.channel(if tile.end.each { channel } else { 0 });
-        for (pixel, column) in tile.columns.iter().enumerate() {
-            let mut acc = bias;
-            for vector in 0..vectors {
-                let start = (channel / 2 * vectors + vector) * 2 + channel % 2;
-                let weights = tile.weights.get(VECTOR * start..).unwrap_or_default();
-                let inputs = column.get(vector_len * vector..).unwrap_or_default();
-                for (index, x) in inputs.iter().take(vector_len).enumerate() {
-                    acc = acc.wrapping_add(i32::from(x.cast_signed()) * weight(weights, tile.bits, index));
-                }
-            }
-            let [code, ..] = requantizer.apply::<LINKS>(acc, tile.end.activation).to_le_bytes();
-            if let Some(target) = tile.output.get_mut(pixel * tile.pitch + channel) {
-                *target = code;
+#[derive(Debug)]
+pub(super) struct Loop<'a> {
+    filters: Filters<'a>,
+    requantize: fn(Requantizer, i32, Activation) -> i32,
+}
+
+impl<'a> Loop<'a> {
+    /// Of any filters.
+    pub(super) const fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
+        Some(Self { filters: *filters, requantize: Requantizer::apply::<LINKS> })
+    }
+
+    pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+        let channels = self.filters.channels;
+        for (pixel, output) in output.chunks_exact_mut(channels).take(PIXELS).enumerate() {
+            let column = inputs.get(pixel * self.filters.column_step..).unwrap_or_default();
+            for (channel, target) in output.iter_mut().enumerate() {
+                let requantizer = self.filters.end.epilogue.channel(if self.filters.end.each { channel } else { 0 });
+                let code = (self.requantize)(requantizer, self.dot(column, channel), self.filters.end.activation);
+                [*target, ..] = code.to_le_bytes();
             }
         }
+    }
+
+    /// The accumulator of a channel.
+    fn dot(&self, column: &[u8], channel: usize) -> i32 {
+        let Filters { bits, weights, channel_len, bias, .. } = self.filters;
+        let vector_len = if bits == WeightBits::Four { 2 * VECTOR } else { VECTOR };
+        let vectors = channel_len / vector_len;
+        let mut acc = bias.as_chunks().0.get(channel).map_or(0, |bias| i32::from_le_bytes(*bias));
+        for (vector, inputs) in column.chunks_exact(vector_len).take(vectors).enumerate() {
+            let start = (channel / 2 * vectors + vector) * 2 + channel % 2;
+            let weights = weights.get(VECTOR * start..).unwrap_or_default();
+            for (index, x) in inputs.iter().enumerate() {
+                acc = acc.wrapping_add(i32::from(x.cast_signed()) * weight(weights, bits, index));
+            }
+        }
+        acc
     }
 }
 
@@ -97,12 +114,12 @@ const fn sign_flip(unsigned: bool) -> u8 {
 }
 
 /// Twin of the loops that copy.
-pub(super) fn copy<const PIXELS: usize>(rows: Rows<'_>, target: &mut [u8], row_step: usize, pixel_step: usize) {
-    let flip = sign_flip(rows.unsigned);
-    for (row, pixel) in (0..rows.count).flat_map(|row| (0..PIXELS).map(move |pixel| (row, pixel))) {
-        let source = rows.bytes.get(row * rows.step + pixel * rows.pixel_step..).unwrap_or_default();
-        let target = target.get_mut(row * row_step + pixel * pixel_step..).unwrap_or_default();
-        for (target, byte) in target.iter_mut().zip(source).take(rows.len) {
+pub(super) fn copy<const PIXELS: usize>(runs: &Runs, source: &[u8], target: &mut [u8]) {
+    let flip = sign_flip(runs.unsigned);
+    for (run, pixel) in (0..runs.count).flat_map(|run| (0..PIXELS).map(move |pixel| (run, pixel))) {
+        let source = source.get(run * runs.step + pixel * runs.pixel_step..).unwrap_or_default();
+        let target = target.get_mut(run * runs.target_step + pixel * runs.target_pixel_step..).unwrap_or_default();
+        for (target, byte) in target.iter_mut().zip(source).take(runs.len) {
             *target = byte ^ flip;
         }
     }
