@@ -4,7 +4,7 @@ use crate::format::{Shape, Window};
 use crate::kernels::ViewMut;
 
 /// The part of a kernel that lies inside the input, along one axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     /// First kernel index inside.
     pub(crate) kernel: usize,

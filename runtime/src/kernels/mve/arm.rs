@@ -78,8 +78,8 @@ impl<'a> Loop<'a> {
         Some(Self { constants, runs, filters: PhantomData })
     }
 
-    /// Runs the loop, of filters that [are consistent](Filters::are_consistent), over inputs as many as [`Filters::reach`]; there is
-    /// room for the codes of every pixel.
+    /// Runs the loop, of filters that [are consistent](Filters::are_consistent), over as many inputs as the pixels have; there is room
+    /// for the codes of every pixel.
     #[inline]
     pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let Some(run) = PIXELS.checked_sub(1).and_then(|index| self.runs.get(index)) else { return };
@@ -455,7 +455,7 @@ static BITS4_MULTIPLY: [Run; 3] = [tile1_bits4_multiply, tile2_bits4_multiply, t
 
 /// Runs the loop over rows, of bytes that [`Runs::copy`] has counted.
 #[inline]
-pub(super) fn copy<const PIXELS: usize>(runs: &Runs, source: &[u8], target: &mut [u8]) {
+pub(super) fn copy<const PIXELS: usize>(runs: &Runs, len: usize, source: &[u8], target: &mut [u8]) {
     let run = match (PIXELS, runs.unsigned) {
         (3, false) => copy3_signed,
         (3, true) => copy3_unsigned,
@@ -466,7 +466,7 @@ pub(super) fn copy<const PIXELS: usize>(runs: &Runs, source: &[u8], target: &mut
         _ => return,
     };
     // SAFETY: all rows of all pixels lie in the source and, at their distances there, in the target.
-    unsafe { run(source.as_ptr(), target.as_mut_ptr(), runs) }
+    unsafe { run(source.as_ptr(), target.as_mut_ptr(), runs, len) }
 }
 
 /// Up to 16 bytes of a row.
@@ -519,12 +519,12 @@ macro_rules! moves {
 macro_rules! copy {
     ($name:ident, $pixels:tt, $move:ident) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(source: *const u8, target: *mut u8, runs: *const Runs) {
+        unsafe extern "C" fn $name(source: *const u8, target: *mut u8, runs: *const Runs, len: usize) {
             naked_asm!(
                 ".cpu cortex-m55
                 push {{r4-r11, lr}}
-                ldm r2, {{r2, r4, r5, r6, r7, r8}}
-                str r2, [sp, #-4]!
+                str r3, [sp, #-4]!
+                ldm r2, {{r4, r5, r6, r7, r8}}
                 vmov.i8 q1, #0x80
                 1:
                 ldr lr, [sp]

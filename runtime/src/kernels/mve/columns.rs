@@ -42,7 +42,7 @@ impl<'a> Gather<'a> {
         let out_w = usize::from(output.shape.w);
         let is_direct = order.is_direct(&window, element);
         let is_dense = window.stride_w == 1 && window.stride_h == 1;
-        let mut gather = Self {
+        Self {
             input,
             window,
             out_w: if is_direct && is_dense { usize::MAX } else { out_w },
@@ -50,11 +50,11 @@ impl<'a> Gather<'a> {
             zero: if unsigned { zero ^ 0x80 } else { zero },
             channel_len: order.channel_len(),
             is_direct,
-            oy: output.first_row.into(),
-            ox: 0,
-            rows: Span::rows(&window, input.shape, output.first_row.into()),
+            // Behind the row before: the first pixel enters its own.
+            oy: usize::from(output.first_row).wrapping_sub(1),
+            ox: usize::MAX,
+            rows: Span::default(),
             runs: Runs {
-                len: run_len,
                 pixel_step: usize::from(window.stride_w) * channels,
                 target_step: run_len,
                 target_pixel_step: order.channel_len(),
@@ -62,9 +62,7 @@ impl<'a> Gather<'a> {
                 ..Runs::default()
             },
             place: 0,
-        };
-        gather.enter_row();
-        gather
+        }
     }
 
     /// Bytes from the column of one pixel to that of the next.
@@ -85,6 +83,7 @@ impl<'a> Gather<'a> {
     where
         'a: 's,
     {
+        self.find_row();
         if self.is_direct {
             let start = self.place;
             self.advance(PIXELS);
@@ -102,69 +101,72 @@ impl<'a> Gather<'a> {
     fn advance(&mut self, pixels: usize) {
         self.ox += pixels;
         self.place += pixels * self.runs.pixel_step;
+    }
+
+    #[inline]
+    fn find_row(&mut self) {
         if self.ox >= self.out_w {
-            self.oy += 1;
             self.enter_row();
         }
     }
 
-    /// Before the first pixel of row `oy`.
     #[inline(never)]
     fn enter_row(&mut self) {
-        self.ox = 0;
+        (self.ox, self.oy) = (0, self.oy.wrapping_add(1));
         self.rows = Span::rows(&self.window, self.input.shape, self.oy);
         self.runs.count = self.rows.len;
         self.runs.step = self.rows.step * self.input.row_len();
         self.place = self.input.place(self.rows.input, 0);
     }
 
-    /// Pixels of one row of the output whose windows reach over neither side.
+    /// Pixels of one row of the output whose windows reach over neither side; how many.
     #[inline]
-    fn side_by_side<const PIXELS: usize>(&mut self, scratch: &mut [u8]) {
+    fn side_by_side<const PIXELS: usize>(&mut self, scratch: &mut [u8]) -> usize {
         let start = self.place.wrapping_sub(usize::from(self.window.pad_left) * usize::from(self.input.shape.c));
         let source = self.input.codes.bytes().get(start..).unwrap_or_default();
+        let len = self.runs.target_step;
         if self.rows.len == usize::from(self.window.kernel_h) {
-            self.runs.copy::<PIXELS>(source, scratch);
+            self.runs.copy::<PIXELS>(len, source, scratch);
         } else {
             fill(scratch.get_mut(..PIXELS * self.channel_len).unwrap_or_default(), self.zero);
-            let first = self.rows.kernel * self.runs.target_step;
-            self.runs.copy::<PIXELS>(source, scratch.get_mut(first..).unwrap_or_default());
+            self.runs.copy::<PIXELS>(len, source, scratch.get_mut(self.rows.kernel * len..).unwrap_or_default());
         }
         self.advance(PIXELS);
+        PIXELS
     }
 
     /// Pixels of which some are at a side, or of more than one row.
     #[inline(never)]
     fn one_by_one<const PIXELS: usize>(&mut self, scratch: &mut [u8]) {
-        let mut rest = scratch;
-        for _ in 0..PIXELS {
-            let Some((column, behind)) = rest.split_at_mut_checked(self.channel_len) else { return };
-            if self.inner.contains(&self.ox) {
-                self.side_by_side::<1>(column);
-            } else {
-                self.at_a_side(column);
-                self.advance(1);
-            }
-            rest = behind;
+        let mut pixel = 0;
+        while pixel < PIXELS {
+            self.find_row();
+            let Some(columns) = scratch.get_mut(pixel * self.channel_len..) else { return };
+            let inner = if self.inner.start <= self.ox { self.inner.end.saturating_sub(self.ox) } else { 0 };
+            pixel += match inner.min(PIXELS - pixel) {
+                0 => self.at_a_side(columns),
+                1 => self.side_by_side::<1>(columns),
+                _ => self.side_by_side::<2>(columns),
+            };
         }
     }
 
-    /// The inputs of one pixel, over whichever edge its window reaches.
+    /// One pixel, over whichever edge its window reaches.
     #[inline(never)]
-    fn at_a_side(&self, target: &mut [u8]) {
+    fn at_a_side(&mut self, target: &mut [u8]) -> usize {
+        fill(target.get_mut(..self.channel_len).unwrap_or_default(), self.zero);
         let columns = Span::columns(&self.window, self.input.shape, self.ox);
         let channels = usize::from(self.input.shape.c);
-        fill(target, self.zero);
         let start = self.rows.kernel * self.runs.target_step + columns.kernel * channels;
-        let Some(target) = target.get_mut(start..) else { return };
         // Columns side by side are one run of each row.
         let (count, len) = if columns.step == 1 { (1, columns.len * channels) } else { (columns.len, channels) };
-        let runs = Runs { len, ..self.runs };
+        let row = self.input.place(self.rows.input, columns.input);
         for run in 0..count {
-            let place = self.input.place(self.rows.input, columns.input + run * columns.step);
-            let source = self.input.codes.bytes().get(place..).unwrap_or_default();
-            runs.copy::<1>(source, target.get_mut(run * channels..).unwrap_or_default());
+            let source = self.input.codes.bytes().get(row + run * columns.step * channels..).unwrap_or_default();
+            self.runs.copy::<1>(len, source, target.get_mut(start + run * channels..).unwrap_or_default());
         }
+        self.advance(1);
+        1
     }
 }
 

@@ -10,16 +10,21 @@ use super::twin as native;
 /// The inner loop over a layer's channels.
 #[derive(Debug)]
 pub(super) struct Multiplier<'a> {
-    filters: Filters<'a>,
+    channel_len: usize,
+    column_step: usize,
+    channels: usize,
     native: native::Loop<'a>,
 }
 
 impl<'a> Multiplier<'a> {
     /// `None` where the filters contradict themselves, or the program does not link their width or end.
     #[inline]
-    pub(super) fn new<const LINKS: u64>(filters: Filters<'a>) -> Option<Self> {
-        let native = native::Loop::new::<LINKS>(&filters).filter(|_| filters.are_consistent())?;
-        Some(Self { filters, native })
+    pub(super) fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
+        if !filters.are_consistent() {
+            return None;
+        }
+        let Filters { channel_len, column_step, channels, .. } = *filters;
+        Some(Self { channel_len, column_step, channels, native: native::Loop::new::<LINKS>(filters)? })
     }
 
     /// Multiplies the inputs of `PIXELS` pixels by every channel. Nothing where there are fewer inputs than weights, or the output
@@ -28,7 +33,8 @@ impl<'a> Multiplier<'a> {
     /// output  `[PIXELS, C_OUT]` codes
     #[inline]
     pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
-        if self.filters.reach(PIXELS) <= inputs.len() && PIXELS * self.filters.channels <= output.len() {
+        let reach = self.column_step * PIXELS.saturating_sub(1) + self.channel_len;
+        if reach <= inputs.len() && PIXELS * self.channels <= output.len() {
             self.native.run::<PIXELS>(inputs, output);
         }
     }
@@ -52,8 +58,6 @@ pub(super) fn padding(input: &[u8], zeros: &[u8]) -> u32 {
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
 pub(super) struct Runs {
-    /// Bytes of a run.
-    pub(super) len: usize,
     /// Runs of a pixel.
     pub(super) count: usize,
     /// Bytes from one run to the next.
@@ -69,21 +73,21 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    /// Copies the runs of `PIXELS` pixels. Nothing where source or target have fewer bytes.
+    /// Copies the runs of `PIXELS` pixels, `len` bytes each. Nothing where source or target have fewer bytes.
     #[inline]
-    pub(super) fn copy<const PIXELS: usize>(&self, source: &[u8], target: &mut [u8]) {
+    pub(super) fn copy<const PIXELS: usize>(&self, len: usize, source: &[u8], target: &mut [u8]) {
         let (Some(last), Some(last_pixel)) = (self.count.checked_sub(1), PIXELS.checked_sub(1)) else { return };
-        let read = last * self.step + last_pixel * self.pixel_step + self.len;
-        let written = last * self.target_step + last_pixel * self.target_pixel_step + self.len;
-        if self.len > 0 && read <= source.len() && written <= target.len() {
-            native::copy::<PIXELS>(self, source, target);
+        let read = last * self.step + last_pixel * self.pixel_step + len;
+        let written = last * self.target_step + last_pixel * self.target_pixel_step + len;
+        if len > 0 && read <= source.len() && written <= target.len() {
+            native::copy::<PIXELS>(self, len, source, target);
         }
     }
 
-    /// Of one run that is all of `source`, at the start of `target`.
+    /// Copies all of `source` to the start of `target`.
     #[inline]
     pub(super) fn copy_all(unsigned: bool, source: &[u8], target: &mut [u8]) {
-        Self { len: source.len(), count: 1, unsigned, ..Self::default() }.copy::<1>(source, target);
+        Self { count: 1, unsigned, ..Self::default() }.copy::<1>(source.len(), source, target);
     }
 }
 

@@ -24,6 +24,7 @@ impl Entry {
     /// The inner loop of a layer in [`Blocks`]; `None` where its constants contradict each other.
     ///
     /// column_step  bytes from the inputs of one pixel to those of the next
+    #[inline]
     pub(super) fn multiplier<'a, const LINKS: u64>(
         &'a self,
         weights: &Weights<'a>,
@@ -40,7 +41,7 @@ impl Entry {
                 Epilogue::Multiply(Multiply { multipliers, shifts: &self.shifts, ..end })
             }
         };
-        Multiplier::new::<LINKS>(Filters {
+        Multiplier::new::<LINKS>(&Filters {
             bits: order.bits,
             weights: weights.codes,
             channel_len: order.channel_len(),

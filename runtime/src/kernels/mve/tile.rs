@@ -30,12 +30,6 @@ pub(super) struct End<'a> {
 }
 
 impl Filters<'_> {
-    /// Inputs of so many pixels.
-    #[inline]
-    pub(super) const fn reach(&self, pixels: usize) -> usize {
-        self.column_step * pixels.saturating_sub(1) + self.channel_len
-    }
-
     /// The loops over columns of `channel_len` inputs stay inside these operands.
     pub(super) fn are_consistent(&self) -> bool {
         let pairs = self.channels.div_ceil(2);

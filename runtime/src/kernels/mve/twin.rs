@@ -114,12 +114,12 @@ const fn sign_flip(unsigned: bool) -> u8 {
 }
 
 /// Twin of the loops that copy.
-pub(super) fn copy<const PIXELS: usize>(runs: &Runs, source: &[u8], target: &mut [u8]) {
+pub(super) fn copy<const PIXELS: usize>(runs: &Runs, len: usize, source: &[u8], target: &mut [u8]) {
     let flip = sign_flip(runs.unsigned);
     for (run, pixel) in (0..runs.count).flat_map(|run| (0..PIXELS).map(move |pixel| (run, pixel))) {
         let source = source.get(run * runs.step + pixel * runs.pixel_step..).unwrap_or_default();
         let target = target.get_mut(run * runs.target_step + pixel * runs.target_pixel_step..).unwrap_or_default();
-        for (target, byte) in target.iter_mut().zip(source).take(runs.len) {
+        for (target, byte) in target.iter_mut().zip(source).take(len) {
             *target = byte ^ flip;
         }
     }
