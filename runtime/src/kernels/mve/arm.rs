@@ -7,9 +7,9 @@ use core::marker::PhantomData;
 use core::ptr;
 
 use super::instructions::Runs;
-use super::lanes::{LanesEnd, LanesTile};
+use super::lanes::{LanesFilters, Taps};
 use super::tile::Filters;
-use crate::format::{AFFINE_LINK, Activation, Epilogue, VECTOR, WeightBits};
+use crate::format::{AFFINE_LINK, Activation, Epilogue, Mean, VECTOR, WeightBits};
 
 /// What a loop over a tile is told, in the order in which it loads it.
 #[derive(Debug)]
@@ -576,53 +576,100 @@ unsafe extern "C" fn fill_bytes(target: *mut u8, len: usize, value: u32) {
     )
 }
 
-/// What the loop over lanes is told, in the order in which it loads it.
+/// Writes the negative of each of the first `len` codes, of which there are some.
+#[inline]
+pub(super) fn negate(codes: &[u8], target: &mut [u32], len: usize) {
+    if len <= codes.len().min(target.len()) {
+        // SAFETY: both have as many elements.
+        unsafe { negate_codes(codes.as_ptr(), target.as_mut_ptr(), len) }
+    }
+}
+
+#[unsafe(naked)]
+unsafe extern "C" fn negate_codes(codes: *const u8, target: *mut u32, len: usize) {
+    naked_asm!(
+        ".cpu cortex-m55
+        push {{r7, lr}}
+        dlstp.32 lr, r2
+        1:
+        vldrb.s32 q0, [r0], #4
+        vneg.s32 q0, q0
+        vstrw.32 q0, [r1], #16
+        letp lr, 1b
+        pop {{r7, pc}}",
+    )
+}
+
+/// The loop over lanes: what it is told, in the order in which it loads it.
+#[derive(Debug)]
 #[repr(C)]
-struct LanesArguments {
+pub(super) struct LanesLoop {
+    /// Moves from pixel to pixel.
     input: *const u8,
     weights: *const u8,
     bias: *const u32,
     /// Left shifts, or where accumulators go.
     ends: *mut u32,
     channels: usize,
+    /// Moves from pixel to pixel.
     output: *mut u8,
     min: i32,
     max: i32,
     places: *const u32,
-    pairs: usize,
+    taps: usize,
+    /// Pixels that are left.
+    pixels: usize,
+    pixel_step: usize,
+    run: unsafe extern "C" fn(*mut Self),
 }
 
-/// Runs the loop over the taps of a window that [`LanesTile::is_consistent`].
-#[inline]
-pub(super) fn multiply_lanes(tile: LanesTile<'_>) {
-    let places = tile.taps.places();
-    let (ends, output, activation) = match tile.end {
-        LanesEnd::Codes { left_shifts, activation, output } => {
-            (left_shifts.as_ptr().cast_mut(), output.as_mut_ptr(), Some(activation))
+impl LanesLoop {
+    /// Of these filters and taps.
+    #[inline]
+    pub(super) fn new(filters: &LanesFilters<'_>, taps: &Taps<'_>) -> Self {
+        Self {
+            input: ptr::null(),
+            weights: ptr::null(),
+            bias: ptr::null(),
+            ends: ptr::null_mut(),
+            channels: filters.channels,
+            output: ptr::null_mut(),
+            min: filters.activation.map_or(0, |activation| activation.min.into()),
+            max: filters.activation.map_or(0, |activation| activation.max.into()),
+            places: ptr::null(),
+            taps: taps.places().len(),
+            pixels: 0,
+            pixel_step: filters.pixel_step,
+            run: match (taps.unsigned, filters.activation, filters.channels.is_multiple_of(VECTOR)) {
+                (false, Some(_), true) => lanes16_signed_codes,
+                (true, Some(_), true) => lanes16_unsigned_codes,
+                (false, Some(_), false) => lanes_signed_codes,
+                (true, Some(_), false) => lanes_unsigned_codes,
+                (false, None, _) => lanes_signed_accumulators,
+                (true, None, _) => lanes_unsigned_accumulators,
+            },
         }
-        LanesEnd::Accumulators(accumulators) => (accumulators.as_mut_ptr(), ptr::null_mut(), None),
-    };
-    let arguments = LanesArguments {
-        input: tile.taps.input.as_ptr().wrapping_add(tile.base),
-        weights: tile.weights.as_ptr(),
-        bias: tile.bias.as_ptr(),
-        ends,
-        channels: tile.channels,
-        output,
-        min: activation.map_or(0, |activation| activation.min.into()),
-        max: activation.map_or(0, |activation| activation.max.into()),
-        places: places.as_ptr(),
-        pairs: places.len() / 2,
-    };
-    let run = match (tile.taps.unsigned, activation) {
-        (false, Some(_)) => lanes_signed_codes,
-        (true, Some(_)) => lanes_unsigned_codes,
-        (false, None) => lanes_signed_accumulators,
-        (true, None) => lanes_unsigned_accumulators,
-    };
-    // SAFETY: every tap lies in the input at its place, or in the zeros, which `padding` made a distance from the input, with as
-    // many codes as there are channels; the tables and the weights have whole vectors.
-    unsafe { run(&raw const arguments) }
+    }
+
+    /// Runs the loop, over operands that [are consistent](LanesFilters::are_consistent) and taps that
+    /// [are inside](Taps::are_inside), of the filters and the taps that it was made of.
+    #[inline]
+    pub(super) fn run(
+        &mut self,
+        filters: &LanesFilters<'_>,
+        taps: &Taps<'_>,
+        ends: &mut [u32],
+        (base, pixels): (usize, usize),
+        output: &mut [u8],
+    ) {
+        self.input = taps.input.as_ptr().wrapping_add(base);
+        (self.weights, self.bias) = (filters.weights.as_ptr(), filters.bias.as_ptr());
+        (self.ends, self.output) = (ends.as_mut_ptr(), output.as_mut_ptr());
+        (self.places, self.pixels) = (taps.places().as_ptr(), pixels);
+        // SAFETY: every tap of every pixel lies in the input at its place, or in the zeros, which `padding` made a distance from the
+        // input, with as many codes as there are channels; the tables and the weights have whole vectors.
+        unsafe { (self.run)(self) }
+    }
 }
 
 /// The place of a tap that is padding: from the input to the zeros.
@@ -647,38 +694,62 @@ macro_rules! subtract_128 {
     };
 }
 
-/// Accumulators to codes in the order of the channels.
-macro_rules! lanes_codes {
-    () => {
-        "vld40.32 {{q0, q1, q2, q3}}, [r6]
-        vld41.32 {{q0, q1, q2, q3}}, [r6]
-        vld42.32 {{q0, q1, q2, q3}}, [r6]
-        vld43.32 {{q0, q1, q2, q3}}, [r6]!
-        vqshl.s32 q4, q4, q0
-        vqshl.s32 q5, q5, q1
-        vqshl.s32 q6, q6, q2
-        vqshl.s32 q7, q7, q3
-        vdup.32 q0, r9
-        vdup.32 q1, r10
-        vmax.s32 q4, q4, q0
-        vmax.s32 q5, q5, q0
-        vmax.s32 q6, q6, q0
-        vmax.s32 q7, q7, q0
-        vmin.s32 q4, q4, q1
-        vmin.s32 q5, q5, q1
-        vmin.s32 q6, q6, q1
-        vmin.s32 q7, q7, q1
-        vsli.32 q4, q5, #8
-        vsli.32 q6, q7, #8
-        vsli.32 q4, q6, #16
-        vpst
-        vstrbt.8 q4, [r8], #16
-        "
+/// Values of 32 bits in q4 to q7, as the loop over lanes has them, to codes in the order of the channels: both bounds, r9 and r10,
+/// have 16 bits. `$store` writes q4 at r8.
+macro_rules! narrow {
+    ($store:ident) => {
+        concat!(
+            "vqmovnb.s32 q4, q4
+            vqmovnb.s32 q5, q5
+            vqmovnt.s32 q4, q6
+            vqmovnt.s32 q5, q7
+            vdup.16 q0, r9
+            vdup.16 q1, r10
+            vmax.s16 q4, q4, q0
+            vmax.s16 q5, q5, q0
+            vmin.s16 q4, q4, q1
+            vmin.s16 q5, q5, q1
+            vsli.16 q4, q5, #8
+            ",
+            $store!()
+        )
     };
 }
 
-macro_rules! lanes_accumulators {
+/// A store of up to 16 codes at r8.
+macro_rules! store_some {
     () => {
+        "vpst\nvstrbt.8 q4, [r8], #16\n"
+    };
+}
+
+macro_rules! store_16 {
+    () => {
+        "vstrb.8 q4, [r8], #16\n"
+    };
+}
+
+/// Shifts, then codes.
+macro_rules! lanes_codes {
+    ($store:ident) => {
+        concat!(
+            "vld40.32 {{q0, q1, q2, q3}}, [r6]
+            vld41.32 {{q0, q1, q2, q3}}, [r6]
+            vld42.32 {{q0, q1, q2, q3}}, [r6]
+            vld43.32 {{q0, q1, q2, q3}}, [r6]!
+            vqshl.s32 q4, q4, q0
+            vqshl.s32 q5, q5, q1
+            vqshl.s32 q6, q6, q2
+            vqshl.s32 q7, q7, q3
+            ",
+            narrow!($store)
+        )
+    };
+}
+
+/// Accumulators as they are.
+macro_rules! lanes_accumulators {
+    ($store:ident) => {
         "vst40.32 {{q4, q5, q6, q7}}, [r6]
         vst41.32 {{q4, q5, q6, q7}}, [r6]
         vst42.32 {{q4, q5, q6, q7}}, [r6]
@@ -687,22 +758,59 @@ macro_rules! lanes_accumulators {
     };
 }
 
-/// One function over the taps of a window, 16 channels at a time.
+/// Sums of 16 bits, q3 of the even channels and q0 of the odd ones, to the accumulators.
+macro_rules! widen {
+    () => {
+        "vmovlb.s16 q1, q3
+        vadd.i32 q4, q4, q1
+        vmovlt.s16 q3, q3
+        vadd.i32 q6, q6, q3
+        vmovlb.s16 q1, q0
+        vadd.i32 q5, q5, q1
+        vmovlt.s16 q0, q0
+        vadd.i32 q7, q7, q0
+        "
+    };
+}
+
+/// Inputs of up to 16 channels of two taps, and of one.
+macro_rules! load_some {
+    (2) => {
+        "vpstt\nvldrbt.u8 q0, [r4]\nvldrbt.u8 q1, [r5]\n"
+    };
+    (1) => {
+        "vpst\nvldrbt.u8 q0, [r4]\n"
+    };
+}
+
+macro_rules! load_16 {
+    (2) => {
+        "vldrb.u8 q0, [r4]\nvldrb.u8 q1, [r5]\n"
+    };
+    (1) => {
+        "vldrb.u8 q0, [r4]\n"
+    };
+}
+
+/// One function over the taps of the windows of some pixels, 16 channels at a time; with `load_16` the channels are whole vectors.
 ///
 /// q4 to q7 accumulators of the channels `4 i`, `4 i + 1`, `4 i + 2`, `4 i + 3`; r1 inputs, r2 weights, r3 biases, r6 shifts
-/// or accumulators, r7 channels, r8 output, r9 and r10 bounds, r11 places of the taps, r12 pairs of taps. Two products fit 16
-/// bits, since weights are at least -127; their sums are widened.
+/// or accumulators, r7 channels, r8 output, r9 and r10 bounds, r11 places of the taps, r12 taps, the carry an odd one; on the stack
+/// the arguments. Two products fit 16 bits, since weights are at least -127; their sums are widened.
 ///
-/// 24 instructions for 32 products: 6 load, 4 multiply, 10 add or widen, 4 find the taps. A Cortex-M55 overlaps loads
+/// 23 instructions for 32 products (24 where a predicate is needed): 6 load, 4 multiply, 10 add or widen, 3 find the taps. A Cortex-M55 overlaps loads
 /// with the others: the 14 instructions between the vector registers bound the loop.
 macro_rules! lanes {
-    ($name:ident, $subtract:ident, $end:ident) => {
+    ($name:ident, $load:ident, $subtract:ident, $end:ident, $store:ident) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(arguments: *const LanesArguments) {
+        unsafe extern "C" fn $name(arguments: *mut LanesLoop) {
             naked_asm!(
                 ".cpu cortex-m55
-                push {{r3-r11, lr}}
+                push {{r4-r11, lr}}
                 vpush {{d8-d15}}
+                sub sp, sp, #4
+                str r0, [sp]
+                0:
                 ldm r0, {{r1, r2, r3, r6, r7, r8, r9, r10, r11, r12}}
                 1:
                 vctp.8 r7
@@ -711,14 +819,13 @@ macro_rules! lanes {
                 vld42.32 {{q4, q5, q6, q7}}, [r3]
                 vld43.32 {{q4, q5, q6, q7}}, [r3]!
                 mov r0, r11
-                dls lr, r12
+                lsrs lr, r12, #1
+                wls lr, lr, 3f
                 2:
                 ldrd r4, r5, [r0], #8
                 add r4, r4, r1
-                add r5, r5, r1
-                vpstt
-                vldrbt.u8 q0, [r4]
-                vldrbt.u8 q1, [r5]",
+                add r5, r5, r1",
+                $load!(2),
                 $subtract!(),
                 "vldrb.u8 q2, [r2], #16
                 vmullb.s8 q3, q0, q2
@@ -728,31 +835,49 @@ macro_rules! lanes {
                 vadd.i16 q3, q3, q2
                 vldrb.u8 q2, [r2], #16
                 vmullt.s8 q1, q1, q2
-                vadd.i16 q0, q0, q1
-                vmovlb.s16 q1, q3
-                vadd.i32 q4, q4, q1
-                vmovlt.s16 q3, q3
-                vadd.i32 q6, q6, q3
-                vmovlb.s16 q1, q0
-                vadd.i32 q5, q5, q1
-                vmovlt.s16 q0, q0
-                vadd.i32 q7, q7, q0
-                le lr, 2b",
-                $end!(),
+                vadd.i16 q0, q0, q1",
+                widen!(),
+                "le lr, 2b
+                3:
+                bcc 4f
+                ldr r4, [r0]
+                add r4, r4, r1",
+                $load!(1),
+                $subtract!(),
+                "vldrb.u8 q2, [r2], #32
+                vmullb.s8 q3, q0, q2
+                vmullt.s8 q0, q0, q2",
+                widen!(),
+                "4:",
+                $end!($store),
                 "add r1, r1, #16
                 subs r7, r7, #16
                 bhi 1b
+                ldr r0, [sp]
+                ldr r1, [r0]
+                ldrd r2, r3, [r0, #40]
+                add r1, r1, r3
+                str r1, [r0]
+                ldrd r4, r5, [r0, #16]
+                add r5, r5, r4
+                str r5, [r0, #20]
+                subs r2, r2, #1
+                str r2, [r0, #40]
+                bne 0b
+                add sp, sp, #4
                 vpop {{d8-d15}}
-                pop {{r3-r11, pc}}",
+                pop {{r4-r11, pc}}",
             )
         }
     };
 }
 
-lanes!(lanes_signed_codes, subtract_nothing, lanes_codes);
-lanes!(lanes_unsigned_codes, subtract_128, lanes_codes);
-lanes!(lanes_signed_accumulators, subtract_nothing, lanes_accumulators);
-lanes!(lanes_unsigned_accumulators, subtract_128, lanes_accumulators);
+lanes!(lanes16_signed_codes, load_16, subtract_nothing, lanes_codes, store_16);
+lanes!(lanes16_unsigned_codes, load_16, subtract_128, lanes_codes, store_16);
+lanes!(lanes_signed_codes, load_some, subtract_nothing, lanes_codes, store_some);
+lanes!(lanes_unsigned_codes, load_some, subtract_128, lanes_codes, store_some);
+lanes!(lanes_signed_accumulators, load_some, subtract_nothing, lanes_accumulators, store_some);
+lanes!(lanes_unsigned_accumulators, load_some, subtract_128, lanes_accumulators, store_some);
 
 /// Operands of an addition, in the order in which the loop loads them.
 #[repr(C)]
@@ -834,43 +959,107 @@ macro_rules! add {
 add!(add_signed, "vldrb.s16");
 add!(add_unsigned, "vldrb.u16");
 
-/// Sums of up to eight channels over pixels that lie `pitch` bytes apart: at most 128 pixels.
-#[inline]
-pub(super) fn sums(unsigned: bool, bytes: &[u8], pixels: usize, pitch: usize, channels: usize) -> [i16; 8] {
-    let mut sums = [0; 8];
-    let Some(last) = pixels.checked_sub(1) else { return sums };
-    if last.saturating_mul(pitch).saturating_add(channels) <= bytes.len() {
-        let run = if unsigned { sum_unsigned } else { sum_signed };
-        // SAFETY: the channels of the last pixel lie in the bytes, and there is room for eight sums.
-        unsafe { run(bytes.as_ptr(), pixels, pitch, channels, sums.as_mut_ptr()) }
-    }
-    sums
+/// Operands of a mean, in the order in which the loop loads them.
+#[repr(C)]
+struct MeanArguments {
+    source: *const u8,
+    pixels: usize,
+    multiplier: i32,
+    left_shift: i32,
+    channels: usize,
+    output: *mut u8,
+    min: i32,
+    max: i32,
 }
 
-/// One function over pixels: 5 instructions for 8 codes, of which one loads.
-macro_rules! sum {
-    ($name:ident, $load:literal) => {
+/// The means of all channels: their sums times a multiplier, shifted right, rounded; no product leaves 32 bits.
+#[inline]
+pub(super) fn mean(unsigned: bool, source: &[u8], pixels: usize, op: &Mean, output: &mut [u8]) {
+    let channels = output.len();
+    let arguments = MeanArguments {
+        source: source.as_ptr(),
+        pixels,
+        multiplier: op.multiplier,
+        left_shift: -i32::from(op.right_shift),
+        channels,
+        output: output.as_mut_ptr(),
+        min: op.activation.min.into(),
+        max: op.activation.max.into(),
+    };
+    if pixels > 0 && channels > 0 && pixels.saturating_mul(channels) <= source.len() {
+        let run = if unsigned { mean_unsigned } else { mean_signed };
+        // SAFETY: as many codes of each pixel as of the output lie in the source.
+        unsafe { run(&raw const arguments) }
+    }
+}
+
+/// One function over pixels, 16 channels at a time: sums of up to 128 pixels in 16 bits, q0 of the even channels and q1 of the odd
+/// ones, then in 32 bits, as the loop over lanes has them.
+///
+/// 8 instructions for 16 codes: 1 loads, 4 add or widen, 2 find the codes, 1 branches. The four bound the loop.
+macro_rules! mean {
+    ($name:ident, $even:literal, $odd:literal) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(source: *const u8, pixels: usize, pitch: usize, channels: usize, sums: *mut i16) {
+        unsafe extern "C" fn $name(arguments: *const MeanArguments) {
             naked_asm!(
                 ".cpu cortex-m55
-                push {{r7, lr}}
-                vctp.16 r3
-                ldr r3, [sp, #8]
-                vmov.i32 q0, #0
-                dls lr, r1
+                push {{r4-r11, lr}}
+                vpush {{d8-d15}}
+                ldm r0, {{r1, r2, r3, r6, r7, r8, r9, r10}}
+                mov r5, r7
                 1:
-                vpst",
-                concat!($load, " q1, [r0]"),
-                "add r0, r0, r2
-                vadd.i16 q0, q0, q1
-                le lr, 1b
-                vstrh.16 q0, [r3]
-                pop {{r7, pc}}",
+                vctp.8 r7
+                vmov.i32 q4, #0
+                vmov.i32 q5, #0
+                vmov.i32 q6, #0
+                vmov.i32 q7, #0
+                mov r0, r1
+                mov r4, r2
+                2:
+                mov r11, #128
+                cmp r4, r11
+                it lo
+                movlo r11, r4
+                vmov.i32 q0, #0
+                vmov.i32 q1, #0
+                dls lr, r11
+                3:
+                vpst
+                vldrbt.u8 q2, [r0]
+                add r0, r0, r5",
+                concat!($even, " q3, q2\n"),
+                "vadd.i16 q0, q0, q3",
+                concat!($odd, " q2, q2\n"),
+                "vadd.i16 q1, q1, q2
+                le lr, 3b
+                vmovlb.s16 q2, q0
+                vadd.i32 q4, q4, q2
+                vmovlt.s16 q2, q0
+                vadd.i32 q6, q6, q2
+                vmovlb.s16 q2, q1
+                vadd.i32 q5, q5, q2
+                vmovlt.s16 q2, q1
+                vadd.i32 q7, q7, q2
+                subs r4, r4, r11
+                bne 2b
+                vmul.i32 q4, q4, r3
+                vmul.i32 q5, q5, r3
+                vmul.i32 q6, q6, r3
+                vmul.i32 q7, q7, r3
+                vrshl.s32 q4, r6
+                vrshl.s32 q5, r6
+                vrshl.s32 q6, r6
+                vrshl.s32 q7, r6",
+                narrow!(store_some),
+                "add r1, r1, #16
+                subs r7, r7, #16
+                bhi 1b
+                vpop {{d8-d15}}
+                pop {{r4-r11, pc}}",
             )
         }
     };
 }
 
-sum!(sum_signed, "vldrbt.s16");
-sum!(sum_unsigned, "vldrbt.u16");
+mean!(mean_signed, "vmovlb.s8", "vmovlt.s8");
+mean!(mean_unsigned, "vmovlb.u8", "vmovlt.u8");

@@ -171,7 +171,7 @@ impl<'a> Gather<'a> {
 }
 
 /// Columns of the output whose windows reach over neither side of an input of `in_w` columns; none of a window that is dilated.
-fn inner_columns(window: &Window, in_w: usize, out_w: usize) -> Range<usize> {
+pub(super) fn inner_columns(window: &Window, in_w: usize, out_w: usize) -> Range<usize> {
     let (stride, pad) = (usize::from(window.stride_w).max(1), usize::from(window.pad_left));
     let inside = (in_w + pad).checked_sub(window.kernel_w.into()).filter(|_| window.dilation_w == 1);
     pad.div_ceil(stride)..inside.map_or(0, |last| (last / stride + 1).min(out_w))

@@ -1,7 +1,10 @@
-use super::instructions::{Runs, fill, multiply_lanes};
-use super::lanes::{LanesEnd, LanesTile, Taps};
-use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes};
-use crate::kernels::window::{Span, positions};
+use core::ops::Range;
+
+use super::columns::inner_columns;
+use super::instructions::{LaneMultiplier, Runs, fill, negate};
+use super::lanes::{LanesFilters, Taps};
+use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Window};
+use crate::kernels::window::Span;
 use crate::kernels::{View, ViewMut};
 
 /// Depthwise 2-D convolution, one output a channel, weights in [`Lanes`]: 16 channels at a time. Spec 4.2.
@@ -23,26 +26,28 @@ pub fn depthwise_conv2d<const LINKS: u64>(
     let Some(mut tables) = Tables::new(order, scratch) else { return };
     tables.fill(op);
     let Tables { bias, ends, places, zeros } = tables;
-    let mut taps = Taps::new(input.element() == Element::U8, input.codes.bytes(), zeros, places);
-    let mut window = Sliding { op, input: &input, is_inside: false };
     let is_shift = matches!(op.weights.epilogue, Epilogue::Shift(_));
+    let filters = LanesFilters {
+        weights: op.weights.codes,
+        bias,
+        channels,
+        pixel_step: channels * usize::from(op.window.stride_w),
+        activation: is_shift.then_some(op.activation),
+    };
+    let (unsigned, steps) = (input.element() == Element::U8, (input.row_len(), channels));
+    let taps = Taps::new(&op.window, steps, unsigned, input.codes.bytes(), zeros, places);
+    let Some(mut multiplier) = taps.and_then(|taps| LaneMultiplier::new(filters, taps, ends)) else { return };
+    let mut sliding = Sliding::new(op, &input, &output);
     let mut start = 0;
-    for (oy, ox) in positions(&output) {
-        let base = window.place(oy, ox, &mut taps);
-        let end = if is_shift {
-            let output = output.bytes.get_mut(start..).unwrap_or_default();
-            LanesEnd::Codes { left_shifts: ends, activation: op.activation, output }
-        } else {
-            LanesEnd::Accumulators(ends)
-        };
-        multiply_lanes(LanesTile { weights: op.weights.codes, taps: &taps, base, bias, channels, end });
+    while let Some(target) = output.bytes.get_mut(start..).filter(|target| channels <= target.len()) {
+        let (base, pixels) = sliding.next(if is_shift { usize::MAX } else { 1 }, multiplier.taps());
+        multiplier.run(base, pixels, target);
         if !is_shift {
-            for (channel, acc) in ends.iter().enumerate().take(channels) {
-                let code = op.weights.epilogue.channel(channel).apply::<LINKS>(acc.cast_signed(), op.activation);
-                output.put(start + channel, code);
+            for (channel, acc) in multiplier.accumulators().enumerate() {
+                output.put(start + channel, op.weights.epilogue.channel(channel).apply::<LINKS>(acc, op.activation));
             }
         }
-        start += channels;
+        start += pixels * channels;
     }
 }
 
@@ -67,14 +72,9 @@ impl<'a> Tables<'a> {
 
     fn fill(&mut self, op: &DepthwiseConv2d<'_>) {
         Runs::copy_all(false, op.weights.bias, bytemuck::cast_slice_mut(self.bias));
-        let left_shift = |shift: &u8| i32::from(shift.cast_signed()).wrapping_neg().cast_unsigned();
         match op.weights.epilogue {
-            Epilogue::Shift([shift]) => self.ends.fill(left_shift(shift)),
-            Epilogue::Shift(shifts) => {
-                for (end, shift) in self.ends.iter_mut().zip(shifts) {
-                    *end = left_shift(shift);
-                }
-            }
+            Epilogue::Shift([shift]) => self.ends.fill(i32::from(shift.cast_signed()).wrapping_neg().cast_unsigned()),
+            Epilogue::Shift(shifts) => negate(shifts, self.ends),
             Epilogue::Multiply(_) => {}
         }
         let [zero, _] = op.weights.epilogue.input_zero().to_le_bytes();
@@ -84,47 +84,55 @@ impl<'a> Tables<'a> {
 
 /// A window on its way over the input.
 struct Sliding<'a> {
-    op: &'a DepthwiseConv2d<'a>,
+    window: &'a Window,
     input: &'a View<'a>,
-    /// The taps are those of a window inside the input, counted from its first one.
+    out_w: usize,
+    /// Columns of the output whose windows reach over neither side.
+    inner: Range<usize>,
+    oy: usize,
+    ox: usize,
+    rows: Span,
+    /// The taps are those of a window inside the input.
     is_inside: bool,
 }
 
-impl Sliding<'_> {
-    /// Sets the taps of an output pixel, where those of the pixel before do not serve; the index from which they count.
-    #[inline]
-    fn place(&mut self, oy: usize, ox: usize, taps: &mut Taps<'_>) -> usize {
-        let window = &self.op.window;
-        let rows = Span::rows(window, self.input.shape, oy);
-        let columns = Span::columns(window, self.input.shape, ox);
-        let inside = rows.len == usize::from(window.kernel_h) && columns.len == usize::from(window.kernel_w);
-        let first = self.input.place(rows.input, columns.input);
-        if !(inside && self.is_inside) {
-            self.set(rows, columns, (!inside).then_some(first), taps);
-            self.is_inside = inside;
-        }
-        if inside { first } else { 0 }
+impl<'a> Sliding<'a> {
+    /// Begins with the first pixel of the output.
+    fn new(op: &'a DepthwiseConv2d<'a>, input: &'a View<'a>, output: &ViewMut<'_>) -> Self {
+        let (window, oy, out_w) = (&op.window, usize::from(output.first_row), usize::from(output.shape.w));
+        let inner = inner_columns(window, input.shape.w.into(), out_w);
+        let rows = Span::rows(window, input.shape, oy);
+        Self { window, input, out_w, inner, oy, ox: 0, rows, is_inside: false }
     }
 
-    /// Sets every tap; `first` is the index of the first one inside, `None` where all are, and count from it.
-    #[inline(never)]
-    fn set(&self, rows: Span, columns: Span, first: Option<usize>, taps: &mut Taps<'_>) {
-        let (inside, first) = (first.is_none(), first.unwrap_or(0));
-        let window = &self.op.window;
-        let (row_step, step) = (rows.step * self.input.row_len(), columns.step * usize::from(self.input.shape.c));
-        let mut tap = 0;
-        taps.clear();
-        for ky in 0..usize::from(window.kernel_h) {
-            for kx in 0..usize::from(window.kernel_w) {
-                let covered = rows.covers(ky) && columns.covers(kx);
-                let index = covered.then(|| first + (ky - rows.kernel) * row_step + (kx - columns.kernel) * step);
-                taps.set(tap, index);
-                tap += 1;
-            }
+    /// Sets the taps of the next pixels, at most `limit`, where those of the pixels before do not serve; the index from which
+    /// they count, and how many pixels have them.
+    #[inline]
+    fn next(&mut self, limit: usize, taps: &mut Taps<'_>) -> (usize, usize) {
+        if self.ox >= self.out_w {
+            (self.ox, self.oy) = (0, self.oy + 1);
+            self.rows = Span::rows(self.window, self.input.shape, self.oy);
         }
-        // A tap that evens their number has weights of 0.
-        if !tap.is_multiple_of(2) {
-            taps.set(tap, inside.then_some(0));
+        let ox = self.ox;
+        let inside = self.inner.contains(&ox) && self.rows.len == usize::from(self.window.kernel_h);
+        let left = (ox * usize::from(self.window.stride_w)).wrapping_sub(self.window.pad_left.into());
+        let above = self.rows.kernel * self.rows.step;
+        let row = self.rows.input.wrapping_sub(above).wrapping_sub(self.input.first_row.into());
+        let column = row.wrapping_mul(self.input.shape.w.into()).wrapping_add(left);
+        let base = column.wrapping_mul(self.input.shape.c.into());
+        if !inside {
+            self.ox += 1;
+            self.is_inside = false;
+            taps.cover(self.rows, Span::columns(self.window, self.input.shape, ox), base);
+            return (base, 1);
         }
+        if !self.is_inside {
+            let (len, step) = (self.window.kernel_w.into(), self.window.dilation_w.into());
+            taps.cover(self.rows, Span { kernel: 0, input: left, len, step }, base);
+            self.is_inside = true;
+        }
+        let pixels = limit.min(self.inner.end - ox);
+        self.ox += pixels;
+        (base, pixels)
     }
 }

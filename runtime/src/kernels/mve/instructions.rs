@@ -2,7 +2,7 @@
 
 #[cfg(stepshift_backend = "mve")]
 use super::arm as native;
-use super::lanes::LanesTile;
+use super::lanes::{LanesFilters, Taps};
 use super::tile::Filters;
 #[cfg(not(stepshift_backend = "mve"))]
 use super::twin as native;
@@ -40,11 +40,52 @@ impl<'a> Multiplier<'a> {
     }
 }
 
-/// Multiplies the inputs under a window by their weights, channel by channel. Nothing where the operands contradict each other.
-#[inline]
-pub(super) fn multiply_lanes(tile: LanesTile<'_>) {
-    if tile.is_consistent() {
-        native::multiply_lanes(tile);
+/// The inner loop over the channels of a depthwise convolution.
+#[derive(Debug)]
+pub(super) struct LaneMultiplier<'a> {
+    filters: LanesFilters<'a>,
+    taps: Taps<'a>,
+    ends: &'a mut [u32],
+    native: native::LanesLoop,
+}
+
+impl<'a> LaneMultiplier<'a> {
+    /// `None` where the operands contradict each other.
+    ///
+    /// ends  for each channel, padding included: what its accumulator is shifted left by, or room for it
+    #[inline]
+    pub(super) fn new(filters: LanesFilters<'a>, taps: Taps<'a>, ends: &'a mut [u32]) -> Option<Self> {
+        if !filters.are_consistent(taps.places().len(), ends) {
+            return None;
+        }
+        let native = native::LanesLoop::new(&filters, &taps);
+        Some(Self { filters, taps, ends, native })
+    }
+
+    /// Before the taps of a pixel are not those of the pixel before.
+    pub(super) const fn taps(&mut self) -> &mut Taps<'a> {
+        &mut self.taps
+    }
+
+    /// Multiplies the inputs of some pixels by their weights, channel by channel. Nothing where the operands contradict each other.
+    ///
+    /// base    index of the first tap of the first pixel, inside or not, modulo `2^32`
+    /// output  `[pixels, C]` codes; where accumulators are wanted, of one pixel, they are written instead
+    #[inline]
+    pub(super) fn run(&mut self, base: usize, pixels: usize, output: &mut [u8]) {
+        let LanesFilters { channels, pixel_step, activation, .. } = self.filters;
+        let has_room = match activation {
+            Some(_) => channels.saturating_mul(pixels) <= output.len(),
+            None => pixels == 1,
+        };
+        if pixels > 0 && has_room && self.taps.are_inside(base, pixels, pixel_step, channels) {
+            self.native.run(&self.filters, &self.taps, self.ends, (base, pixels), output);
+        }
+    }
+
+    /// Those of the last pixel, channel by channel.
+    pub(super) fn accumulators(&self) -> impl Iterator<Item = i32> {
+        self.ends.iter().take(self.filters.channels).map(|acc| acc.cast_signed())
     }
 }
 
@@ -95,4 +136,13 @@ impl Runs {
 #[inline]
 pub(super) fn fill(target: &mut [u8], value: u8) {
     native::fill(target, value);
+}
+
+/// Writes the negative of every `i8`, as many as there are of both.
+#[inline]
+pub(super) fn negate(codes: &[u8], target: &mut [u32]) {
+    let len = codes.len().min(target.len());
+    if len > 0 {
+        native::negate(codes, target, len);
+    }
 }

@@ -1,107 +1,136 @@
 //! Lanes: 16 channels of a depthwise convolution side by side.
 
-use crate::format::{Activation, VECTOR};
+use crate::format::{Activation, VECTOR, Window};
+use crate::kernels::window::Span;
 
-/// Operands of an inner loop: one pixel, all channels.
-#[derive(Debug)]
-pub(super) struct LanesTile<'a> {
+/// The constants of an inner loop.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LanesFilters<'a> {
     /// 8 bits each, in the order of [`Lanes`](crate::format::Lanes).
     pub(super) weights: &'a [u8],
-    /// Where the inputs of each tap begin.
-    pub(super) taps: &'a Taps<'a>,
-    /// Index of the input from which the taps count.
-    pub(super) base: usize,
     /// One i32 for each channel, padding included.
     pub(super) bias: &'a [u32],
     /// Channels to write.
     pub(super) channels: usize,
-    pub(super) end: LanesEnd<'a>,
+    /// From the inputs of one pixel to those of the next.
+    pub(super) pixel_step: usize,
+    /// The bounds of codes; `None` where accumulators are wanted.
+    pub(super) activation: Option<Activation>,
 }
 
-/// What its accumulators end in.
-#[derive(Debug)]
-pub(super) enum LanesEnd<'a> {
-    /// Shifted left by so much, saturating, right where it is negative; clipped, written as codes.
-    Codes { left_shifts: &'a [u32], activation: Activation, output: &'a mut [u8] },
-    /// Written as they are.
-    Accumulators(&'a mut [u32]),
+impl LanesFilters<'_> {
+    /// The loops over so many taps stay inside these operands.
+    ///
+    /// ends  for each channel, padding included: what its accumulator is shifted left by, or room for it
+    pub(super) fn are_consistent(&self, taps: usize, ends: &[u32]) -> bool {
+        let padded = self.channels.next_multiple_of(VECTOR);
+        self.channels > 0
+            && taps > 0
+            && padded.saturating_mul(taps.next_multiple_of(2)) <= self.weights.len()
+            && padded <= self.bias.len()
+            && padded <= ends.len()
+    }
 }
 
 /// The inputs under a window, tap by tap.
 #[derive(Debug)]
 pub(super) struct Taps<'a> {
+    kernel_h: usize,
+    kernel_w: usize,
+    /// From a row of the kernel to the next, and from a column.
+    row_step: usize,
+    column_step: usize,
     /// True for codes without a sign: 128 is subtracted.
     pub(super) unsigned: bool,
     /// The tensor, one byte a code.
     pub(super) input: &'a [u8],
     /// What padding reads as, for each channel.
     pub(super) zeros: &'a [u8],
-    /// For each tap an index, as the loops take it: set by [`Taps::set`] alone.
+    /// For each tap an index, as the loops take it: set by [`Taps::cover`] alone.
     places: &'a mut [u32],
-    /// One behind the greatest index of a tap inside.
-    end: usize,
-    /// A tap that is padding has a place that no base may move.
-    is_fixed: bool,
+    /// Rows and columns of the kernel that are inside.
+    rows: Span,
+    columns: Span,
+    /// The base that the places of padding are counted from: they serve no other.
+    base: usize,
 }
 
 impl<'a> Taps<'a> {
     /// All taps are padding.
-    pub(super) fn new(unsigned: bool, input: &'a [u8], zeros: &'a [u8], places: &'a mut [u32]) -> Self {
-        let mut taps = Self { unsigned, input, zeros, places, end: 0, is_fixed: true };
-        for tap in 0..taps.places.len() {
-            taps.set(tap, None);
-        }
-        taps
+    ///
+    /// places  room for one word each
+    /// row_len, channels  codes from one row of the input to the next, and from one column
+    pub(super) fn new(
+        window: &Window,
+        (row_len, channels): (usize, usize),
+        unsigned: bool,
+        input: &'a [u8],
+        zeros: &'a [u8],
+        places: &'a mut [u32],
+    ) -> Option<Self> {
+        let (kernel_h, kernel_w) = (usize::from(window.kernel_h), usize::from(window.kernel_w));
+        let places = places.get_mut(..kernel_h * kernel_w)?;
+        u32::try_from(input.len()).ok()?;
+        let row_step = usize::from(window.dilation_h) * row_len;
+        let column_step = usize::from(window.dilation_w) * channels;
+        places.fill(super::instructions::padding(input, zeros));
+        let (rows, columns, base) = (Span::default(), Span::default(), 0);
+        Some(Self { kernel_h, kernel_w, row_step, column_step, unsigned, input, zeros, places, rows, columns, base })
     }
 
-    /// Before all taps are set anew.
-    pub(super) const fn clear(&mut self) {
-        self.end = 0;
-        self.is_fixed = false;
-    }
-
-    /// Where the first channel of a tap lies in the input; `None` for padding.
-    #[inline]
-    pub(super) fn set(&mut self, tap: usize, index: Option<usize>) {
-        let Some(place) = self.places.get_mut(tap) else { return };
-        match index.and_then(|index| u32::try_from(index).ok()) {
-            Some(index) => {
-                *place = index;
-                self.end = self.end.max(index as usize + 1);
+    /// Sets the taps of a pixel, of which some rows and columns are inside.
+    ///
+    /// base  index of the first tap, inside or not, modulo `2^32`
+    pub(super) fn cover(&mut self, rows: Span, columns: Span, base: usize) {
+        let padding = super::instructions::padding(self.input, self.zeros).wrapping_sub(base as u32);
+        // Columns that are inside as they were need nothing, unless some of their taps are padding.
+        let (h, w) = (self.kernel_h, self.kernel_w);
+        let were_inside = if rows.len == h && self.rows.len == h { self.columns } else { Span::default() };
+        for kx in 0..w {
+            let is_inside = columns.covers(kx);
+            if is_inside && were_inside.covers(kx) {
+                continue;
             }
-            None => {
-                *place = super::instructions::padding(self.input, self.zeros);
-                self.is_fixed = true;
+            let (column, step) = (self.column_step.wrapping_mul(kx) as u32, self.row_step as u32);
+            let (mut place, step) = if is_inside { (column, step) } else { (padding, 0) };
+            let mut cell = kx;
+            while let Some(target) = self.places.get_mut(cell) {
+                *target = place;
+                place = place.wrapping_add(step);
+                cell += w;
             }
         }
+        if rows.len < h {
+            for ky in (0..h).filter(|ky| !rows.covers(*ky)) {
+                self.places.get_mut(ky * w..).and_then(|row| row.get_mut(..w)).unwrap_or_default().fill(padding);
+            }
+        }
+        (self.rows, self.columns, self.base) = (rows, columns, base);
     }
 
+    /// One for each tap: added to the base, its index.
     pub(super) fn places(&self) -> &[u32] {
         self.places
     }
 
-    fn are_inside(&self, base: usize, channels: usize) -> bool {
-        (base == 0 || !self.is_fixed)
-            && self.end.saturating_sub(1).saturating_add(base).saturating_add(channels) <= self.input.len()
+    /// The taps of so many pixels lie in the input or in the zeros.
+    ///
+    /// base      that of the first pixel
+    /// channels  how many of each are read
+    #[inline]
+    pub(super) fn are_inside(&self, base: usize, pixels: usize, pixel_step: usize, channels: usize) -> bool {
+        let is_padded = self.rows.len < self.kernel_h || self.columns.len < self.kernel_w;
+        // From the first tap inside to the last one's last channel.
+        let first = self.row_step.wrapping_mul(self.rows.kernel);
+        let first = first.wrapping_add(self.column_step.wrapping_mul(self.columns.kernel)).wrapping_add(base);
+        let reach = |count: usize, step: usize| count.saturating_sub(1).saturating_mul(step);
+        let end = first
+            .saturating_add(reach(self.rows.len, self.row_step))
+            .saturating_add(reach(self.columns.len, self.column_step))
+            .saturating_add(reach(pixels, pixel_step))
+            .saturating_add(channels);
+        (!is_padded || self.base == base && pixels == 1)
+            && (end <= self.input.len() || self.rows.len == 0 || self.columns.len == 0)
             && channels <= self.zeros.len()
-    }
-}
-
-impl LanesTile<'_> {
-    /// Every loop stays inside its operands.
-    pub(super) fn is_consistent(&self) -> bool {
-        let padded = self.channels.next_multiple_of(VECTOR);
-        let written = match &self.end {
-            LanesEnd::Codes { left_shifts, output, .. } => padded <= left_shifts.len() && self.channels <= output.len(),
-            LanesEnd::Accumulators(accumulators) => padded <= accumulators.len(),
-        };
-        let taps = self.taps.places.len();
-        self.channels > 0
-            && taps > 0
-            && taps.is_multiple_of(2)
-            && padded.saturating_mul(taps) <= self.weights.len()
-            && padded <= self.bias.len()
-            && self.taps.are_inside(self.base, self.channels)
-            && written
     }
 }

@@ -1,7 +1,7 @@
 //! The inner loops in Rust: what the instructions do, lane by lane.
 
 use super::instructions::Runs;
-use super::lanes::{LanesEnd, LanesTile};
+use super::lanes::{LanesFilters, Taps};
 use super::tile::Filters;
 use crate::arithmetic::{Requantizer, requantize};
 use crate::format::{Activation, VECTOR, WeightBits};
@@ -60,43 +60,58 @@ fn weight(bytes: &[u8], bits: WeightBits, index: usize) -> i32 {
 }
 
 /// Twin of the loop over lanes: two products are summed in 16 bits.
-pub(super) fn multiply_lanes(mut tile: LanesTile<'_>) {
-    let places = tile.taps.places();
-    for channel in 0..tile.channels {
-        let start = channel / VECTOR * VECTOR * places.len() + channel % VECTOR;
-        let product = |tap: usize| {
-            let weight = tile.weights.get(start + VECTOR * tap).map_or(0, |weight| i16::from(weight.cast_signed()));
-            input(&tile, tap, channel).wrapping_mul(weight)
-        };
-        let mut acc = tile.bias.get(channel).map_or(0, |bias| bias.cast_signed());
-        for tap in (0..places.len()).step_by(2) {
-            acc = acc.wrapping_add(product(tap).wrapping_add(product(tap + 1)).into());
-        }
-        match &mut tile.end {
-            LanesEnd::Accumulators(accumulators) => {
-                if let Some(target) = accumulators.get_mut(channel) {
-                    *target = acc.cast_unsigned();
-                }
-            }
-            LanesEnd::Codes { left_shifts, activation, output } => {
-                let left = left_shifts.get(channel).map_or(0, |shift| shift.cast_signed());
-                let [code, ..] = requantize(acc, -left as i8, *activation).to_le_bytes();
-                if let Some(target) = output.get_mut(channel) {
-                    *target = code;
+#[derive(Debug)]
+pub(super) struct LanesLoop;
+
+impl LanesLoop {
+    pub(super) const fn new(_: &LanesFilters<'_>, _: &Taps<'_>) -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "the loop of instructions has its constants there")]
+    pub(super) fn run(
+        &self,
+        filters: &LanesFilters<'_>,
+        taps: &Taps<'_>,
+        ends: &mut [u32],
+        (base, pixels): (usize, usize),
+        output: &mut [u8],
+    ) {
+        for (pixel, output) in (0..pixels).zip(output.chunks_mut(filters.channels)) {
+            for (channel, end) in ends.iter_mut().enumerate().take(filters.channels) {
+                let acc = dot(filters, taps, base.wrapping_add(pixel * filters.pixel_step), channel);
+                match (filters.activation, output.get_mut(channel)) {
+                    (None, _) => *end = acc.cast_unsigned(),
+                    (Some(activation), Some(target)) => {
+                        [*target, ..] = requantize(acc, -end.cast_signed() as i8, activation).to_le_bytes();
+                    }
+                    (Some(_), None) => {}
                 }
             }
         }
     }
 }
 
-/// The input of a tap, with a sign.
-fn input(tile: &LanesTile<'_>, tap: usize, channel: usize) -> i16 {
-    let place = tile.taps.places().get(tap).copied().unwrap_or(PADDING);
-    let byte = match place {
-        PADDING => tile.taps.zeros.get(channel),
-        index => tile.taps.input.get(tile.base + index as usize + channel),
+/// The accumulator of a channel of a pixel.
+fn dot(filters: &LanesFilters<'_>, taps: &Taps<'_>, base: usize, channel: usize) -> i32 {
+    let count = taps.places().len();
+    let start = channel / VECTOR * VECTOR * count.next_multiple_of(2) + channel % VECTOR;
+    let product = |tap: usize| {
+        let weight = filters.weights.get(start + VECTOR * tap).map_or(0, |weight| i16::from(weight.cast_signed()));
+        if tap < count { input(taps, base, tap, channel).wrapping_mul(weight) } else { 0 }
     };
-    let code = byte.map_or(0, |byte| *byte ^ sign_flip(tile.taps.unsigned));
+    let bias = filters.bias.get(channel).map_or(0, |bias| bias.cast_signed());
+    (0..count).step_by(2).fold(bias, |acc, tap| acc.wrapping_add(product(tap).wrapping_add(product(tap + 1)).into()))
+}
+
+/// The input of a tap, with a sign.
+fn input(taps: &Taps<'_>, base: usize, tap: usize, channel: usize) -> i16 {
+    let place = taps.places().get(tap).map_or(PADDING, |place| place.wrapping_add(base as u32));
+    let byte = match place {
+        PADDING => taps.zeros.get(channel),
+        index => taps.input.get(index as usize + channel),
+    };
+    let code = byte.map_or(0, |byte| *byte ^ sign_flip(taps.unsigned));
     code.cast_signed().into()
 }
 
@@ -128,4 +143,11 @@ pub(super) fn copy<const PIXELS: usize>(runs: &Runs, len: usize, source: &[u8], 
 /// Twin of the loop that fills.
 pub(super) fn fill(target: &mut [u8], value: u8) {
     target.fill(value);
+}
+
+/// Twin of the loop that negates.
+pub(super) fn negate(codes: &[u8], target: &mut [u32], len: usize) {
+    for (target, code) in target.iter_mut().zip(codes).take(len) {
+        *target = (-i32::from(code.cast_signed())).cast_unsigned();
+    }
 }
