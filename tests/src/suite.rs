@@ -33,6 +33,9 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         found.push(draw.sum([1, a], b));
         found.extend(draw.affine_layer(a, b));
         found.push(draw.affine_sum([1, a], b));
+        // Whole vectors of 16 channels, and some behind them; more pixels than a sum of 16 bits holds.
+        found.extend(draw.depthwise([a, b], 16 + a % 2 * b));
+        found.push(draw.mean([a + 9, 16], 16 + a % 2 * b));
     }
     found
 }
