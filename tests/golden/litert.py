@@ -308,10 +308,49 @@ def moved(rng, kind):
             "output": described(y, in_scale, zero)}
 
 
+def selected(rng, kind):
+    shape = (1, int(rng.integers(1, 5)), int(rng.integers(1, 5)), int(rng.integers(1, 6)))
+    in_scale, zero, graph = scale(rng, 1e-3, 1), int(rng.integers(-128, 128)), Graph()
+    values = [codes(rng, shape) for _ in range(2)]
+    inputs = [graph.tensor(shape, scales=[in_scale], zero=zero) for _ in values]
+    target = graph.tensor(shape, scales=[in_scale], zero=zero)
+    code = BUILTIN.MINIMUM if kind == "minimum" else BUILTIN.MAXIMUM
+    y = graph.run(code, 2, schema.BuiltinOptions.MaximumMinimumOptions, schema.MaximumMinimumOptionsT(), inputs, target, values)
+    return {"op": kind, "fused": "none", "inputs": [described(value, in_scale, zero) for value in values],
+            "output": described(y, in_scale, zero)}
+
+
+def leaky(rng, kind):
+    shape, zeros = (1, 4, 8, 8), rng.integers(-128, 128, 2)
+    in_scale, alpha = scale(rng, 1e-3, 1), np.float32(rng.integers(1, 200) / 128)
+    out_scale = np.float32(in_scale * scale(rng, 0.3, 3))
+    graph, x = Graph(), np.arange(-128, 128, dtype=np.int8).reshape(shape)
+    source = graph.tensor(shape, scales=[in_scale], zero=zeros[0])
+    target = graph.tensor(shape, scales=[out_scale], zero=zeros[1])
+    options = schema.LeakyReluOptionsT()
+    options.alpha = float(alpha)
+    y = graph.run(BUILTIN.LEAKY_RELU, 2, schema.BuiltinOptions.LeakyReluOptions, options, [source], target, [x])
+    return {"op": kind, "fused": "none", "slope": float(alpha), "inputs": [described(x, in_scale, zeros[0])],
+            "output": described(y, out_scale, zeros[1])}
+
+
+def bilinear(rng, kind):
+    h, w, c = (int(rng.integers(1, 7)) for _ in range(3))
+    in_scale, zero, graph, x = scale(rng, 1e-3, 1), int(rng.integers(-128, 128)), Graph(), codes(rng, (1, h, w, c))
+    source = graph.tensor(x.shape, scales=[in_scale], zero=zero)
+    size = graph.tensor((2,), kind=schema.TensorType.INT32, data=np.array([2 * h, 2 * w], dtype=np.int32))
+    target = graph.tensor((1, 2 * h, 2 * w, c), scales=[in_scale], zero=zero)
+    options = schema.ResizeBilinearOptionsT()
+    options.halfPixelCenters = True
+    y = graph.run(BUILTIN.RESIZE_BILINEAR, 3, schema.BuiltinOptions.ResizeBilinearOptions, options, [source, size], target, [x])
+    return {"op": kind, "fused": "none", "inputs": [described(x, in_scale, zero)], "output": described(y, in_scale, zero)}
+
+
 OPERATORS = {"conv2d": weighted, "depthwise_conv2d": weighted, "fully_connected": weighted, "add": binary,
              "sub": binary, "mul": binary, "average_pool2d": pool, "max_pool2d": pool, "requantize": requantize,
              "transpose_conv2d": transposed, "mean": mean, "softmax": softmax, "concat": concat, "pad": moved,
-             "slice": moved, "reshape": moved, "transpose": moved, "upsample_nearest": moved}
+             "slice": moved, "reshape": moved, "transpose": moved, "upsample_nearest": moved, "minimum": selected,
+             "maximum": selected, "leaky_relu": leaky, "upsample_bilinear": bilinear, "quantize": requantize}
 
 
 def main():

@@ -16,7 +16,7 @@ use stepshift_trainer::export::{
     Curve, ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options,
     Prefer, encode, encode_with,
 };
-use stepshift_trainer::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
+use stepshift_trainer::network::{LEARNED_SLOPE_BITS, Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
 
 /// Numbers that choose a layer, whatever the shape before it.
 #[derive(Debug, Clone)]
@@ -114,6 +114,7 @@ fn layer(name: std::string::String, choice: &Choice, shapes: &[Shape], may_multi
             (LayerOp::Binary(kind), input)
         }
         10 => (LayerOp::Rescale, input),
+        11 if choice.channels.is_multiple_of(2) => (LayerOp::PRelu { shared: choice.pad[0] == 0 }, input),
         11 => (LayerOp::LeakyRelu { slope: i16::from(choice.pad[0]) * 23 }, input),
         12 | 23 => {
             let curves = [Curve::Sigmoid, Curve::Tanh, Curve::HardSigmoid, Curve::HardSwish, Curve::Gelu];
@@ -269,10 +270,9 @@ pub fn mixed_widths(network: &Network, seed: u64) -> FixedPointNetwork {
 pub fn affine_operators(mut network: Network) -> Network {
     for layer in &mut network.layers {
         layer.op = match layer.op.clone() {
-            LayerOp::LeakyRelu { .. } => LayerOp::Curve(Curve::HardSwish),
+            LayerOp::LeakyRelu { .. } | LayerOp::PRelu { .. } => LayerOp::Curve(Curve::HardSwish),
             LayerOp::UpsampleBilinear => LayerOp::UpsampleNearest,
             LayerOp::Rescale => LayerOp::Clip,
-            LayerOp::Binary(BinaryKind::Minimum | BinaryKind::Maximum) => LayerOp::Binary(BinaryKind::Add),
             op => op,
         };
         if layer.op.keeps_exponent() && layer.op != LayerOp::Clip || matches!(layer.op, LayerOp::Curve(_)) {
@@ -436,6 +436,13 @@ fn operator(
         LayerOp::Clip => FixedPointOp::Clip,
         LayerOp::Rescale => FixedPointOp::Rescale,
         LayerOp::LeakyRelu { slope } => FixedPointOp::LeakyRelu { slopes: std::vec![slope], slope_bits: SLOPE_BITS },
+        LayerOp::PRelu { .. } => {
+            let count = layer.op.learned_slopes(input.shape.c).map_or(0, i32::from);
+            // From end to end of what a slope may be.
+            let slope = |channel: i32| (0x9e37_79b9_u32.wrapping_mul(channel as u32 + 1) >> 16) as u16;
+            let slopes = (0..count).map(|channel| slope(channel).cast_signed()).collect();
+            FixedPointOp::LeakyRelu { slopes, slope_bits: LEARNED_SLOPE_BITS }
+        }
         LayerOp::Curve(curve) => FixedPointOp::Table { codes: curve.codes(input, output) },
         LayerOp::Concat { axis } => FixedPointOp::Concat { axis },
         LayerOp::Slice { start } => FixedPointOp::Slice { start },
@@ -514,7 +521,7 @@ fn affine_with(network: &Network, seed: u64, trained: bool) -> Option<FixedPoint
             _ => operand.step(),
         };
         let fresh = scaled(layer.output, step, &mut rng);
-        let (op, rescales) = affine_operator(layer, operand, fresh, trained, &mut rng);
+        let (op, rescales) = affine_operator(layer, operand, fresh, (trained, alike), &mut rng);
         let output = match op {
             FixedPointOp::AffineSoftmax => FixedPointTensor {
                 exponent: AffineSoftmax::OUTPUT_EXPONENT,
@@ -547,11 +554,14 @@ fn scaled(shape: Shape, step: f64, rng: &mut ChaCha8Rng) -> FixedPointTensor {
 }
 
 /// The operator, and whether its output has a scale of its own.
+///
+/// trained  only operators that are trained
+/// alike    all that the layer reads has one scale
 fn affine_operator(
     layer: &Layer,
     input: FixedPointTensor,
     output: FixedPointTensor,
-    trained: bool,
+    (trained, alike): (bool, bool),
     rng: &mut ChaCha8Rng,
 ) -> (FixedPointOp, bool) {
     let weighted = |mut op: FixedPointOp, rng: &mut ChaCha8Rng| {
@@ -581,6 +591,9 @@ fn affine_operator(
         }
         LayerOp::Binary(BinaryKind::Mul) => (FixedPointOp::AffineBinary(AffineBinaryKind::Mul), true),
         LayerOp::Binary(BinaryKind::Sub) => (FixedPointOp::AffineBinary(AffineBinaryKind::Sub), true),
+        LayerOp::Binary(kind @ (BinaryKind::Minimum | BinaryKind::Maximum)) if alike => {
+            (FixedPointOp::Binary(*kind), false)
+        }
         LayerOp::Binary(_) => (FixedPointOp::AffineBinary(AffineBinaryKind::Add), true),
         // To another scale by a convolution with ones.
         LayerOp::Rescale => {
@@ -594,7 +607,7 @@ fn affine_operator(
             };
             (FixedPointOp::DepthwiseConv2d { window: Window::new(1, 1), weights: ones }, true)
         }
-        LayerOp::LeakyRelu { .. } => table(Curve::HardSwish.codes(input, output)),
+        LayerOp::LeakyRelu { .. } | LayerOp::PRelu { .. } => table(Curve::HardSwish.codes(input, output)),
         LayerOp::Curve(curve) => table(curve.codes(input, output)),
         LayerOp::UpsampleBilinear => (FixedPointOp::UpsampleNearest, false),
         LayerOp::Pad { before } => (FixedPointOp::Pad { before: *before, value: input.zero }, false),

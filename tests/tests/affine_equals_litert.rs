@@ -4,11 +4,12 @@
 //! another seed, say.
 
 use serde::Deserialize;
-use stepshift_runtime::format::{Activation, AffineBinaryKind, Element, Shape, WeightBits, Window};
+use stepshift_runtime::format::{Activation, AffineBinaryKind, BinaryKind, Element, Shape, WeightBits, Window};
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::reference;
 use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, encode, scale_parts,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, affine_leaky, encode,
+    scale_parts,
 };
 
 /// One line of the file.
@@ -40,6 +41,9 @@ struct Case {
     /// Of a transpose.
     #[serde(default)]
     order: [u8; 3],
+    /// Of a leaky ReLU.
+    #[serde(default)]
+    slope: f64,
     inputs: Vec<Values>,
     output: Values,
 }
@@ -85,7 +89,16 @@ impl Case {
             layers.push(self.layer(inputs));
             return FixedPointNetwork { input: both, layers };
         }
-        layers.push(self.layer(std::mem::take(&mut inputs)));
+        if self.op == "upsample_bilinear" {
+            // Each pixel sixteen times, for the means of 4 x 4.
+            for times in [2, 4] {
+                let Shape { h, w, c } = input.shape;
+                let output = FixedPointTensor { shape: Shape { h: times * h, w: times * w, c }, ..input };
+                layers.push(layer(&format!("times {times}"), inputs.clone(), output, FixedPointOp::UpsampleNearest));
+                inputs = vec![layers.len()];
+            }
+        }
+        layers.push(self.layer(inputs));
         FixedPointNetwork { input, layers }
     }
 
@@ -123,6 +136,14 @@ impl Case {
             "reshape" => FixedPointOp::Reshape,
             "transpose" => FixedPointOp::Transpose { order: self.order },
             "upsample_nearest" => FixedPointOp::UpsampleNearest,
+            "minimum" => FixedPointOp::Binary(BinaryKind::Minimum),
+            "maximum" => FixedPointOp::Binary(BinaryKind::Maximum),
+            "leaky_relu" => affine_leaky(self.slope, self.inputs[0].tensor(), self.output.tensor()).unwrap(),
+            "quantize" => affine_leaky(1.0, self.inputs[0].tensor(), self.output.tensor()).unwrap(),
+            "upsample_bilinear" => {
+                let around = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(4, 4) };
+                FixedPointOp::AffineAveragePool2d { window: Window { stride_h: 2, stride_w: 2, ..around } }
+            }
             "max_pool2d" => FixedPointOp::MaxPool2d { window: self.window() },
             // To another scale by a convolution with ones.
             "requantize" => {
@@ -220,5 +241,5 @@ fn every_operator_gives_the_codes_of_litert() {
         assert_eq!(*tensors.last().unwrap(), case.output.codes, "{place}: reference");
         operators.insert(case.op);
     }
-    assert_eq!(operators.len(), 18, "{operators:?}");
+    assert_eq!(operators.len(), 23, "{operators:?}");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{DataConfig, DatasetName, Source};
+use crate::data::{DataConfig, DatasetName, Source, WaveformConfig};
 use crate::front_end::FrontEndConfig;
 use crate::layer_config::LayerConfig;
 use crate::network::Network;
@@ -255,6 +255,8 @@ pub struct Augmentation {
     /// Parameter of the beta distribution of the share by which two inputs are mixed.
     #[serde(default)]
     pub mixup: f64,
+    /// Changes of sounds before the front end.
+    pub waveform: Option<WaveformConfig>,
 }
 
 impl Augmentation {
@@ -328,7 +330,13 @@ impl Config {
     /// front_end_file  the front end that a run was begun with, where it is not a new one
     #[must_use]
     pub const fn source<'a>(&'a self, front_end_file: Option<&'a [u8]>) -> Source<'a> {
-        Source { name: self.dataset, options: &self.data, front_end: self.front_end, front_end_file }
+        Source {
+            name: self.dataset,
+            options: &self.data,
+            front_end: self.front_end,
+            waveform: self.augmentation.waveform,
+            front_end_file,
+        }
     }
 
     /// The layers, of a network that is built in for a number of classes.
@@ -343,6 +351,7 @@ impl Config {
     /// Names the layer, the value and what would be right.
     pub fn network(&self, input: stepshift_runtime::format::Shape, classes: usize) -> Result<Network> {
         let network = Network::new(input, &self.layers_for(classes))?;
+        network.check_scheme(self.quantized.scheme)?;
         let output = network.output();
         ensure!(
             output.len() == classes,
@@ -377,13 +386,13 @@ mod tests {
             let (config, _) = load(&entry.unwrap().path()).unwrap();
             let shape = match config.dataset {
                 DatasetName::Digits => Shape { h: 8, w: 8, c: 1 },
-                DatasetName::FashionMnist => Shape { h: 28, w: 28, c: 1 },
+                DatasetName::FashionMnist | DatasetName::Idx => Shape { h: 28, w: 28, c: 1 },
                 _ => Shape { h: 32, w: 32, c: 3 },
             };
             config.network(shape, 10).unwrap();
             count += 1;
         }
-        assert_eq!(count, 7);
+        assert_eq!(count, 9);
     }
 
     #[test]
@@ -448,12 +457,13 @@ mod tests {
         config.float.optimizer.schedule = Schedule::Steps { epochs: vec![1.0], factor: 0.1 };
         let layer: LayerConfig = toml::from_str(
             "name = 'a'\nop = 'concat'\ninputs = []\nout_ch = 1\nmultiplier = 1\ngroups = 1\nkernel = 1\nstride = 1\n\
-             dilation = 1\npadding = 1\nslope = 1.0\naxis = 1\nstart = [0, 0, 0]\nsize = [1, 1, 1]\nbefore = [0, 0, 0]\n\
+             dilation = 1\npadding = 1\nunits = 1\nsequence = true\nslope = 1.0\nshared = true\naxis = 1\nstart = [0, 0, 0]\nsize = [1, 1, 1]\nbefore = [0, 0, 0]\n\
              after = [0, 0, 0]\norder = [0, 1, 2]\nbatch_norm = true\nrelu = true\nrelu6 = true",
         )
         .unwrap();
         config.layers.push(layer);
         config.augmentation.crop = Some(0.5);
+        config.augmentation.waveform = toml::from_str("shift_ms = 1").ok();
         config.network = Some(NetworkName::ResNet8);
         config.front_end = Some(FrontEndConfig { coefficients: Some(10), ..FrontEndConfig::default() });
         config.data = toml::from_str(

@@ -40,8 +40,12 @@ pub struct LayerConfig {
     pub padding: Option<Sides>,
     /// Units of a recurrent layer.
     pub units: Option<u16>,
+    /// A recurrent layer's output has a row for every row of its input, no where left out.
+    pub sequence: Option<bool>,
     /// Slope of a leaky ReLU.
     pub slope: Option<f64>,
+    /// One learned slope of a PReLU for all channels, no where left out.
+    pub shared: Option<bool>,
     /// Axis of a concatenation: 0 rows, 1 columns, 2 channels.
     pub axis: Option<u8>,
     /// Axes of a mean: 0 rows, 1 columns, 2 channels.
@@ -135,6 +139,7 @@ pub enum OpName {
     Relu,
     Relu6,
     LeakyRelu,
+    Prelu,
     Sigmoid,
     Tanh,
     HardSigmoid,
@@ -178,7 +183,8 @@ impl LayerConfig {
             "an input of {} has more than {MAX_STEPS} rows, which are the steps",
             show(shape)
         );
-        let (layers, cell) = recurrent::layers(kind, &self.name, network.layers.len(), (inputs[0], shape), units);
+        let (first, sequence) = (network.layers.len(), self.sequence == Some(true));
+        let (layers, cell) = recurrent::layers(kind, &self.name, first, (inputs[0], shape), units, sequence);
         Ok((layers, Some(cell)))
     }
 
@@ -218,6 +224,7 @@ impl LayerConfig {
             OpName::Add | OpName::Sub | OpName::Mul | OpName::Minimum | OpName::Maximum => self.binary(shapes)?,
             OpName::Relu | OpName::Relu6 => (LayerOp::Clip, input),
             OpName::LeakyRelu => (LayerOp::LeakyRelu { slope: self.slope()? }, input),
+            OpName::Prelu => (LayerOp::PRelu { shared: self.shared == Some(true) }, input),
             OpName::Sigmoid => (LayerOp::Curve(Curve::Sigmoid), input),
             OpName::Tanh => (LayerOp::Curve(Curve::Tanh), input),
             OpName::HardSigmoid => (LayerOp::Curve(Curve::HardSigmoid), input),
@@ -427,7 +434,9 @@ impl LayerConfig {
             ("dilation", self.dilation.is_some(), matches!(op, Conv1d | Conv2d | DepthwiseConv2d)),
             ("padding", self.padding.is_some(), windowed),
             ("units", self.units.is_some(), matches!(op, OpName::Gru | OpName::Lstm)),
+            ("sequence", self.sequence.is_some(), matches!(op, OpName::Gru | OpName::Lstm)),
             ("slope", self.slope.is_some(), op == LeakyRelu),
+            ("shared", self.shared.is_some(), op == OpName::Prelu),
             ("axis", self.axis.is_some(), op == Concat),
             ("axes", self.axes.is_some(), op == OpName::Mean),
             ("start", self.start.is_some(), op == Slice),

@@ -2,12 +2,13 @@
 //!
 //! Tensors are numbered: 0 is the network's input, `i + 1` is the output of layer `i`.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use stepshift_runtime::format::{Activation, BinaryKind, Shape, Window};
 
 use crate::export::FixedPointTensor;
 use crate::export::tables::{Curve, code_of};
 use crate::layer_config::LayerConfig;
+use crate::quantizer_config::Scheme;
 use crate::recurrent::Cell;
 
 /// A checked network: every input is an earlier tensor and every shape is known.
@@ -124,6 +125,11 @@ pub enum LayerOp {
         /// In units of `2^-7`.
         slope: i16,
     },
+    /// Negative values times a slope that is learned.
+    PRelu {
+        /// One slope, instead of one for each channel.
+        shared: bool,
+    },
     /// A curve by table.
     Curve(Curve),
     /// Inputs side by side along rows (0), columns (1) or channels (2).
@@ -164,7 +170,20 @@ pub enum LayerOp {
 /// Fraction bits of a leaky ReLU's slope. Spec 4.10.
 pub const SLOPE_BITS: u8 = 7;
 
+/// Fraction bits of a PReLU's slopes, which are learned: from -8 to 8. Spec 4.10.
+pub const LEARNED_SLOPE_BITS: u8 = 12;
+
 impl LayerOp {
+    /// How many slopes it learns over so many channels; `None` for operators without.
+    #[must_use]
+    pub const fn learned_slopes(&self, channels: u16) -> Option<u16> {
+        match self {
+            Self::PRelu { shared: true } => Some(1),
+            Self::PRelu { shared: false } => Some(channels),
+            _ => None,
+        }
+    }
+
     /// True for operators without arithmetic: their output has their input's exponent.
     #[must_use]
     pub const fn keeps_exponent(&self) -> bool {
@@ -223,6 +242,27 @@ impl Network {
     #[must_use]
     pub fn output(&self) -> Shape {
         self.shape(self.layers.len())
+    }
+
+    /// Refuses layers that a scheme does not have.
+    ///
+    /// # Errors
+    /// Names the layer and what would be right.
+    pub fn check_scheme(&self, scheme: Scheme) -> Result<()> {
+        if scheme == Scheme::PowerOfTwo {
+            return Ok(());
+        }
+        if let Some(cell) = self.cells.first() {
+            bail!("layer {}: recurrent layers need quantized.scheme = \"power_of_two\"", cell.name);
+        }
+        for layer in &self.layers {
+            ensure!(
+                layer.op != LayerOp::PRelu { shared: false },
+                "layer {}: a prelu of the affine scheme has one slope: set shared = true, or quantized.scheme = \"power_of_two\"",
+                layer.name
+            );
+        }
+        Ok(())
     }
 
     fn every_output_is_used(&self) -> Result<()> {

@@ -20,6 +20,9 @@ const DIFFERENCE: i8 = -14;
 /// Exponent of a memory cell: up to 8.
 const MEMORY: i8 = -12;
 
+/// Inputs of a concatenation, at most.
+const MAX_JOINED: usize = 16;
+
 /// Which cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CellKind {
@@ -40,6 +43,8 @@ pub struct Cell {
     pub period: usize,
     /// Steps: rows of the input.
     pub steps: usize,
+    /// Layers behind the last step that put the outputs of all steps below one another; 0 where the output is the last one's.
+    pub joins: usize,
     /// Tensors of the states with what the last step leaves in them.
     pub states: Vec<(usize, usize)>,
     /// log2 of every layer's step, from `first` on; all are of 16 bits.
@@ -56,7 +61,7 @@ impl Cell {
     /// The layer behind the last.
     #[must_use]
     pub const fn end(&self) -> usize {
-        self.step(self.steps)
+        self.step(self.steps) + self.joins
     }
 
     /// log2 of the step of what a layer of the cell writes; `None` for other layers.
@@ -67,12 +72,15 @@ impl Cell {
 }
 
 /// The layers of a cell behind `first` layers, over every row of `input`, whose shape is `shape`.
+///
+/// sequence  the output has a row for every step
 pub(crate) fn layers(
     kind: CellKind,
     name: &str,
     first: usize,
     (input, shape): (usize, Shape),
     units: u16,
+    sequence: bool,
 ) -> (Vec<Layer>, Cell) {
     let gates = if kind == CellKind::Gru { 3 } else { 4 };
     let mut builder = Builder { name, first, input, part: String::new(), layers: Vec::new(), exponents: Vec::new() };
@@ -84,6 +92,7 @@ pub(crate) fn layers(
     let states = if kind == CellKind::Gru { &[("hidden", UNIT)][..] } else { &[("hidden", UNIT), ("memory", MEMORY)] };
     let states: Vec<usize> = states.iter().map(|(part, exponent)| builder.state(part, units, *exponent)).collect();
     let (mut current, start) = (states.clone(), builder.layers.len());
+    let mut outputs = Vec::new();
     for step in 0..shape.h {
         builder.part = format!("{step}.");
         let weights = (step > 0).then_some(first + start);
@@ -92,11 +101,16 @@ pub(crate) fn layers(
             CellKind::Gru => builder.gru(sums, hidden, step, units, current[0]),
             CellKind::Lstm => builder.lstm(sums, hidden, step, units, current[1]),
         };
+        outputs.push(current[0]);
+    }
+    let end = builder.layers.len();
+    if sequence {
+        builder.join(outputs, units);
     }
     let Builder { layers, exponents, .. } = builder;
-    let (steps, all) = (usize::from(shape.h), layers.len() - start);
+    let (steps, all, joins) = (usize::from(shape.h), end - start, layers.len() - end);
     let states = states.into_iter().zip(current).collect();
-    (layers, Cell { name: name.to_owned(), first, period: all / steps, steps, states, exponents })
+    (layers, Cell { name: name.to_owned(), first, period: all / steps, steps, joins, states, exponents })
 }
 
 /// Appends layers to a network's.
@@ -138,6 +152,22 @@ impl Builder<'_> {
 
     fn curve(&mut self, part: &str, curve: Curve, tensor: usize, units: u16) -> usize {
         self.push(part, vec![tensor], LayerOp::Curve(curve), vector(units), UNIT)
+    }
+
+    /// Rows below one another, as many at a time as a concatenation takes.
+    fn join(&mut self, mut rows: Vec<usize>, units: u16) {
+        self.part.clear();
+        while rows.len() > 1 {
+            let parts: Vec<Vec<usize>> = rows.chunks(MAX_JOINED).map(<[usize]>::to_vec).collect();
+            rows = parts.into_iter().map(|part| self.concatenated(part, units)).collect();
+        }
+    }
+
+    fn concatenated(&mut self, parts: Vec<usize>, units: u16) -> usize {
+        let rows = |tensor: &usize| self.layers[tensor - self.first - 1].output.h;
+        let h = parts.iter().map(rows).sum();
+        let part = format!("rows{}", self.layers.len());
+        self.push(&part, parts, LayerOp::Concat { axis: 0 }, Shape { h, ..vector(units) }, UNIT)
     }
 
     /// `(1 - update) * new + update * hidden`, with `new = tanh(input_new + reset * hidden_new)`.

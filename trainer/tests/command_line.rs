@@ -372,6 +372,64 @@ fn every_quantizer_of_a_config_ends_in_a_model_with_the_bits_of_training() {
     evaluates_bit_exactly(&place.train(&affine, "affine"));
 }
 
+/// Branches of scales of their own come together, as TensorFlow Lite has it.
+#[test]
+fn affine_branches_of_several_scales_end_in_a_model_with_the_bits_of_training() {
+    let place = Place::new();
+    let layer = |name: &str, op: &str, keys: &str| format!("[[layers]]\nname = '{name}'\nop = '{op}'\n{keys}\n\n");
+    let branches = [
+        layer("conv2", "conv2d", "inputs = ['input']\nout_ch = 8\nkernel = 3\nstride = 2\npadding = 1"),
+        layer("least", "minimum", "inputs = ['conv1', 'conv2']"),
+        layer("greatest", "maximum", "inputs = ['conv2', 'conv1']\nrelu = true"),
+        layer("again", "maximum", "inputs = ['greatest', 'greatest']"),
+        layer("twice", "upsample_bilinear", "inputs = ['again']"),
+        layer("pool", "max_pool2d", "kernel = 2\nstride = 2"),
+        layer("all", "concat", "inputs = ['least', 'pool', 'conv1', 'least']"),
+    ];
+    let branches = format!("{}[[layers]]\nname = \"fc\"", branches.concat());
+    let with = |keys: &str, tables: &str| with_quantized(keys, tables).replace("[[layers]]\nname = \"fc\"", &branches);
+    let own = "[quantized.layers.all.activations]\nrange = 'mse'\n[quantized.weights]\nrange = 'lsq'";
+    let run = place.train(&with("scheme = 'affine'", own), "affine");
+    evaluates_bit_exactly(&run);
+    let bytes = bytes(&run, "model.stepshift");
+    let model = stepshift_runtime::Model::parse(&bytes).unwrap();
+    let names: Vec<String> = model.nodes().map(|node| node.name.to_string()).collect();
+    for name in ["least.requantize0", "least.requantize1", "greatest.requantize1", "all.requantize2", "twice.times4"] {
+        assert!(names.iter().any(|own| own == name), "{name} of {names:?}");
+    }
+    assert!(!names.iter().any(|name| name.starts_with("again.r") || name == "all.requantize3"), "{names:?}");
+    evaluates_bit_exactly(&place.train(&with("", ""), "powers of two"));
+}
+
+/// Slopes learn, in both schemes, and the model has them as the exact forward does.
+#[test]
+fn learned_slopes_end_in_a_model_with_the_bits_of_training() {
+    let place = Place::new();
+    let with_prelu = |keys: &str, shared: &str| {
+        let prelu = format!("[[layers]]\nname = 'prelu'\nop = 'prelu'\n{shared}\n\n[[layers]]\nname = \"fc\"");
+        with_quantized(keys, "").replace("relu = true", "").replace("[[layers]]\nname = \"fc\"", &prelu)
+    };
+    let cases = [
+        ("batch_norm = 'corrected'", "", 8),
+        ("batch_norm = 'unfolded'\naverage = 0.5\ndistillation = {}", "", 8),
+        ("scheme = 'affine'", "shared = true", 1),
+    ];
+    for (number, (keys, shared, count)) in cases.into_iter().enumerate() {
+        let run = place.train(&with_prelu(keys, shared), &number.to_string());
+        evaluates_bit_exactly(&run);
+        let (_, tensors) = checkpoint::load(&run.join("checkpoint.safetensors")).unwrap();
+        let slopes = Vec::<f32>::try_from(&tensors["prelu.slope"]).unwrap();
+        assert_eq!(slopes.len(), count);
+        assert!(slopes.iter().all(|slope| *slope != 0.25), "they learned: {slopes:?}");
+    }
+    let text = with_prelu("scheme = 'affine'", "");
+    let output =
+        stepshift().arg("train").arg(place.config(&text)).arg("--out").arg(place.path("out")).output().unwrap();
+    let expected = "layer prelu: a prelu of the affine scheme has one slope: set shared = true, or \
+                    quantized.scheme = \"power_of_two\"\n";
+    assert!(stderr(&output).ends_with(expected), "{}", stderr(&output));
+}
+
 #[test]
 fn a_network_is_quantized_without_training() {
     let place = Place::new();

@@ -20,6 +20,13 @@ const SOFTMAX_ONE: u16 = 1 << 15;
 impl<const LINKS: u64> NodeCheck<'_, LINKS> {
     pub(super) fn binary(&self, op: &Binary) -> Result<(), LoadError> {
         let (a, b) = (self.code_by_code(op.a)?, self.code_by_code(op.b)?);
+        if matches!(op.kind, BinaryKind::Minimum | BinaryKind::Maximum) && !self.output.is_power_of_two() {
+            // The one code or the other: any scale serves, where all have it.
+            self.same_codes(&a)?;
+            self.same_codes(&b)?;
+            self.require((op.a_shift, op.b_shift, op.right_shift) == (0, 0, 0), NodeFault::Shift)?;
+            return self.activation(op.activation);
+        }
         self.powers_of_two(&b)?;
         let (e_a, e_b) = (i16::from(a.exponent), i16::from(b.exponent));
         let (accumulator, bound) = if op.kind == BinaryKind::Mul {

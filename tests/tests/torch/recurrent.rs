@@ -126,6 +126,15 @@ fn a_trained_lstm_is_the_window_step_by_step() {
 }
 
 #[test]
+fn recurrent_layers_stack() {
+    let layers = r#"{name = "below", op = "gru", units = 5, sequence = true},
+        {name = "middle", op = "lstm", units = 4, sequence = true},
+        {name = "above", op = "gru", units = 6}, {name = "fc", op = "fully_connected", out_ch = 4}"#;
+    // More rows than one concatenation takes.
+    check(Shape { h: 19, w: 5, c: 1 }, layers);
+}
+
+#[test]
 fn convolutions_along_time_stream_before_a_recurrent_layer() {
     let layers = r#"{name = "conv", op = "conv2d", out_ch = 6, kernel = [3, 4], padding = [2, 0, 0, 0], relu = true},
         {name = "gru", op = "gru", units = 6}, {name = "fc", op = "fully_connected", out_ch = 4}"#;

@@ -24,7 +24,7 @@ use super::layer_table::Table;
 pub(crate) struct Export {
     #[command(flatten)]
     run: RunFolder,
-    /// Where to write the model; in the run's folder where left out
+    /// Where to write the model; where left out model.stepshift in the run's folder, with --stream stream.stepshift
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Whose kernels are to run the model; every other backend runs it too, in plain Rust
@@ -52,7 +52,8 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let (_, data, network) = self.run.load()?;
-        let path = self.model.clone().unwrap_or_else(|| self.run.model());
+        let default = if self.stream { self.run.stream() } else { self.run.model() };
+        let path = self.model.clone().unwrap_or(default);
         let sample = if self.no_self_test || self.stream { None } else { Some(sample(&network, &data.test)?) };
         let window = network.to_fixed_point()?;
         let fixed = if self.stream { streaming(&window, &network.network().cells)? } else { window };

@@ -24,6 +24,9 @@ use stepshift_trainer::torch::training::{CHECKPOINT_FILE, quantized_network};
 /// Name of the model in a run's folder.
 const MODEL_FILE: &str = "model.stepshift";
 
+/// Name of the model that takes a row a run, beside it.
+const STREAM_FILE: &str = "stream.stepshift";
+
 /// Exit status of a training that was stopped and can be resumed, as shells report Ctrl-C.
 const INTERRUPTED: u8 = 130;
 
@@ -64,6 +67,10 @@ struct RunFolder {
 impl RunFolder {
     fn model(&self) -> PathBuf {
         self.run.join(MODEL_FILE)
+    }
+
+    fn stream(&self) -> PathBuf {
+        self.run.join(STREAM_FILE)
     }
 
     fn load(&self) -> Result<(State, Dataset, QuantizedNetwork)> {

@@ -61,7 +61,7 @@ fn refusal(path: &Path, error: &image::ImageError) -> DataError {
 struct Decoder;
 
 impl Decode for Decoder {
-    fn decode(&self, path: &Path, _: u32, mut codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError> {
+    fn decode(&self, path: &Path, _: u32, _: Option<u64>, mut codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError> {
         let reader = ImageReader::open(path).map_err(|source| DataError::read(path, source))?;
         let reader = reader.with_guessed_format().map_err(|source| DataError::read(path, source))?;
         let image = reader.decode().map_err(|error| refusal(path, &error))?;

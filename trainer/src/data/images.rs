@@ -10,11 +10,16 @@ use stepshift_runtime::format::Shape;
 
 use super::DataError;
 
+/// Spreads seeds that follow one another: the golden ratio in 64 bits.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Inputs of one shape, with their labels.
 #[derive(Debug, Clone)]
 pub struct Images {
     codes: Codes,
     labels: Vec<u8>,
+    /// Of readings that are changed at random.
+    seed: Option<u64>,
 }
 
 /// An input in a file.
@@ -32,9 +37,11 @@ pub struct FileInput {
 pub trait Decode: Debug + Send + Sync {
     /// Writes the codes of a file's part, `[H, W, C]` i8.
     ///
+    /// seed  of this reading, where it is to differ at random from others: decoders that change nothing ignore it
+    ///
     /// # Errors
     /// Names the file and what is wrong with it.
-    fn decode(&self, path: &Path, part: u32, codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError>;
+    fn decode(&self, path: &Path, part: u32, seed: Option<u64>, codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError>;
 }
 
 #[derive(Debug, Clone)]
@@ -53,7 +60,7 @@ impl Images {
     #[must_use]
     pub fn in_memory(codes: Array4<i8>, labels: Vec<u8>) -> Self {
         assert_eq!(codes.dim().0, labels.len(), "one label for each input");
-        Self { codes: Codes::Memory(Arc::new(codes)), labels }
+        Self { codes: Codes::Memory(Arc::new(codes)), labels, seed: None }
     }
 
     /// Files that are decoded when they are read, so that a data set need not fit the memory.
@@ -62,7 +69,14 @@ impl Images {
     #[must_use]
     pub fn in_files(files: Vec<FileInput>, shape: Shape, decoder: Arc<dyn Decode>) -> Self {
         let labels = files.iter().map(|file| file.label).collect();
-        Self { codes: Codes::Files { files: files.into(), shape, decoder }, labels }
+        Self { codes: Codes::Files { files: files.into(), shape, decoder }, labels, seed: None }
+    }
+
+    /// The same inputs, changed at random where their decoder does so: always the same ones for a seed, in whatever order
+    /// they are read.
+    #[must_use]
+    pub fn varied(&self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self.clone() }
     }
 
     /// Number of inputs.
@@ -110,7 +124,8 @@ impl Images {
             match &self.codes {
                 Codes::Memory(codes) => target.assign(&codes.index_axis(Axis(0), *index)),
                 Codes::Files { files, decoder, .. } => {
-                    decoder.decode(&files[*index].path, files[*index].part, target)?
+                    let seed = self.seed.map(|seed| seed.wrapping_add(*index as u64).wrapping_mul(ODD));
+                    decoder.decode(&files[*index].path, files[*index].part, seed, target)?
                 }
             }
         }

@@ -122,7 +122,13 @@ mod tests {
     }
 
     impl Decode for Slow {
-        fn decode(&self, path: &Path, part: u32, mut codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError> {
+        fn decode(
+            &self,
+            path: &Path,
+            part: u32,
+            _: Option<u64>,
+            mut codes: ArrayViewMut3<'_, i8>,
+        ) -> Result<(), DataError> {
             self.read.fetch_add(1, Ordering::Relaxed);
             thread::sleep(Duration::from_micros(u64::from(part * 7919 % 13) * 100));
             if self.broken == Some(part) {

@@ -1,7 +1,8 @@
 //! Data sets: inputs as codes of the network, with their labels. `docs/data.md` documents every format.
 //!
 //! Formats, one a file: [`digits`], [`mnist`] (IDX), [`cifar`], [`image_folder`], [`speech_commands`], [`sensors`].
-//! [`Images`] holds what was read, or reads it from files again and again; [`loader`] does that in the background.
+//! [`Images`] holds what was read, or reads it from files again and again; [`loader`] does that in the background, and `waveform`
+//! changes sounds on the way.
 
 pub mod cifar;
 mod data_config;
@@ -15,10 +16,12 @@ pub mod loader;
 pub mod mnist;
 pub mod sensors;
 pub mod speech_commands;
+mod waveform;
 
 pub use data_config::{DataConfig, DatasetName};
 pub use error::DataError;
 pub use images::{Decode, FileInput, Images};
+pub use waveform::WaveformConfig;
 
 use std::path::Path;
 
@@ -50,6 +53,8 @@ pub struct Source<'a> {
     pub options: &'a DataConfig,
     /// For sounds.
     pub front_end: Option<FrontEndConfig>,
+    /// Random changes of training sounds.
+    pub waveform: Option<WaveformConfig>,
     /// The front end's file that a run was begun with: its scaling is not chosen anew.
     pub front_end_file: Option<&'a [u8]>,
 }
@@ -59,10 +64,13 @@ pub struct Source<'a> {
 /// # Errors
 /// A [`DataError`] that names the file or the key.
 pub fn load(source: Source<'_>, folder: Option<&Path>) -> Result<Dataset, DataError> {
-    let Source { name, options, front_end, .. } = source;
+    let Source { name, options, front_end, waveform, .. } = source;
     options.refuse_unused(name)?;
     if front_end.is_some() && name != DatasetName::SpeechCommands {
         return Err(DataError::option("front_end", format!("{} has no sounds", name.text())));
+    }
+    if waveform.is_some() && name != DatasetName::SpeechCommands {
+        return Err(DataError::option("augmentation.waveform", format!("{} has no sounds", name.text())));
     }
     let needed = || folder.ok_or(DataError::NoFolder { dataset: name.text() });
     match name {

@@ -12,6 +12,7 @@ use stepshift_runtime::format::Shape;
 use stepshift_runtime::front_end::FrontEnd;
 
 use super::images::FileInput;
+use super::waveform::{Changes, WaveformConfig};
 use super::{DataConfig, DataError, Dataset, Decode, Images, Source, files};
 use crate::front_end::{Scaling, Tables};
 
@@ -72,11 +73,13 @@ pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
         Some(file) => file.to_vec(),
         None => tables.encode(&scaling(&tables, &train, clips)?),
     };
-    let decoder = Arc::new(Decoder { file: file.clone(), clips });
-    let shape = decoder.shape()?;
+    let changes = source.waveform.map(|config| changes(folder, config, &lists, clips)).transpose()?;
+    let decoder = |changes| Arc::new(Decoder { file: file.clone(), clips, changes });
+    let (plain, changed) = (decoder(None), decoder(changes));
+    let shape = plain.shape()?;
     Ok(Dataset {
-        train: Images::in_files(train, shape, decoder.clone()),
-        test: Images::in_files(test, shape, decoder),
+        train: Images::in_files(train, shape, changed),
+        test: Images::in_files(test, shape, plain),
         classes: class_names.len(),
         class_names,
         input_exponent: INPUT_EXPONENT,
@@ -84,7 +87,33 @@ pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
     })
 }
 
+/// The changes of training sounds, with the background that is not held out.
+fn changes(folder: &Path, config: WaveformConfig, lists: &Lists, clips: Clips) -> Result<Changes, DataError> {
+    config.check(clips.milliseconds())?;
+    let mut background = Vec::new();
+    if config.background > 0.0 {
+        if folder.join(BACKGROUND).is_dir() {
+            background = self::background(folder, 0, clips)?;
+        }
+        background.retain(|input| lists.part(folder, input) == Part::Train);
+        if background.is_empty() {
+            let what = format!(
+                "{} has no sound of {} ms or longer for training",
+                folder.join(BACKGROUND).display(),
+                clips.milliseconds()
+            );
+            return Err(DataError::option("augmentation.waveform.background", what));
+        }
+    }
+    let shift = (u64::from(clips.sample_rate) * u64::from(config.shift_ms) / 1000) as usize;
+    Ok(Changes { shift, config, background })
+}
+
 impl Clips {
+    const fn milliseconds(self) -> u32 {
+        (self.len as u64 * 1000 / self.sample_rate as u64) as u32
+    }
+
     fn new(options: &DataConfig) -> Result<Self, DataError> {
         let (sample_rate, clip_ms) = (options.sample_rate.unwrap_or(16_000), options.clip_ms.unwrap_or(1000));
         if !(1000..=192_000).contains(&sample_rate) {
@@ -269,6 +298,8 @@ struct Decoder {
     /// The front end.
     file: Vec<u8>,
     clips: Clips,
+    /// Of training sounds.
+    changes: Option<Changes>,
 }
 
 impl Decoder {
@@ -288,9 +319,18 @@ impl Decoder {
 }
 
 impl Decode for Decoder {
-    fn decode(&self, path: &Path, part: u32, mut codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError> {
+    fn decode(
+        &self,
+        path: &Path,
+        part: u32,
+        seed: Option<u64>,
+        mut codes: ArrayViewMut3<'_, i8>,
+    ) -> Result<(), DataError> {
         let front_end = self.front_end()?;
-        let samples = self.clips.read(path, part)?;
+        let mut samples = self.clips.read(path, part)?;
+        if let (Some(changes), Some(seed)) = (&self.changes, seed) {
+            changes.apply(&mut samples, seed, |path, part| self.clips.read(path, part))?;
+        }
         let (mut scratch, mut row) = (vec![0; front_end.scratch_len()], vec![0; front_end.feature_count()]);
         for (index, mut target) in codes.outer_iter_mut().enumerate() {
             let start = index * front_end.hop_len();
@@ -338,8 +378,17 @@ mod tests {
     }
 
     fn try_load(folder: &Path, options: &DataConfig) -> Result<Dataset, String> {
+        try_load_changed(folder, options, None)
+    }
+
+    fn try_load_changed(
+        folder: &Path,
+        options: &DataConfig,
+        waveform: Option<WaveformConfig>,
+    ) -> Result<Dataset, String> {
         let front_end = Some(FrontEndConfig { coefficients: Some(10), ..FrontEndConfig::default() });
-        let source = Source { name: DatasetName::SpeechCommands, options, front_end, front_end_file: None };
+        let name = DatasetName::SpeechCommands;
+        let source = Source { name, options, front_end, waveform, front_end_file: None };
         let data = load(source, Some(folder));
         data.map_err(|error| error.to_string().replace(&*folder.to_string_lossy(), "DIR"))
     }
@@ -361,9 +410,31 @@ mod tests {
             name: DatasetName::SpeechCommands,
             options: &options,
             front_end: None,
+            waveform: None,
             front_end_file: Some(&file),
         };
         assert_eq!(load(source, Some(folder.path())).unwrap().front_end.unwrap(), file);
+    }
+
+    #[test]
+    fn training_sounds_change_by_the_seed_before_the_front_end_and_test_sounds_do_not() {
+        let folder = folder();
+        // Ten milliseconds are half a frame's hop: no change of features could do that.
+        let waveform = WaveformConfig { shift_ms: 10, noise: 0.0, background: 0.1, background_share: 1.0 };
+        let plain = try_load(folder.path(), &DataConfig::default()).unwrap();
+        let data = try_load_changed(folder.path(), &DataConfig::default(), Some(waveform)).unwrap();
+        assert_eq!(data.front_end, plain.front_end, "the scaling is that of sounds as they are");
+        let order = [5, 0, 17, 3];
+        assert_eq!(data.train.read(&order).unwrap(), plain.train.read(&order).unwrap());
+        let first = data.train.varied(1).read(&order).unwrap();
+        assert_ne!(first, plain.train.read(&order).unwrap());
+        assert_ne!(first, data.train.varied(2).read(&order).unwrap());
+        // The same by another order, one by one.
+        for (place, index) in order.into_iter().enumerate().rev() {
+            let alone = data.train.varied(1).read(&[index]).unwrap();
+            assert_eq!(alone.index_axis(ndarray::Axis(0), 0), first.index_axis(ndarray::Axis(0), place));
+        }
+        assert_eq!(data.test.varied(1).read(&[0, 1]).unwrap(), plain.test.read(&[0, 1]).unwrap());
     }
 
     #[test]
@@ -418,6 +489,13 @@ mod tests {
         );
         fs::create_dir(place.path().join("void")).unwrap();
         assert_eq!(try_load(place.path(), &DataConfig::default()).unwrap_err(), "DIR/void: no file ends in .wav");
+        let place = folder();
+        fs::remove_dir_all(place.path().join(BACKGROUND)).unwrap();
+        let waveform = WaveformConfig { shift_ms: 0, noise: 0.0, background: 0.1, background_share: 0.5 };
+        let error = try_load_changed(place.path(), &DataConfig::default(), Some(waveform)).unwrap_err();
+        let expected =
+            "augmentation.waveform.background: DIR/_background_noise_ has no sound of 1000 ms or longer for training";
+        assert_eq!(error, expected);
         let window = DataConfig { window: Some(3), ..DataConfig::default() };
         assert_eq!(try_load(place.path(), &window).unwrap_err(), "data.window: speech-commands does not read this key");
     }

@@ -2,7 +2,7 @@
 
 use stepshift_runtime::format::AffineOperand;
 
-use super::{ExportError, FixedPointLayer, FixedPointNetwork, FixedPointTensor};
+use super::{ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor};
 
 /// Headroom of an addition's operands. Spec 4.20.
 const HEADROOM: i32 = 20;
@@ -80,6 +80,26 @@ pub(crate) fn product(network: &FixedPointNetwork, layer: &FixedPointLayer) -> R
     Ok([operand(a), operand(b), AffineOperand { zero: layer.output.zero, multiplier, shift }])
 }
 
+/// Leaky ReLU of one slope as a table of TensorFlow Lite's codes; of a slope of 1 its `QUANTIZE`, of others its `LEAKY_RELU`.
+/// `None` for a result's scale that is too small.
+#[must_use]
+pub fn leaky(slope: f64, input: FixedPointTensor, output: FixedPointTensor) -> Option<FixedPointOp> {
+    let factor = input.step() / output.step();
+    let multiplier = |factor: f64| match quantized_multiplier(factor) {
+        // A slope of 0.
+        None if factor == 0.0 => Some((0, 0)),
+        found => found.filter(|(_, shift)| *shift <= 14),
+    };
+    let (above, below) = (multiplier(factor)?, multiplier(factor * slope.abs())?);
+    let code = |code: i16| {
+        let x = i64::from(code) - i64::from(input.zero);
+        let y = if x >= 0 { multiplied(x, above) } else { multiplied(if slope < 0.0 { -x } else { x }, below) };
+        (y + i64::from(output.zero)).clamp(output.element.min().into(), output.element.max().into()) as i16
+    };
+    let codes = (input.element.min()..=input.element.max()).map(code).collect();
+    Some(FixedPointOp::Table { codes })
+}
+
 /// The factor of a mean over `count` codes: that of the scales, divided by the count. Spec 4.25.
 ///
 /// # Errors
@@ -154,6 +174,12 @@ fn near_zero(x: i64) -> i64 {
     let (cube, fourth) = (high_half(square, x), high_half(square, square));
     let tail = high_half(rounded_half(fourth, 2) + cube, THIRD) + square;
     EIGHTH + high_half(EIGHTH, x + rounded_half(tail, 1))
+}
+
+/// `x * multiplier * 2^(shift - 31)`. Spec 3.4.
+fn multiplied(x: i64, (multiplier, shift): (i32, i8)) -> i64 {
+    let high = high_half(x << shift.max(0), multiplier.into());
+    if shift < 0 { rounded_half(high, shift.unsigned_abs().into()) } else { high }
 }
 
 /// `a * b / 2^31`, a tie towards plus infinity. Spec 3.4.

@@ -151,10 +151,11 @@ impl Builder<'_> {
             let name = format!("{}.store", self.network.layers[state - 1].name);
             self.push(FixedPointLayer { name, inputs: vec![stored, state], op: FixedPointOp::Store, ..layer });
         }
-        // Nothing outside reads the cell but for its last output, which its last layer writes.
+        // Nothing outside reads the cell but for its last output, or the rows of all outputs, which its last layer writes.
         self.tensors.resize(cell.end(), None);
         let tensor = new[cell.step(1) - cell.first - 1];
-        self.tensors.push(Some(Streamed { tensor, row: false, delay: 0 }));
+        let row = cell.joins > 0 || cell.steps == 1;
+        self.tensors.push(Some(Streamed { tensor, row, delay: 0 }));
         Ok(())
     }
 

@@ -5,8 +5,8 @@
 
 use anyhow::{Context, Result};
 use ndarray::ArrayView4;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
@@ -29,6 +29,11 @@ impl Stream {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream((self.epoch << 32) | batch);
         rng
+    }
+
+    /// For what is random where inputs are read.
+    fn seed_of_readings(self) -> u64 {
+        self.rng(u64::from(u32::MAX) - 1).random()
     }
 
     /// The order of the inputs in this pass.
@@ -90,7 +95,7 @@ impl Batches {
         device: Device,
     ) -> Self {
         let order = stream.order(images.len()).into_iter().skip(first * batch_size).collect();
-        let loader = Loader::new(images, order, batch_size, worker_count());
+        let loader = Loader::new(&images.varied(stream.seed_of_readings()), order, batch_size, worker_count());
         Self { loader, stream, next: first, changes, device }
     }
 

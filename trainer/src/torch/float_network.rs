@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::operators::{average_pool_by_reciprocal, clipped, sum_over, weight_shape, weighted_sum, weightless};
+use super::operators::{average_pool_by_reciprocal, clipped, prelu, sum_over, weight_shape, weighted_sum, weightless};
 use crate::network::{Layer, LayerOp, Network};
 
 /// Added to a variance before its root.
@@ -12,11 +12,16 @@ pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 /// Share of a batch's statistics in the running ones.
 const BATCH_NORM_MOMENTUM: f64 = 0.1;
 
+/// What the slopes of a PReLU start from (He, Zhang, Ren, Sun 2015, section 2.1).
+const INITIAL_SLOPE: f64 = 0.25;
+
 /// Weights and their forward pass.
 #[derive(Debug)]
 pub struct FloatNetwork {
     network: Network,
     layers: Vec<Option<FloatLayer>>,
+    /// `[1]` or `[C]` for each layer that learns slopes.
+    slopes: Vec<Option<Tensor>>,
 }
 
 /// Constants of a layer with weights.
@@ -46,19 +51,24 @@ impl FloatNetwork {
     pub fn new(network: &Network, seed: u64) -> Self {
         tch::manual_seed(seed.cast_signed());
         let layers = network.layers.iter().map(|layer| initial(network, layer)).collect();
-        Self { network: network.clone(), layers }
+        let slopes = network.layers.iter().map(initial_slopes).collect();
+        Self { network: network.clone(), layers, slopes }
     }
 
     /// The same on a device.
     #[must_use]
     pub fn to_device(mut self, device: Device) -> Self {
+        let moved = |tensor: &Tensor| tensor.detach().to_device(device).set_requires_grad(tensor.requires_grad());
+        for slopes in self.slopes.iter_mut().flatten() {
+            *slopes = moved(slopes);
+        }
         for layer in self.layers.iter_mut().flatten() {
             let norm = layer.norm.iter_mut().flat_map(|norm| {
                 let BatchNorm { gamma, beta, mean, variance } = norm;
                 [gamma, beta, mean, variance]
             });
             for tensor in [&mut layer.weight, &mut layer.bias].into_iter().chain(norm) {
-                *tensor = tensor.detach().to_device(device).set_requires_grad(tensor.requires_grad());
+                *tensor = moved(tensor);
             }
         }
         self
@@ -82,6 +92,13 @@ impl FloatNetwork {
         &self.layers
     }
 
+    /// Slopes that a layer learned, `[1]` or `[C]`, by its name.
+    #[must_use]
+    pub fn slopes(&self, name: &str) -> Option<&Tensor> {
+        let index = self.network.layers.iter().position(|layer| layer.name == name)?;
+        self.slopes[index].as_ref()
+    }
+
     /// The output, `[N, classes]`.
     ///
     /// x      `[N, C, H, W]`
@@ -99,7 +116,10 @@ impl FloatNetwork {
         let mut tensors = vec![x.shallow_clone()];
         for (index, layer) in self.network.layers.iter().enumerate() {
             let constants = self.layers[self.network.weights_of(index)].as_ref();
-            let y = layer_forward(layer, constants, &tensors, train);
+            let y = match &self.slopes[index] {
+                Some(slopes) => prelu(&tensors[layer.inputs[0]], slopes),
+                None => layer_forward(layer, constants, &tensors, train),
+            };
             tensors.push(y);
         }
         tensors
@@ -108,7 +128,7 @@ impl FloatNetwork {
     /// What the optimizer changes, with names; the flag says that weight decay applies.
     #[must_use]
     pub fn parameters(&self) -> Vec<(String, Tensor, bool)> {
-        self.named(|layer, name, list| {
+        let mut parameters = self.named(|layer, name, list| {
             list.push((format!("{name}.weight"), layer.weight.shallow_clone(), true));
             match &layer.norm {
                 None => list.push((format!("{name}.bias"), layer.bias.shallow_clone(), false)),
@@ -117,13 +137,16 @@ impl FloatNetwork {
                     list.push((format!("{name}.beta"), norm.beta.shallow_clone(), false));
                 }
             }
-        })
+        });
+        // Decay would pull a slope to that of a ReLU (He et al. 2015, section 2.1).
+        parameters.extend(self.named_slopes().map(|(name, slopes)| (name, slopes, false)));
+        parameters
     }
 
     /// Everything that a checkpoint holds, with names.
     #[must_use]
     pub fn state(&self) -> Vec<(String, Tensor)> {
-        self.named(|layer, name, list| {
+        let mut state = self.named(|layer, name, list| {
             list.push((format!("{name}.weight"), layer.weight.shallow_clone()));
             list.push((format!("{name}.bias"), layer.bias.shallow_clone()));
             if let Some(norm) = &layer.norm {
@@ -132,7 +155,14 @@ impl FloatNetwork {
                     list.push((format!("{name}.{kind}"), tensor.shallow_clone()));
                 }
             }
-        })
+        });
+        state.extend(self.named_slopes());
+        state
+    }
+
+    fn named_slopes(&self) -> impl Iterator<Item = (String, Tensor)> {
+        let layers = self.network.layers.iter().zip(&self.slopes);
+        layers.filter_map(|(layer, slopes)| Some((format!("{}.slope", layer.name), slopes.as_ref()?.shallow_clone())))
     }
 
     fn named<T>(&self, mut visit: impl FnMut(&FloatLayer, &str, &mut Vec<T>)) -> Vec<T> {
@@ -180,6 +210,11 @@ fn initial(network: &Network, layer: &Layer) -> Option<FloatLayer> {
     // Behind a normalization a bias would be subtracted again with the mean.
     let bias = Tensor::zeros([shape[0]], options).set_requires_grad(!batch_norm);
     Some(FloatLayer { weight: trained(weight), bias, norm })
+}
+
+fn initial_slopes(layer: &Layer) -> Option<Tensor> {
+    let count = layer.op.learned_slopes(layer.output.c)?;
+    Some(Tensor::full([count.into()], INITIAL_SLOPE, (Kind::Float, Device::Cpu)).set_requires_grad(true))
 }
 
 fn layer_forward(layer: &Layer, constants: Option<&FloatLayer>, tensors: &[Tensor], train: bool) -> Tensor {

@@ -113,6 +113,14 @@ pub fn weightless(layer: &Layer, tensors: &[Tensor]) -> Tensor {
     }
 }
 
+/// Negative values times a slope.
+///
+/// x      `[N, C, H, W]`
+/// slope  `[1]` or `[C]`
+pub fn prelu(x: &Tensor, slope: &Tensor) -> Tensor {
+    x.relu() - (-x).relu() * slope.view([1, -1, 1, 1])
+}
+
 fn binary(kind: BinaryKind, a: &Tensor, b: &Tensor) -> Tensor {
     match kind {
         BinaryKind::Add => a + b,

@@ -5,7 +5,9 @@ use stepshift_runtime::format::Window;
 use tch::{Device, Tensor};
 
 use super::constants::Constants;
+use super::lower::{Alignment, Lowered};
 use super::norm::Norm;
+use super::slopes::Slopes;
 use super::{QuantizedLayer, QuantizedNetwork};
 use crate::config::{BatchNormMode, LayerQuantizers, QuantizedConfig};
 use crate::network::{Layer, LayerActivation, LayerOp, Network};
@@ -18,7 +20,7 @@ use crate::torch::quantize::{CodeRange, Quantizer, Settings, exponent};
 const NORM_ENDING: &str = ".norm";
 
 /// Weights and biases of a layer, before they are quantized.
-struct Real {
+pub(super) struct Real {
     weight: Tensor,
     bias: Tensor,
     norm: Option<Norm>,
@@ -32,20 +34,32 @@ pub(super) fn build(float: &FloatNetwork, input_exponent: i8, config: &Quantized
             float.layers().iter().map(|layer| layer.as_ref().map(|layer| real(layer, mode))).collect(),
         ),
     };
+    network.check_scheme(config.scheme)?;
+    let Lowered { network, constants, alignments } = match config.scheme {
+        Scheme::PowerOfTwo => Lowered::of_powers_of_two(network, constants),
+        Scheme::Affine => Lowered::of_affine(network, constants),
+    };
     let mut layers = Vec::new();
-    ensure!(
-        network.cells.is_empty() || config.scheme == Scheme::PowerOfTwo,
-        "recurrent layers need quantized.scheme = \"power_of_two\""
-    );
     for (index, (layer, real)) in network.layers.iter().zip(constants).enumerate() {
-        let own = config.layers.get(&layer.name).copied().unwrap_or_default();
+        let own = own_quantizers(config, &alignments, index, &layer.name);
         let quantized = quantized_layer(&network, index, real, &own, config);
         let quantized = quantized.with_context(|| format!("quantized.layers.{}", layer.name))?;
-        layers.push(on_device(quantized, float.device()));
+        let slopes = float.slopes(&layer.name).map(|slopes| Slopes::new(slopes, float.device()));
+        layers.push(QuantizedLayer { slopes, ..on_device(quantized, float.device()) });
     }
     let input = Quantizer::with_step(Settings::of_codes(CodeRange::signed(8)), exponent::step(input_exponent), None);
     let input = input.to_device(float.device());
-    Ok(QuantizedNetwork { network, input, layers, scheme: config.scheme, products: config.products })
+    let QuantizedConfig { scheme, products, .. } = *config;
+    Ok(QuantizedNetwork { network, input, layers, scheme, alignments, products })
+}
+
+/// What is otherwise for a layer; what the config says of the output of one that reads requantizes is theirs.
+fn own_quantizers(config: &QuantizedConfig, alignments: &[Alignment], index: usize, name: &str) -> LayerQuantizers {
+    let before = alignments.iter().find(|alignment| alignment.layers.contains(&index));
+    let name = before.map_or(name, |alignment| &alignment.reader);
+    let own = config.layers.get(name).copied().unwrap_or_default();
+    let is_read = before.is_none() && alignments.iter().any(|alignment| alignment.reader == name);
+    LayerQuantizers { activations: own.activations.filter(|_| !is_read), ..own }
 }
 
 fn real(layer: &FloatLayer, mode: BatchNormMode) -> Real {
@@ -136,6 +150,7 @@ fn quantized_layer(
         output,
         output_gradient: gradient.map(|config| Settings::gradient(config, 1)),
         constants: real.map(|real| constants(network, layer, real, own, config)).transpose()?,
+        slopes: None,
     })
 }
 
@@ -187,4 +202,28 @@ fn constants(
         weight_gradient: gradient(own.gradients.weights, config.gradients.weights),
         bias_gradient: gradient(own.gradients.biases, config.gradients.biases),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use stepshift_runtime::format::Shape;
+
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn the_net_of_nics_fix_has_twenty_activation_quantizers() {
+        let config = config::parse(include_str!("../../../configs/cifar10-nics-fix.toml")).unwrap();
+        let network = config.network(Shape { h: 32, w: 32, c: 3 }, 10).unwrap();
+        let quantized = build(&FloatNetwork::new(&network, 1), -7, &config.quantized).unwrap();
+        let count = (0..quantized.layers.len()).filter(|layer| quantized.has_own_step(*layer)).count();
+        assert_eq!(count, 20);
+        let sixteen = |gradient: Option<Settings>| gradient.is_some_and(|settings| settings.bits == 16);
+        for layer in &quantized.layers {
+            assert!(layer.output.settings().bits == 8 && sixteen(layer.output_gradient));
+            let constants = layer.constants.iter();
+            constants
+                .for_each(|constants| assert!(sixteen(constants.weight_gradient) && sixteen(constants.bias_gradient)));
+        }
+    }
 }

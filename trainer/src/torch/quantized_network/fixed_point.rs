@@ -4,12 +4,14 @@ use anyhow::{Context, Result, bail};
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Mean, Window};
 
 use super::QuantizedNetwork;
-use crate::export::affine::scale_parts;
-use crate::export::tables::codes_of;
+use crate::export::affine::{self, scale_parts};
 use crate::export::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 use crate::network::{LayerOp, SLOPE_BITS};
 use crate::quantizer_config::Scheme;
 use crate::torch::quantize::exponent;
+
+/// A table from one scale to another is too steep.
+pub(super) const SMALL_SCALE: &str = "the output's scale is too small for the input's";
 
 impl QuantizedNetwork {
     /// Codes and exponents, in the runtime's layout.
@@ -25,9 +27,10 @@ impl QuantizedNetwork {
             let weights = constants.map(|constants| constants.to_fixed_point(layer, &input_step, self.scheme));
             let weights = weights.transpose().with_context(named)?;
             let (input, output) = (self.tensor(layer.inputs[0])?, self.tensor(index + 1)?);
-            let op = match self.scheme {
-                Scheme::PowerOfTwo => power_of_two_op(&layer.op, weights, input, output),
-                Scheme::Affine => affine_op(&layer.op, weights, input, output),
+            let op = match (&self.layers[index].slopes, self.scheme) {
+                (Some(slopes), scheme) => slopes.to_fixed_point(scheme, input, output),
+                (None, Scheme::PowerOfTwo) => power_of_two_op(&layer.op, weights, input, output),
+                (None, Scheme::Affine) => affine_op(&layer.op, weights, input, output),
             };
             layers.push(FixedPointLayer {
                 name: layer.name.clone(),
@@ -136,14 +139,14 @@ fn affine_op(
         LayerOp::Binary(BinaryKind::Mul) => FixedPointOp::AffineBinary(AffineBinaryKind::Mul),
         LayerOp::Curve(curve) => FixedPointOp::Table { codes: curve.codes(input, output) },
         // Of 8 bits, any function is a table.
-        LayerOp::Rescale => FixedPointOp::Table { codes: codes_of(|x| x, input, output) },
+        LayerOp::Rescale => affine::leaky(1.0, input, output).context(SMALL_SCALE)?,
         LayerOp::LeakyRelu { slope } => {
             let slope = f64::from(slope) * 2_f64.powi(-i32::from(SLOPE_BITS));
-            FixedPointOp::Table { codes: codes_of(|x| if x < 0.0 { x * slope } else { x }, input, output) }
+            affine::leaky(slope, input, output).context(SMALL_SCALE)?
         }
-        _ => bail!(
-            "the affine scheme has no minimum, maximum, concat or upsample_bilinear: \
-             use quantized.scheme = \"power_of_two\""
-        ),
+        // All operands have one scale.
+        LayerOp::Binary(kind @ (BinaryKind::Minimum | BinaryKind::Maximum)) => FixedPointOp::Binary(kind),
+        LayerOp::Concat { axis } => FixedPointOp::Concat { axis },
+        _ => bail!("the affine scheme has no such operator: use quantized.scheme = \"power_of_two\""),
     })
 }

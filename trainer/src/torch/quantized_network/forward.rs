@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
 use super::QuantizedNetwork;
+use super::lower::Alignment;
 use super::norm::Norm;
 use crate::network::{LayerActivation, LayerOp};
 use crate::quantizer_config::{Products, Scheme};
@@ -51,7 +52,7 @@ impl QuantizedNetwork {
             }
             let sum = self.train_sum(index, &tensors, mode)?;
             if mode == Mode::Learning {
-                self.observe_output(index, &sum);
+                self.observe_output(index, &sum, &tensors);
             }
             // Averages are computed in f64.
             let output = self.rounded(index, &sum, true)?.to_kind(Kind::Float);
@@ -135,6 +136,7 @@ impl QuantizedNetwork {
         let layer = &self.network.layers[index];
         let x = &tensors[layer.inputs[0]];
         Ok(match (&layer.op, self.constants(index)) {
+            (LayerOp::PRelu { .. }, _) => self.slopes(index)?.apply(x, kind)?,
             (LayerOp::Mean { axes }, _) => mean_by_reciprocal(x, *axes),
             (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
             // The training forward rounds the curve itself, which has a gradient.
@@ -173,12 +175,20 @@ impl QuantizedNetwork {
         Ok(fake_quantize(bounded, &quantizer.step().to_kind(sum.kind()), None, rounding)?)
     }
 
-    /// The output covers the moving average of its range. Spec 6.1.
-    fn observe_output(&mut self, index: usize, sum: &Tensor) {
-        if !self.keeps_step(index) {
-            let values = clipped(self.network.layers[index].activation, sum);
-            self.layers[index].output.observe(&values);
+    /// The output covers the moving average of its range; requantizes to one scale cover what all of them read. Spec 6.1.
+    fn observe_output(&mut self, index: usize, sum: &Tensor, tensors: &[Tensor]) {
+        if !self.has_own_step(index) {
+            return;
         }
+        let alignment = self.alignments.iter().find(|alignment| alignment.layers.start == index);
+        let values = match alignment {
+            Some(Alignment { layers, .. }) => {
+                let inputs = layers.clone().map(|layer| tensors[self.network.layers[layer].inputs[0]].flatten(0, -1));
+                Tensor::cat(&inputs.collect::<Vec<_>>(), 0)
+            }
+            None => clipped(self.network.layers[index].activation, sum),
+        };
+        self.layers[index].output.observe(&values);
     }
 
     /// Weights cover their range, and no right shift exceeds 20. Spec 6.2.

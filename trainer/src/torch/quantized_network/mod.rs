@@ -1,25 +1,29 @@
 //! The quantized network.
 //!
-//! `build` makes one from a float network, `parts` from known codes. `forward` trains it and evaluates it, `affine` is the exact
-//! forward of the affine scheme, `fixed_point` turns it into integers.
+//! `build` makes one from a float network, `parts` from known codes. `constants` and `slopes` are what a layer learns. `forward` trains it and evaluates it, `affine` is the exact
+//! forward of the affine scheme, for which `lower` makes several layers of some, `fixed_point` turns it into integers.
 
 mod affine;
 mod build;
 mod constants;
 mod fixed_point;
 mod forward;
+mod lower;
 mod norm;
 mod parts;
 mod real;
+mod slopes;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use ndarray::{Array4, ArrayView4};
-use stepshift_runtime::format::{Activation, Mean};
+use stepshift_runtime::format::{Activation, BinaryKind, Mean};
 use tch::{Kind, Tensor};
 
 use self::constants::Constants;
 pub use self::forward::Mode;
+use self::lower::{Alignment, origin};
 pub use self::parts::{ConstantParts, LayerParts};
+use self::slopes::Slopes;
 use super::batches::to_tensor;
 use super::float_network::FloatNetwork;
 use super::quantize::{Quantizer, Settings, exponent};
@@ -34,6 +38,8 @@ pub struct QuantizedNetwork {
     input: Quantizer,
     layers: Vec<QuantizedLayer>,
     scheme: Scheme,
+    /// Layers that share a quantizer.
+    alignments: Vec<Alignment>,
     /// Of the training forward.
     products: Products,
 }
@@ -45,12 +51,19 @@ struct QuantizedLayer {
     output: Quantizer,
     output_gradient: Option<Settings>,
     constants: Option<Constants>,
+    slopes: Option<Slopes>,
 }
 
 /// True for operators whose output has their input's step.
 const fn keeps_step(op: &LayerOp, scheme: Scheme) -> bool {
-    let averages = matches!(op, LayerOp::AveragePool2d { .. } | LayerOp::Mean { axes: Mean::GLOBAL });
-    op.keeps_exponent() || averages && matches!(scheme, Scheme::Affine)
+    let of_affine = matches!(
+        op,
+        LayerOp::AveragePool2d { .. }
+            | LayerOp::Mean { axes: Mean::GLOBAL }
+            | LayerOp::Concat { .. }
+            | LayerOp::Binary(BinaryKind::Minimum | BinaryKind::Maximum)
+    );
+    op.keeps_exponent() || of_affine && matches!(scheme, Scheme::Affine)
 }
 
 impl QuantizedNetwork {
@@ -138,8 +151,9 @@ impl QuantizedNetwork {
             let learned = constants.quantizer.parameter();
             list.extend(learned.map(|(kind, tensor)| (format!("{name}.weight_{kind}"), tensor, false)));
         }
-        for (layer, state) in self.network.layers.iter().zip(&self.layers) {
-            let learned = state.output.parameter().filter(|_| !keeps_step(&layer.op, self.scheme));
+        for (index, (layer, state)) in self.network.layers.iter().zip(&self.layers).enumerate() {
+            list.extend(state.slopes.iter().map(|slopes| (format!("{}.slope", layer.name), slopes.parameter(), false)));
+            let learned = state.output.parameter().filter(|_| self.has_own_step(index));
             list.extend(learned.map(|(kind, tensor)| (format!("{}.{kind}", layer.name), tensor, false)));
         }
         list
@@ -179,17 +193,23 @@ impl QuantizedNetwork {
         self.layers[self.network.weights_of(layer)].constants.as_ref()
     }
 
+    fn slopes(&self, layer: usize) -> Result<&Slopes> {
+        self.layers[layer].slopes.as_ref().context("the layer has no slopes")
+    }
+
     fn keeps_step(&self, layer: usize) -> bool {
         keeps_step(&self.network.layers[layer].op, self.scheme)
     }
 
-    /// The quantizer of tensor `index`, passed on by operators that keep their input's step.
+    /// The quantizer of tensor `index`, passed on by operators that keep their input's step, and shared by layers that are to agree.
     fn quantizer(&self, index: usize) -> &Quantizer {
-        let Some(layer) = index.checked_sub(1) else { return &self.input };
-        if self.keeps_step(layer) {
-            return self.quantizer(self.network.layers[layer].inputs[0]);
-        }
-        &self.layers[layer].output
+        let origin = origin(&self.network, self.scheme, &self.alignments, index);
+        origin.checked_sub(1).map_or(&self.input, |layer| &self.layers[layer].output)
+    }
+
+    /// True where a layer's output has a quantizer of its own.
+    fn has_own_step(&self, layer: usize) -> bool {
+        origin(&self.network, self.scheme, &self.alignments, layer + 1) == layer + 1
     }
 
     /// The step of tensor `index`, `[1]`.

@@ -2,9 +2,10 @@
 
 use anyhow::{Result, ensure};
 use stepshift_runtime::format::WeightBits;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::constants::Constants;
+use super::slopes::Slopes;
 use super::{QuantizedLayer, QuantizedNetwork};
 use crate::export::FixedPointTensor;
 use crate::network::{Layer, Network};
@@ -19,6 +20,8 @@ pub struct LayerParts {
     pub output: FixedPointTensor,
     /// For layers with weights.
     pub constants: Option<ConstantParts>,
+    /// `[1]` or `[C]`, for layers that learn slopes.
+    pub slopes: Option<Vec<f32>>,
 }
 
 /// Float weights and their steps.
@@ -49,11 +52,20 @@ impl QuantizedNetwork {
         let layers = network.layers.iter().zip(parts).map(|(layer, parts)| {
             let constants = constants(network, layer, parts.constants.as_ref())?;
             let output = quantizer(parts.output);
-            Ok(QuantizedLayer { output, output_gradient: None, constants })
+            let slopes = slopes(layer, parts.slopes.as_deref())?;
+            Ok(QuantizedLayer { output, output_gradient: None, constants, slopes })
         });
         let layers = layers.collect::<Result<_>>()?;
-        Ok(Self { network: network.clone(), input: quantizer(input), layers, scheme, products: Products::F32 })
+        let alignments = Vec::new();
+        let network = network.clone();
+        Ok(Self { network, input: quantizer(input), layers, scheme, alignments, products: Products::F32 })
     }
+}
+
+fn slopes(layer: &Layer, parts: Option<&[f32]>) -> Result<Option<Slopes>> {
+    let count = layer.op.learned_slopes(layer.output.c).map(usize::from);
+    ensure!(parts.map(<[f32]>::len) == count, "layer {}: the slopes do not fit", layer.name);
+    Ok(parts.map(|values| Slopes::new(&Tensor::from_slice(values), Device::Cpu)))
 }
 
 fn quantizer(tensor: FixedPointTensor) -> Quantizer {

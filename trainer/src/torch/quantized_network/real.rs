@@ -21,6 +21,7 @@ impl QuantizedNetwork {
             for (index, layer) in self.network.layers.iter().enumerate() {
                 let x = &tensors[layer.inputs[0]];
                 let sum = match (&layer.op, self.constants(index)) {
+                    (LayerOp::PRelu { .. }, _) => self.slopes(index)?.apply_real(x),
                     (LayerOp::Mean { axes }, _) => mean_by_reciprocal(x, *axes),
                     (LayerOp::AveragePool2d { window }, _) => average_pool_by_reciprocal(x, window),
                     (_, None) => weightless(layer, &tensors),
