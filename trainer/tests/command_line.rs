@@ -107,6 +107,16 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_output_without_a_panic() {
+    let place = Place::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let model = place.small_run().join("model.stepshift");
+    let output = stepshift().arg("inspect").arg(model).stdout(writer).output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(141), String::new()));
+}
+
 /// What the command says where it must fail: one error, no panic.
 fn refusal(command: &mut Command) -> String {
     let output = command.output().unwrap();

@@ -13,9 +13,11 @@ use std::ops::Range;
 use super::Prefer;
 use super::fixed_point::FixedPointNetwork;
 use relations::Relations;
+use search::Budget;
 
-/// Decisions that the search takes back before it settles for the best layout that it found.
-const SEARCH_BUDGET: usize = 50_000;
+/// What the search may take before it settles for the best layout that it found. Fifty tensors reach the decisions' end first, a
+/// thousand that of the work, after seconds.
+const SEARCH_BUDGET: Budget = Budget { decisions: 50_000, work: 4_000_000_000 };
 
 /// The arena's layout.
 #[derive(Debug, Clone, PartialEq, Eq)]

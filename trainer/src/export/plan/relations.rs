@@ -1,5 +1,6 @@
 //! How any two tensors may lie to one another.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
@@ -35,6 +36,8 @@ pub(super) struct Relations {
     pub(super) live: Vec<Vec<usize>>,
     /// Every two tensors that are live at one time.
     pub(super) pairs: Vec<Relation>,
+    /// Numbers of the pairs that are live during each layer.
+    pub(super) within: Vec<Vec<usize>>,
 }
 
 impl Relations {
@@ -51,13 +54,16 @@ impl Relations {
             live: (0..network.layers.len()).map(live).collect(),
             last_use,
             pairs: Vec::new(),
+            within: Vec::new(),
         };
-        let meet = |a: usize, b: usize| relations.live.iter().any(|live| live.contains(&a) && live.contains(&b));
-        let pairs = (0..count).flat_map(|b| (0..b).map(move |a| (a, b))).filter(|(a, b)| meet(*a, *b));
-        relations.pairs = pairs.map(|(a, b)| relations.relation(network, prefer, a, b)).collect();
+        let met: BTreeSet<(usize, usize)> = relations.live.iter().flat_map(|live| twos(live)).collect();
+        relations.pairs = met.into_iter().map(|(b, a)| relations.relation(network, prefer, a, b)).collect();
         for (layer, bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
             relations.add_scratch(layer, *bytes);
         }
+        let numbers = relations.pairs.iter().enumerate().map(|(number, pair)| ((pair.b, pair.a), number));
+        let numbers: HashMap<(usize, usize), usize> = numbers.collect();
+        relations.within = relations.live.iter().map(|live| twos(live).map(|two| numbers[&two]).collect()).collect();
         relations
     }
 
@@ -87,6 +93,12 @@ impl Relations {
             only_same: stored,
         }
     }
+}
+
+/// Every two of some tensors in rising order, the later first.
+fn twos(tensors: &[usize]) -> impl Iterator<Item = (usize, usize)> {
+    let before = move |place: usize| tensors[..place].iter().map(move |a| (tensors[place], *a));
+    (0..tensors.len()).flat_map(before)
 }
 
 /// Last layer that reads each tensor.

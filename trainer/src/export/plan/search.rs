@@ -10,6 +10,23 @@ use super::relations::{Relation, Relations};
 /// Far below every distance.
 const NONE: i64 = i64::MIN / 4;
 
+/// What is left to a search.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    /// Decisions that may have to be taken back.
+    pub(super) decisions: usize,
+    /// Distances that are looked at.
+    pub(super) work: u64,
+}
+
+impl Budget {
+    /// For one of the points' decisions, forced or not; false where nothing is left.
+    fn spend(&mut self, points: usize) -> bool {
+        self.work = self.work.saturating_sub((points * points) as u64);
+        self.work > 0 && self.decisions > 0
+    }
+}
+
 /// The best layout found.
 pub(super) struct Found {
     /// Offset of every tensor.
@@ -23,8 +40,8 @@ pub(super) struct Found {
 /// One way for two points to lie: differences that must hold.
 type Alternative = [Option<(usize, usize, i64)>; 2];
 
-/// Finds the least layout, or the best until `budget` decisions were taken.
-pub(super) fn least(relations: &Relations, budget: usize) -> Found {
+/// Finds the least layout, or the best until the budget was spent.
+pub(super) fn least(relations: &Relations, budget: Budget) -> Found {
     let mut best = greedy(relations);
     let mut budget = budget;
     loop {
@@ -44,7 +61,7 @@ pub(super) fn least(relations: &Relations, budget: usize) -> Found {
 /// The most that is live during one layer, less what may share its place.
 pub(super) fn least_bytes(relations: &Relations) -> usize {
     let system = System::new(relations, 1 << 40);
-    relations.live.iter().map(|live| live_bytes(relations, &system, live)).max().unwrap_or(0)
+    (0..relations.live.len()).map(|layer| live_bytes(relations, &system, layer)).max().unwrap_or(0)
 }
 
 fn peak(relations: &Relations, offsets: &[usize]) -> usize {
@@ -199,11 +216,17 @@ fn alternatives<'a>(pair: &'a Relation, system: &'a System) -> impl Iterator<Ite
 }
 
 /// Takes every decision that is the only one left, then tries each way of the tightest pair.
-fn solve(relations: &Relations, system: &mut System, undecided: &[&Relation], budget: &mut usize) -> Outcome {
+fn solve(relations: &Relations, system: &mut System, undecided: &[&Relation], budget: &mut Budget) -> Outcome {
     if !system.is_consistent() {
         return Outcome::Impossible;
     }
-    let Some(undecided) = decide_what_is_forced(system, undecided.to_vec()) else { return Outcome::Impossible };
+    if !budget.spend(system.points) {
+        return Outcome::BudgetSpent;
+    }
+    let undecided = match decide_what_is_forced(system, undecided.to_vec(), budget) {
+        Ok(undecided) => undecided,
+        Err(outcome) => return outcome,
+    };
     if !every_layer_has_room(relations, system) {
         return Outcome::Impossible;
     }
@@ -219,10 +242,10 @@ fn solve(relations: &Relations, system: &mut System, undecided: &[&Relation], bu
     let rest: Vec<&Relation> = undecided.iter().copied().filter(|other| !std::ptr::eq(*other, pair)).collect();
     let mut outcome = Outcome::Impossible;
     for way in alternatives(pair, system) {
-        if *budget == 0 {
+        if !budget.spend(system.points) {
             return Outcome::BudgetSpent;
         }
-        *budget -= 1;
+        budget.decisions -= 1;
         let mut next = system.clone();
         way.into_iter().flatten().for_each(|difference| next.add(difference));
         match solve(relations, &mut next, &rest, budget) {
@@ -234,24 +257,30 @@ fn solve(relations: &Relations, system: &mut System, undecided: &[&Relation], bu
     outcome
 }
 
-/// Pairs with several ways left; `None` where one has none.
-fn decide_what_is_forced<'a>(system: &mut System, mut undecided: Vec<&'a Relation>) -> Option<Vec<&'a Relation>> {
+/// Pairs with several ways left; why there are none where one has none, or the budget is spent.
+fn decide_what_is_forced<'a>(
+    system: &mut System,
+    mut undecided: Vec<&'a Relation>,
+    budget: &mut Budget,
+) -> Result<Vec<&'a Relation>, Outcome> {
     loop {
         let before = undecided.len();
         let mut open = Vec::with_capacity(before);
         for pair in undecided {
             let mut ways = alternatives(pair, system);
-            let (first, second) = (ways.next()?, ways.next());
+            let (first, second) = (ways.next().ok_or(Outcome::Impossible)?, ways.next());
             drop(ways);
             let decided = second.is_none();
-            if decided {
+            if decided && !budget.spend(system.points) {
+                return Err(Outcome::BudgetSpent);
+            } else if decided {
                 first.into_iter().flatten().for_each(|difference| system.add(difference));
             } else if !is_settled(pair, system) {
                 open.push(pair);
             }
         }
         if open.len() == before {
-            return Some(open);
+            return Ok(open);
         }
         undecided = open;
     }
@@ -265,16 +294,17 @@ fn is_settled(pair: &Relation, system: &System) -> bool {
 
 /// During each layer, what is live and cannot share fits between the lowest start and the highest end.
 fn every_layer_has_room(relations: &Relations, system: &System) -> bool {
-    relations.live.iter().all(|live| {
+    relations.live.iter().enumerate().all(|(layer, live)| {
         let low = live.iter().map(|tensor| system.at(0, tensor + 1)).min().unwrap_or(0);
         let high = live.iter().map(|tensor| -system.at(tensor + 1, 0) + relations.bytes[*tensor] as i64).max();
-        live_bytes(relations, system, live) as i64 <= high.unwrap_or(system.room) - low
+        live_bytes(relations, system, layer) as i64 <= high.unwrap_or(system.room) - low
     })
 }
 
-/// Bytes of tensors that are live at one time, less what may share its place.
-fn live_bytes(relations: &Relations, system: &System, live: &[usize]) -> usize {
-    let shared = |pair: &Relation| {
+/// Bytes of tensors that are live during a layer, less what may share its place.
+fn live_bytes(relations: &Relations, system: &System, layer: usize) -> usize {
+    let shared = |pair: &usize| {
+        let pair = &relations.pairs[*pair];
         let way = |from: usize, to: usize, least: usize| system.allows((from + 1, to + 1, least as i64));
         let (a, b) = (relations.bytes[pair.a], relations.bytes[pair.b]);
         let same = pair.same && way(pair.a, pair.b, 0) && way(pair.b, pair.a, 0);
@@ -282,7 +312,6 @@ fn live_bytes(relations: &Relations, system: &System, live: &[usize]) -> usize {
             if way(pair.b, pair.a, pair.b_below) { (a + b).saturating_sub(b.max(pair.b_below + a)) } else { 0 };
         (if same { a.min(b) } else { 0 }).max(passed)
     };
-    let bytes: usize = live.iter().map(|tensor| relations.bytes[*tensor]).sum();
-    let both = |pair: &&Relation| live.contains(&pair.a) && live.contains(&pair.b);
-    bytes.saturating_sub(relations.pairs.iter().filter(both).map(shared).sum())
+    let bytes: usize = relations.live[layer].iter().map(|tensor| relations.bytes[*tensor]).sum();
+    bytes.saturating_sub(relations.within[layer].iter().map(shared).sum())
 }
