@@ -69,6 +69,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     }
 
     /// The steps of a run, and the bytes behind the last node; `None` where there are fewer nodes than announced.
+    #[inline(never)]
     fn walk(&self) -> Option<(u32, &'a [u8])> {
         let mut steps = u32::from(self.node_count);
         let mut nodes = self.nodes();

@@ -18,6 +18,7 @@ use stages::Inside;
 pub const MAX_LIVE_TENSORS: usize = 32;
 
 /// Checks the whole model; the steps of a run, and the certificate, which lies behind the nodes.
+#[inline(never)]
 pub(crate) fn verify<'a, const LINKS: u64>(
     model: &Model<'a, LINKS>,
 ) -> Result<(u32, Option<Certificate<'a>>), LoadError> {

@@ -180,6 +180,7 @@ pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize
 }
 
 /// Twin of the transform of tiles.
+#[inline(never)]
 pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
     let at = |row: usize, column: usize, half: usize| (row * Winograd::COLUMNS + column) * 2 + half;
     for quad in 0..run.channels / 4 {
@@ -192,14 +193,19 @@ pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
             for half in [0, 1] {
                 let codes = words.map(|word| extend(word.rotate_right(8 * half), run.signed));
                 for (row, value) in tile_axis(codes).into_iter().enumerate() {
-                    run.columns[at(row, run.left + column, half as usize)] = value;
+                    if let Some(place) = run.columns.get_mut(at(row, run.left + column, half as usize)) {
+                        *place = value;
+                    }
                 }
             }
         }
         for (row, tile, half) in (0..4).flat_map(|r| (0..run.count).flat_map(move |t| [(r, t, 0), (r, t, 1)])) {
-            let column = |x: usize| run.columns[at(row, 2 * tile + x, half)];
+            let column = |x: usize| run.columns.get(at(row, 2 * tile + x, half)).copied().unwrap_or(0);
             for (x, value) in tile_axis([0, 1, 2, 3].map(column)).into_iter().enumerate() {
-                run.tiles[((4 * row + x) * run.channels / 2 + 2 * quad + half) * Winograd::TILES + tile] = value;
+                let place = ((4 * row + x) * run.channels / 2 + 2 * quad + half) * Winograd::TILES + tile;
+                if let Some(place) = run.tiles.get_mut(place) {
+                    *place = value;
+                }
             }
         }
     }

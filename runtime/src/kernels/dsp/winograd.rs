@@ -27,6 +27,7 @@ const SUMS: usize = 2 * 4 * TILES;
 /// bias     `[C_OUT]`               i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]` codes at the output's step
 /// scratch  [`Winograd::scratch_bytes`]
+#[inline(never)]
 pub fn winograd<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
     let Some(order) = Winograd::new(&op.window, input.shape.c.into(), input.element()) else { return };
     let [tiles, products, columns, padding] = order.scratch_words();

@@ -21,7 +21,7 @@ impl<'a> Loop<'a> {
 
     pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let channels = self.filters.channels;
-        for (pixel, output) in output.chunks_exact_mut(channels).take(PIXELS).enumerate() {
+        for (pixel, output) in output.chunks_exact_mut(channels.max(1)).take(PIXELS).enumerate() {
             let column = inputs.get(pixel * self.filters.column_step..).unwrap_or_default();
             for (channel, target) in output.iter_mut().enumerate() {
                 let requantizer = self.filters.end.epilogue.channel(if self.filters.end.each { channel } else { 0 });
@@ -77,7 +77,7 @@ impl LanesLoop {
         (base, pixels): (usize, usize),
         output: &mut [u8],
     ) {
-        for (pixel, output) in (0..pixels).zip(output.chunks_mut(filters.channels)) {
+        for (pixel, output) in (0..pixels).zip(output.chunks_mut(filters.channels.max(1))) {
             for (channel, end) in ends.iter_mut().enumerate().take(filters.channels) {
                 let acc = dot(filters, taps, base.wrapping_add(pixel * filters.pixel_step), channel);
                 match (filters.activation, output.get_mut(channel)) {
