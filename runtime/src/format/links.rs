@@ -7,6 +7,7 @@ use super::{Element, Packing, WeightBits};
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[expect(missing_docs, reason = "the names are Op's")]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum OperatorKind {
     Conv2d,
     DepthwiseConv2d,

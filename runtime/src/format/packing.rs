@@ -8,6 +8,7 @@ use super::{Element, Shape, WeightBits, Window};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum Packing {
     /// The operator's own order, which the portable kernels read.
     #[default]
