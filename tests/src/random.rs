@@ -159,6 +159,7 @@ fn activation(choice: &Choice, op: &LayerOp) -> LayerActivation {
         _ if moves => LayerActivation::None,
         1 => LayerActivation::Relu,
         2 => LayerActivation::Relu6,
+        3 => LayerActivation::Clip { low: -1.3, high: 2.25 },
         _ => LayerActivation::None,
     }
 }

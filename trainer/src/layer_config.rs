@@ -66,6 +66,8 @@ pub struct LayerConfig {
     pub relu: Option<bool>,
     /// ReLU6 at the end, no where left out.
     pub relu6: Option<bool>,
+    /// Least and greatest output.
+    pub clip: Option<[f32; 2]>,
 }
 
 /// One number for rows and columns, or one for each.
@@ -138,6 +140,7 @@ pub enum OpName {
     Maximum,
     Relu,
     Relu6,
+    Clip,
     LeakyRelu,
     Prelu,
     Sigmoid,
@@ -222,7 +225,7 @@ impl LayerConfig {
             OpName::GlobalAveragePool => (LayerOp::Mean { axes: Mean::GLOBAL }, Shape { h: 1, w: 1, c }),
             OpName::Mean => self.mean(input)?,
             OpName::Add | OpName::Sub | OpName::Mul | OpName::Minimum | OpName::Maximum => self.binary(shapes)?,
-            OpName::Relu | OpName::Relu6 => (LayerOp::Clip, input),
+            OpName::Relu | OpName::Relu6 | OpName::Clip => (LayerOp::Clip, input),
             OpName::LeakyRelu => (LayerOp::LeakyRelu { slope: self.slope()? }, input),
             OpName::Prelu => (LayerOp::PRelu { shared: self.shared == Some(true) }, input),
             OpName::Sigmoid => (LayerOp::Curve(Curve::Sigmoid), input),
@@ -358,6 +361,15 @@ impl LayerConfig {
         let alone = (self.op == OpName::Relu, self.op == OpName::Relu6);
         let (relu, relu6) = (self.relu == Some(true) || alone.0, self.relu6 == Some(true) || alone.1);
         ensure!(!(relu && relu6), "relu and relu6 exclude each other");
+        if let Some([low, high]) = self.clip {
+            ensure!(!relu && !relu6, "clip excludes relu and relu6");
+            ensure!(
+                low.is_finite() && high.is_finite() && low < high,
+                "clip is [{low}, {high}], it must be [LEAST, GREATEST]"
+            );
+            return Ok(LayerActivation::Clip { low, high });
+        }
+        ensure!(self.op != OpName::Clip, "clip is missing");
         let activation = if relu { LayerActivation::Relu } else { LayerActivation::None };
         Ok(if relu6 { LayerActivation::Relu6 } else { activation })
     }
@@ -447,6 +459,7 @@ impl LayerConfig {
             ("batch_norm", self.batch_norm.is_some(), convolution),
             ("relu", self.relu.is_some(), clips),
             ("relu6", self.relu6.is_some(), clips),
+            ("clip", self.clip.is_some(), clips || op == OpName::Clip),
         ];
         for (key, present, used) in keys {
             ensure!(!present || used, "the operator has no key {key}");

@@ -38,7 +38,7 @@ pub struct Layer {
 }
 
 /// What clips a layer's output, for free: the bounds of its saturate. Spec 3.3.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum LayerActivation {
     /// Saturation alone.
     #[default]
@@ -47,9 +47,32 @@ pub enum LayerActivation {
     Relu,
     /// `min(max(x, 0), 6)`.
     Relu6,
+    /// `min(max(x, low), high)`.
+    Clip {
+        /// Least output.
+        low: f32,
+        /// Greatest output.
+        high: f32,
+    },
 }
 
 impl LayerActivation {
+    /// True where no output is below 0.
+    #[must_use]
+    pub fn is_positive(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::Relu | Self::Relu6 => true,
+            Self::Clip { low, .. } => low >= 0.0,
+        }
+    }
+
+    /// True where a factor may be moved from its input to its output.
+    #[must_use]
+    pub const fn scales(self) -> bool {
+        matches!(self, Self::None | Self::Relu)
+    }
+
     /// Bounds of the codes of an output.
     #[must_use]
     pub fn bounds(self, output: FixedPointTensor) -> Activation {
@@ -58,6 +81,9 @@ impl LayerActivation {
             Self::None => Activation::full(output.element),
             Self::Relu => Activation { min: output.zero, max },
             Self::Relu6 => Activation { min: output.zero, max: code_of(6.0, output) },
+            Self::Clip { low, high } => {
+                Activation { min: code_of(low.into(), output), max: code_of(high.into(), output) }
+            }
         }
     }
 }
@@ -309,6 +335,8 @@ mod tests {
             (r#"{name = "input", op = "relu"}"#, "layer input: the name is empty or taken"),
             (r#"{name = "a", op = "add"}"#, "layer a: it has 1 inputs, its operator takes 2"),
             (r#"{name = "a", op = "relu", kernel = 3}"#, "layer a: the operator has no key kernel"),
+            (r#"{name = "a", op = "clip"}"#, "layer a: clip is missing"),
+            (r#"{name = "a", op = "clip", clip = [1, -1]}"#, "layer a: clip is [1, -1], it must be [LEAST, GREATEST]"),
             (r#"{name = "a", op = "gru"}"#, "layer a: units is missing or 0"),
             (r#"{name = "a", op = "lstm", units = 2000}"#, "layer a: units is 2000, it may be 1024 at most"),
             (r#"{name = "a", op = "gru", units = 4, kernel = 3}"#, "layer a: the operator has no key kernel"),

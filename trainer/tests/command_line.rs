@@ -441,6 +441,17 @@ fn learned_slopes_end_in_a_model_with_the_bits_of_training() {
 }
 
 #[test]
+fn clips_of_any_bounds_end_in_a_model_with_the_bits_of_training() {
+    let place = Place::new();
+    let clip = "[[layers]]\nname = 'clip'\nop = 'clip'\nclip = [0.05, 0.7]\n\n[[layers]]\nname = \"fc\"";
+    for (number, keys) in ["", "scheme = 'affine'", "batch_norm = 'unfolded'"].into_iter().enumerate() {
+        let text = with_quantized(keys, "").replace("relu = true", "clip = [-0.4, 0.9]");
+        let run = place.train(&text.replace("[[layers]]\nname = \"fc\"", clip), &number.to_string());
+        evaluates_bit_exactly(&run);
+    }
+}
+
+#[test]
 fn a_network_is_quantized_without_training() {
     let place = Place::new();
     let calibration = "[quantized.calibration]\nimages = 256\nadaround_steps = 30";

@@ -228,5 +228,6 @@ pub fn clipped(activation: LayerActivation, y: &Tensor) -> Tensor {
         LayerActivation::None => y.shallow_clone(),
         LayerActivation::Relu => y.relu(),
         LayerActivation::Relu6 => y.clamp(0.0, 6.0),
+        LayerActivation::Clip { low, high } => y.clamp(f64::from(low), f64::from(high)),
     }
 }

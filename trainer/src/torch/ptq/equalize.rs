@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::super::quantized_network::QuantizedNetwork;
-use crate::network::{Layer, LayerActivation, LayerOp, Network};
+use crate::network::{Layer, LayerOp, Network};
 
 /// Passes over the pairs: a layer in two of them settles after a few.
 const PASSES: usize = 10;
@@ -39,7 +39,7 @@ fn pairs(network: &Network) -> Vec<(usize, usize)> {
 fn scales(layer: &Layer) -> bool {
     let convolves =
         matches!(layer.op, LayerOp::Conv2d { .. } | LayerOp::DepthwiseConv2d { .. } | LayerOp::FullyConnected { .. });
-    convolves && layer.activation != LayerActivation::Relu6
+    convolves && layer.activation.scales()
 }
 
 /// True where each input channel has weights of its own.

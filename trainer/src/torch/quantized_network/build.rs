@@ -136,7 +136,7 @@ fn quantized_layer(
     let fixed = own.activation_exponent.is_some() || own.weight_exponent.is_some();
     ensure!(!fixed || config.scheme == Scheme::PowerOfTwo, "the affine scheme has no exponents to fix");
     let activations = own.activations.unwrap_or_default().or(config.activations);
-    let positive = layer.activation != LayerActivation::None;
+    let positive = layer.activation.is_positive();
     let settings = Settings::activations(activations, config.scheme, positive, config.range_momentum)?;
     let output = match (cell_exponent, own.activation_exponent) {
         (Some(exponent), _) => {

@@ -166,10 +166,14 @@ impl QuantizedNetwork {
         if quantizer.zero().is_some() || quantizer.settings().method.is_learned() {
             return quantizer.quantize(&clipped(layer.activation, sum).to_kind(sum.kind()), training);
         }
-        // Rounding is monotonic: the code of 6 is a bound of the codes.
-        let bounded = if layer.activation == LayerActivation::Relu6 { &sum.clamp_max(6.0) } else { sum };
+        // Rounding is monotonic: the codes of 6, and of a clip's ends, are bounds of the codes.
+        let bounded = match layer.activation {
+            LayerActivation::None | LayerActivation::Relu => sum,
+            LayerActivation::Relu6 => &sum.clamp_max(6.0),
+            LayerActivation::Clip { low, high } => &sum.clamp(f64::from(low), f64::from(high)),
+        };
         let mut rounding = quantizer.rounding(training);
-        if layer.activation != LayerActivation::None {
+        if layer.activation.is_positive() {
             rounding.lo = 0.0;
         }
         Ok(fake_quantize(bounded, &quantizer.step().to_kind(sum.kind()), None, rounding)?)
