@@ -157,7 +157,6 @@ impl Node<'_> {
 /// The operators. The order of the variants is part of the format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
 pub enum Op<'a> {
     /// 2-D convolution; a pointwise one has a 1x1 kernel, a 1-D one a kernel of one row.
     #[serde(borrow)]
