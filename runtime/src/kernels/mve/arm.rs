@@ -81,7 +81,7 @@ impl<'a> Loop<'a> {
     /// Runs the loop, of filters that [are consistent](Filters::are_consistent), over as many inputs as the pixels have; there is room
     /// for the codes of every pixel.
     #[inline]
-    pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let Some(run) = PIXELS.checked_sub(1).and_then(|index| self.runs.get(index)) else { return };
         // SAFETY: the caller has seen that each pixel has as many inputs as a channel weights, and the output room for every
         // pixel; that the filters are consistent: every pair has its weights, every channel its bias and its end, or there are

@@ -23,13 +23,13 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMu
     for run in output.bytes.chunks_mut(run_len.max(1)) {
         let mut tiles = run.chunks_exact_mut(CONV_COLUMNS * out_ch);
         for codes in &mut tiles {
-            multiplier.run::<CONV_COLUMNS>(gather.next::<CONV_COLUMNS>(scratch), codes);
+            multiplier.run::<LINKS, CONV_COLUMNS>(gather.next::<CONV_COLUMNS>(scratch), codes);
         }
         let rest = tiles.into_remainder();
         if rest.len() >= 2 * out_ch {
-            multiplier.run::<2>(gather.next::<2>(scratch), rest);
+            multiplier.run::<LINKS, 2>(gather.next::<2>(scratch), rest);
         } else if !rest.is_empty() {
-            multiplier.run::<1>(gather.next::<1>(scratch), rest);
+            multiplier.run::<LINKS, 1>(gather.next::<1>(scratch), rest);
         }
     }
 }

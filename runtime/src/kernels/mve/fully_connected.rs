@@ -22,9 +22,9 @@ pub fn fully_connected<const LINKS: u64>(
     let multiplier = entry.multiplier::<LINKS>(&op.weights, order, op.activation, (output.shape.c, 0));
     let Some(multiplier) = multiplier else { return };
     if order.is_whole(element) {
-        multiplier.run::<1>(bytes, output.bytes);
+        multiplier.run::<LINKS, 1>(bytes, output.bytes);
     } else {
         Runs::copy_all(element == Element::U8, bytes, scratch);
-        multiplier.run::<1>(scratch, output.bytes);
+        multiplier.run::<LINKS, 1>(scratch, output.bytes);
     }
 }

@@ -32,10 +32,10 @@ impl<'a> Multiplier<'a> {
     ///
     /// output  `[PIXELS, C_OUT]` codes
     #[inline]
-    pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let reach = self.column_step * PIXELS.saturating_sub(1) + self.channel_len;
         if reach <= inputs.len() && PIXELS * self.channels <= output.len() {
-            self.native.run::<PIXELS>(inputs, output);
+            self.native.run::<LINKS, PIXELS>(inputs, output);
         }
     }
 }

@@ -3,29 +3,28 @@
 use super::instructions::Runs;
 use super::lanes::{LanesFilters, Taps};
 use super::tile::Filters;
-use crate::arithmetic::{Requantizer, requantize};
-use crate::format::{Activation, VECTOR, WeightBits};
+use crate::arithmetic::requantize;
+use crate::format::{VECTOR, WeightBits};
 
 /// Twin of the loops over a tile.
 #[derive(Debug)]
 pub(super) struct Loop<'a> {
     filters: Filters<'a>,
-    requantize: fn(Requantizer, i32, Activation) -> i32,
 }
 
 impl<'a> Loop<'a> {
     /// Of any filters.
     pub(super) const fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
-        Some(Self { filters: *filters, requantize: Requantizer::apply::<LINKS> })
+        Some(Self { filters: *filters })
     }
 
-    pub(super) fn run<const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let channels = self.filters.channels;
         for (pixel, output) in output.chunks_exact_mut(channels.max(1)).take(PIXELS).enumerate() {
             let column = inputs.get(pixel * self.filters.column_step..).unwrap_or_default();
             for (channel, target) in output.iter_mut().enumerate() {
                 let requantizer = self.filters.end.epilogue.channel(if self.filters.end.each { channel } else { 0 });
-                let code = (self.requantize)(requantizer, self.dot(column, channel), self.filters.end.activation);
+                let code = requantizer.apply::<LINKS>(self.dot(column, channel), self.filters.end.activation);
                 [*target, ..] = code.to_le_bytes();
             }
         }
