@@ -198,6 +198,15 @@ impl InOut<'_> {
         }
     }
 
+    /// Width and sign of the operand's codes.
+    #[must_use]
+    pub const fn operand_element(&self) -> Element {
+        match self {
+            Self::InPlace(_, element) => *element,
+            Self::Apart(input, _) => input.element(),
+        }
+    }
+
     /// The operand's code.
     #[inline]
     pub(crate) fn code(&self, index: usize) -> i32 {

@@ -13,10 +13,7 @@ pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<View<'_>>) -> boo
         BinaryKind::Sub => -1,
         _ => return false,
     };
-    let a_element = match a_output {
-        InOut::InPlace(_, element) => *element,
-        InOut::Apart(a, _) => a.element(),
-    };
+    let a_element = a_output.operand_element();
     let b_element = b.map_or(a_element, |b| b.element());
     let (Some(a_flip), Some(b_flip)) = (flip(a_element), flip(b_element)) else { return false };
     if a_output.element().bytes() != 1 || op.right_shift < 0 {

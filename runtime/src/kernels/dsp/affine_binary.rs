@@ -80,11 +80,7 @@ impl ScaledSum {
 pub fn affine_binary(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
     let Some(b) = b else { return false };
     let element = a_output.element();
-    let of_a = match a_output {
-        InOut::InPlace(_, element) => *element,
-        InOut::Apart(a, _) => a.element(),
-    };
-    let alike = of_a == element && b.element() == element;
+    let alike = a_output.operand_element() == element && b.element() == element;
     let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
     let written = match a_output {
         InOut::InPlace(output, _) => add_scaled(&sum, &First::InPlace, b.codes.bytes(), output.bytes),

@@ -1218,10 +1218,7 @@ struct SumArguments {
 #[inline]
 pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     let arguments = SumArguments {
-        a: match a {
-            First::InPlace => output.as_ptr(),
-            First::Apart(a) => a.as_ptr(),
-        },
+        a: a.as_ptr(output),
         b: b.as_ptr(),
         output: output.as_mut_ptr(),
         quads,
@@ -1329,10 +1326,7 @@ struct ScaledSumArguments {
 /// Runs the addition over quads that [`super::instructions::add_scaled`] has checked. The output may be `a`.
 #[inline]
 pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
-    let a = match a {
-        First::InPlace => output.as_ptr(),
-        First::Apart(a) => a.as_ptr(),
-    };
+    let a = a.as_ptr(output);
     let (wide, narrow) = if sum.first_is_wide { (a, b.as_ptr()) } else { (b.as_ptr(), a) };
     let twice = |zero: i16| u32::from(zero.cast_unsigned()) * 0x1_0001;
     let arguments = ScaledSumArguments {

@@ -32,10 +32,7 @@ pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bo
 /// The addition that the instructions have for two tensors.
 fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&'v View<'v>>) -> Option<(Sum, &'v View<'v>)> {
     let b = b?;
-    let element = match a {
-        InOut::InPlace(_, element) => *element,
-        InOut::Apart(a, _) => a.element(),
-    };
+    let element = a.operand_element();
     let sign = match op.kind {
         BinaryKind::Add => 1,
         BinaryKind::Sub => -1,

@@ -170,6 +170,17 @@ pub(super) enum First<'a> {
     Apart(&'a [u8]),
 }
 
+impl First<'_> {
+    /// Where it begins.
+    #[cfg(stepshift_backend = "dsp")]
+    pub(super) const fn as_ptr(&self, output: &[u8]) -> *const u8 {
+        match self {
+            Self::InPlace => output.as_ptr(),
+            Self::Apart(codes) => codes.as_ptr(),
+        }
+    }
+}
+
 /// Adds whole quads of codes; how many bytes were written.
 #[inline]
 pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) -> usize {

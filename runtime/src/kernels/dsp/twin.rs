@@ -137,29 +137,34 @@ fn two_rows(record: &[u32], columns: &[u32], zero: Option<i32>) -> [(usize, i32)
 
 /// Twin of the addition.
 pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
-    let value = |byte: u8| if sum.signed { i32::from(byte.cast_signed()) } else { byte.into() };
     let factor = |half: u32| i32::from((half as u16).cast_signed());
-    for (index, (b, output)) in b.iter().zip(output).enumerate().take(4 * quads) {
-        let a = match a {
-            First::InPlace => *output,
-            First::Apart(a) => a.get(index).copied().unwrap_or(0),
-        };
-        let acc = value(a) * factor(sum.factors) + value(*b) * factor(sum.factors >> 16) + sum.rounding;
-        let [code, ..] = saturated(acc >> (sum.right_shift & 31), sum.end).to_le_bytes();
-        *output = code;
-    }
+    let (a_factor, b_factor) = (factor(sum.factors), factor(sum.factors >> 16));
+    code_by_code(sum.signed, a, b, output, quads, |a, b| {
+        saturated((a * a_factor + b * b_factor + sum.rounding) >> (sum.right_shift & 31), sum.end)
+    });
 }
 
 /// Twin of the addition in the affine scheme.
 pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
-    let value = |byte: u8| if sum.signed { i32::from(byte.cast_signed()) } else { byte.into() };
+    code_by_code(sum.signed, a, b, output, quads, |a, b| sum.code(a, b));
+}
+
+/// Writes what two codes give, over quads of them.
+fn code_by_code(
+    signed: bool,
+    a: &First<'_>,
+    b: &[u8],
+    output: &mut [u8],
+    quads: usize,
+    code: impl Fn(i32, i32) -> i32,
+) {
+    let value = |byte: u8| if signed { i32::from(byte.cast_signed()) } else { byte.into() };
     for (index, (b, output)) in b.iter().zip(output).enumerate().take(4 * quads) {
         let a = match a {
             First::InPlace => *output,
             First::Apart(a) => a.get(index).copied().unwrap_or(0),
         };
-        let [code, ..] = sum.code(value(a), value(*b)).to_le_bytes();
-        *output = code;
+        [*output, ..] = code(value(a), value(*b)).to_le_bytes();
     }
 }
 

@@ -7,10 +7,7 @@ const MAX_ALIGN_SHIFT: u8 = 6;
 
 /// Sums of codes of one byte, eight at a time. Spec 4.6. False for other operands: then nothing is written.
 pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
-    let a_element = match a_output {
-        InOut::InPlace(_, element) => *element,
-        InOut::Apart(a, _) => a.element(),
-    };
+    let a_element = a_output.operand_element();
     let b_element = b.map_or(a_element, |b| b.element());
     let fits = op.kind == BinaryKind::Add
         && a_element == b_element

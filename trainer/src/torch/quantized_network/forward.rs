@@ -170,7 +170,7 @@ impl QuantizedNetwork {
         let bounded = match layer.activation {
             LayerActivation::None | LayerActivation::Relu => sum,
             LayerActivation::Relu6 => &sum.clamp_max(6.0),
-            LayerActivation::Clip { low, high } => &sum.clamp(f64::from(low), f64::from(high)),
+            clip @ LayerActivation::Clip { .. } => &clipped(clip, sum),
         };
         let mut rounding = quantizer.rounding(training);
         if layer.activation.is_positive() {
