@@ -92,7 +92,7 @@ fn parts(pairs: &[&Pair], board: &Board) -> Vec<String> {
 }
 
 /// Reads `N models equal, M differ`.
-fn totals(text: &str) -> Option<(usize, usize)> {
+pub(crate) fn totals(text: &str) -> Option<(usize, usize)> {
     let line = text.lines().find(|line| line.contains(" models equal, "))?;
     let (equal, rest) = line.split_once(" models equal, ")?;
     Some((equal.parse().ok()?, rest.split(' ').next()?.parse().ok()?))

@@ -17,7 +17,7 @@ use crate::table::{self, grouped};
 use crate::{boards, elf, untrained};
 
 pub(crate) use budget::Budget;
-pub(crate) use runtime::Runtime;
+use runtime::Runtime;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Size {

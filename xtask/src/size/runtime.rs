@@ -9,11 +9,11 @@ use crate::{elf, firmware};
 
 /// Bytes of code and constants that the least firmware around a model takes beyond one that does nothing, the model apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Runtime {
+pub(super) struct Runtime {
     /// For a model that the build has parsed and the firmware trusts.
-    pub(crate) trusting: u64,
+    pub(super) trusting: u64,
     /// With the checks of the model.
-    pub(crate) checking: u64,
+    pub(super) checking: u64,
 }
 
 impl Runtime {
@@ -21,7 +21,7 @@ impl Runtime {
     ///
     /// # Errors
     /// Where there is no toolchain, or cargo fails.
-    pub(crate) fn measure(board: &Board, model: &Path) -> Result<Self> {
+    pub(super) fn measure(board: &Board, model: &Path) -> Result<Self> {
         let code = |elf: PathBuf| elf::sizes(&elf).map(|sizes| sizes.code_and_constants());
         let empty = code(firmware::build(board, firmware::EMPTY, None)?)?;
         let checking = code(firmware::build_with_loader(board, model)?)?;

@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use self::results::{Column, Results};
 use crate::bench::hardware;
 use crate::boards::{self, BOARDS, Board};
+use crate::conformance::totals;
 use crate::demo::{self, Demo, Evaluation};
 use crate::device::{Device, Logs};
 use crate::example::Example;
@@ -275,7 +276,7 @@ fn conformance(boards: &[&'static Board], results: &mut Results) -> Result<()> {
         for board in boards {
             let equal =
                 equal_models(&text, board.name).with_context(|| format!("{test} told nothing of {}", board.name))?;
-            results.put(board, column, equal);
+            results.put(board, column, equal.to_string());
         }
     }
     Ok(())
@@ -292,9 +293,9 @@ fn on_boards(boards: &[&Board], test: &str) -> Result<String> {
 }
 
 /// Reads N of `BOARD: N models equal, ...`.
-fn equal_models(text: &str, board: &str) -> Option<String> {
-    let line = text.lines().find_map(|line| line.strip_prefix(board)?.strip_prefix(": "))?;
-    Some(line.split_once(" models equal")?.0.to_owned())
+fn equal_models(text: &str, board: &str) -> Option<usize> {
+    let counts = text.lines().find_map(|line| totals(line.strip_prefix(board)?.strip_prefix(": ")?));
+    counts.map(|(equal, _)| equal)
 }
 
 /// The front end on every board against the host.
