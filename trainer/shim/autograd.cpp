@@ -3,10 +3,8 @@
 
 #include <torch/torch.h>
 
-#include <ATen/Parallel.h>
 #include <ATen/record_function.h>
 #include <atomic>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
@@ -16,63 +14,13 @@
 #include <string>
 #include <unordered_set>
 
-using at::Tensor;
+#include "elementwise.h"
+
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 namespace {
-
-constexpr int64_t kGrain = 1 << 14;
-
-// Spec 1.2 for u = 1/2, spec 6.4 for a uniform u: t goes up where its fraction reaches 1 - u, a difference that is exact.
-template <typename T>
-inline T rounded(T t, T u) {
-  const T f = std::floor(t);
-  return t - f >= T(1) - u ? f + T(1) : f;
-}
-
-// x is [outer, C, inner]; one step and zero point for each of the C channels.
-struct Extents {
-  int64_t channels, inner, count;
-};
-
-Extents extents(const Tensor& x, const Tensor& step, int64_t axis) {
-  const int64_t channels = step.numel();
-  int64_t inner = x.numel();
-  if (channels > 1) {
-    inner = 1;
-    for (int64_t d = axis + 1; d < x.dim(); d++) inner *= x.size(d);
-  }
-  return {channels, inner, x.numel()};
-}
-
-template <typename T>
-void fake_quantize_rows(const T* x, const T* steps, const T* zeros, const T* noise, T* y, bool* inside, Extents e, T lo,
-                        T hi) {
-  at::parallel_for(0, e.count, kGrain, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t row = begin / e.inner;
-      const int64_t stop = std::min(end, (row + 1) * e.inner);
-      const T step = steps[row % e.channels], zero = zeros ? zeros[row % e.channels] : T(0);
-      for (int64_t i = begin; i < stop; i++) {
-        const T t = x[i] / step;
-        const T q = rounded(t, noise ? noise[i] : T(0.5)) + zero;
-        inside[i] = t >= lo - zero - T(0.5) && t < hi - zero + T(0.5);
-        y[i] = (std::min(std::max(q, lo), hi) - zero) * step;
-      }
-      begin = stop;
-    }
-  });
-}
-
-// One value for each channel, in the shape that broadcasts over x.
-Tensor shaped(const Tensor& values, const Tensor& x, int64_t axis) {
-  if (values.numel() == 1) return values.reshape({});
-  std::vector<int64_t> shape(x.dim(), 1);
-  shape[axis] = values.numel();
-  return values.view(shape);
-}
 
 // The sum over all but the channels.
 Tensor channel_sum(const Tensor& values, const Tensor& step, int64_t axis) {
@@ -93,52 +41,28 @@ struct FakeQuantize : Function<FakeQuantize> {
     TORCH_CHECK(step.scalar_type() == input.scalar_type(), "fake_quantize takes steps of the input's type");
     TORCH_CHECK(!zero || (zero->numel() == step.numel() && zero->scalar_type() == input.scalar_type()),
                 "fake_quantize takes as many zero points as steps, of the input's type");
-    const Tensor x = input.contiguous();
-    Tensor y, inside;
-    if (x.is_cpu()) {
-      const Tensor steps = step.contiguous();
-      const Tensor zeros = zero ? zero->contiguous() : Tensor();
-      y = at::empty_like(x);
-      inside = at::empty_like(x, x.options().dtype(at::kBool));
-      AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "fake_quantize", [&] {
-        const scalar_t* z = zeros.defined() ? zeros.const_data_ptr<scalar_t>() : nullptr;
-        const scalar_t* u = noise ? noise->const_data_ptr<scalar_t>() : nullptr;
-        fake_quantize_rows<scalar_t>(x.const_data_ptr<scalar_t>(), steps.const_data_ptr<scalar_t>(), z, u,
-                                     y.mutable_data_ptr<scalar_t>(), inside.mutable_data_ptr<bool>(),
-                                     extents(x, steps, axis), static_cast<scalar_t>(lo), static_cast<scalar_t>(hi));
-      });
-    } else {
-      const Tensor s = shaped(step, x, axis);
-      const Tensor z = zero ? shaped(*zero, x, axis) : at::zeros({}, x.options());
-      const Tensor t = x / s;
-      const Tensor f = t.floor();
-      const Tensor up = noise ? (t - f).ge(1.0 - *noise) : (t - f).ge(0.5);
-      inside = t.ge(lo - z - 0.5).logical_and_(t.lt(hi - z + 0.5));
-      y = (f + up + z).clamp_(lo, hi).sub_(z).mul_(s);
-    }
-    // What a learned step needs; a gradient of the input needs the mask alone.
+    const Codes codes{step, zero, axis, lo, hi};
+    const Tensor y =
+        noise ? FOR_EACH(stochastic_fake_quantize, codes, input, *noise) : FOR_EACH(fake_quantize, codes, input);
+    // The input tells what was clamped: a mask would take a kernel more, as one kernel's results are of one type.
+    // The output is what a learned step needs.
+    const Tensor output = step.requires_grad() ? y : Tensor();
+    ctx->save_for_backward({input, step, zero.value_or(Tensor()), output});
     ctx->saved_data["axis"] = axis;
-    ctx->saved_data["learned"] = step.requires_grad();
-    if (step.requires_grad()) {
-      ctx->save_for_backward({inside, x, step, y});
-    } else {
-      ctx->save_for_backward({inside});
-    }
+    ctx->saved_data["lo"] = lo;
+    ctx->saved_data["hi"] = hi;
     return y;
   }
 
-  // The gradient of the step is that of Esser et al. 2020, equation 3: (q - t) inside the range, q outside of it.
-  static variable_list backward(AutogradContext* ctx, variable_list gradient) {
+  static variable_list backward(AutogradContext* ctx, variable_list gradients) {
     const auto saved = ctx->get_saved_variables();
-    const Tensor& inside = saved[0];
-    Tensor step_gradient;
-    if (ctx->saved_data["learned"].toBool()) {
-      const int64_t axis = ctx->saved_data["axis"].toInt();
-      const Tensor s = shaped(saved[2], saved[1], axis);
-      const Tensor slope = saved[3] / s - at::where(inside, saved[1] / s, at::zeros({}, saved[1].options()));
-      step_gradient = channel_sum(gradient[0] * slope, saved[2], axis);
-    }
-    return {gradient[0] * inside, step_gradient, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
+    const Tensor &gradient = gradients[0], &x = saved[0], &step = saved[1], &zero = saved[2], &output = saved[3];
+    const Codes codes{step, zero.defined() ? std::optional(zero) : std::nullopt, ctx->saved_data["axis"].toInt(),
+                      ctx->saved_data["lo"].toDouble(), ctx->saved_data["hi"].toDouble()};
+    const Tensor of_input = FOR_EACH(input_gradient, codes, gradient, x);
+    Tensor of_step;
+    if (output.defined()) of_step = channel_sum(FOR_EACH(step_gradient, codes, gradient, x, output), step, codes.axis);
+    return {of_input, of_step, Tensor(), Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -205,6 +129,10 @@ char* stepshift_fake_quantize(Tensor** out, const Tensor* x, const Tensor* step,
   });
 }
 
+// The text that a GPU runs, and the symbol by which it is given to libtorch.
+const char* stepshift_fake_quantize_text() { return kFakeQuantizeText; }
+const char* stepshift_launch_symbol() { return kLaunch; }
+
 // `x` under another name, whose gradient is what `replace` makes of it: a new tensor, or null to fail the backward pass.
 // `user` is handed to `drop` once, when nothing can call `replace` any more.
 char* stepshift_on_gradient(Tensor** out, const Tensor* x, Tensor* (*replace)(void*, Tensor*), void* user,
@@ -228,7 +156,10 @@ char* stepshift_on_gradient(Tensor** out, const Tensor* x, Tensor* (*replace)(vo
 char* stepshift_open_cuda() {
   // cuBLAS is deterministic with a workspace of its own; a user's choice wins.
   setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
-  if (!dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL)) return strdup(dlerror());
+  void* const library = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  if (!library) return strdup(dlerror());
+  launch = reinterpret_cast<Launch*>(dlsym(library, kLaunch));
+  if (!launch) return strdup("libtorch_cuda.so has no at::cuda::CompileAndLaunchKernel as that of libtorch 2.11");
   auto& context = at::globalContext();
   context.setBenchmarkCuDNN(false);
   context.setDeterministicCuDNN(true);

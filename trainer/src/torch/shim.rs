@@ -166,7 +166,111 @@ mod tests {
 
     use super::*;
 
+    unsafe extern "C" {
+        fn stepshift_fake_quantize_text() -> *const c_char;
+        fn stepshift_launch_symbol() -> *const c_char;
+    }
+
     const NARROW: Rounding = Rounding::half_up(-127.0, 127.0);
+
+    /// All other tests are of the loops that the host compiles from the same text.
+    #[test]
+    fn a_gpu_is_given_the_text_that_the_host_compiles() {
+        // SAFETY: the shim's constants end in zero and are never freed.
+        let text = unsafe { CStr::from_ptr(stepshift_fake_quantize_text()) };
+        assert_eq!(text.to_str().unwrap(), include_str!("../../shim/fake_quantize.cuh"));
+    }
+
+    #[test]
+    fn libtorch_has_what_launches_the_text_on_a_gpu() {
+        // SAFETY: as above.
+        let symbol = unsafe { CStr::from_ptr(stepshift_launch_symbol()) }.to_bytes_with_nul();
+        // A libtorch for the CPU alone has no such part.
+        let Ok(library) = std::fs::read(concat!(env!("STEPSHIFT_LIBTORCH_LIBRARIES"), "/libtorch_cuda.so")) else {
+            return;
+        };
+        // The table of strings has the symbol as it is.
+        assert!(library.windows(symbol.len()).any(|window| window == symbol));
+    }
+
+    /// What a code and a gradient are by the spec, in f64.
+    struct Reference {
+        lo: f64,
+        hi: f64,
+        step: f64,
+        zero: f64,
+    }
+
+    impl Reference {
+        /// Before it is clamped, of `t = x / step` as it was rounded to the tensors' type.
+        fn code(&self, t: f64, noise: f64) -> f64 {
+            t.floor() + f64::from(u8::from(t - t.floor() >= 1.0 - noise)) + self.zero
+        }
+
+        fn quantized(&self, t: f64, noise: f64) -> f64 {
+            (self.code(t, noise).clamp(self.lo, self.hi) - self.zero) * self.step
+        }
+
+        fn is_inside(&self, t: f64) -> bool {
+            (self.lo..=self.hi).contains(&self.code(t, 0.5))
+        }
+    }
+
+    /// Values at ties, around them and at the bounds of codes of 4 bits, far away, and none at all.
+    fn values(count: usize, kind: Kind) -> Vec<f64> {
+        let next = |x: f64, up: bool| match (kind, up) {
+            (Kind::Float, true) => (x as f32).next_up().into(),
+            (Kind::Float, false) => (x as f32).next_down().into(),
+            (_, true) => x.next_up(),
+            (_, false) => x.next_down(),
+        };
+        let of = |index: usize| {
+            let tie = (index / 8 % 41) as f64 - 20.5;
+            [tie, next(tie, true), next(tie, false), tie + 0.5, 0.3 * tie, -0.0, 1e30 * tie, f64::NAN][index % 8]
+        };
+        (0..count).map(of).collect()
+    }
+
+    #[test]
+    fn every_element_is_as_the_spec_has_it() {
+        let (channels, inner) = (5_usize, 1999_usize);
+        let shape = [3, channels as i64, inner as i64];
+        let count = 3 * channels * inner;
+        for (kind, steps, zeros, stochastic) in [
+            (Kind::Float, vec![0.5], None, false),
+            (Kind::Float, vec![0.5, 1.0, 0.25, 8.0, 2.0_f64.powi(-60)], None, false),
+            (Kind::Float, vec![0.3, 1.7, 0.1, 5.0, 1e-3], Some(vec![-3.0, 0.0, 8.0, -8.0, 7.0]), false),
+            (Kind::Float, vec![0.25], Some(vec![5.0]), true),
+            (Kind::Double, vec![0.5, 1.0, 0.25, 8.0, 2.0_f64.powi(-60)], None, true),
+            (Kind::Double, vec![0.7], Some(vec![-8.0]), false),
+        ] {
+            let tensor = |values: &[f64]| Tensor::from_slice(values).to_kind(kind);
+            let read = |tensor: &Tensor| Vec::<f64>::try_from(tensor.to_kind(Kind::Double).flatten(0, -1)).unwrap();
+            let scales = steps.iter().map(|step| *step as f32).map(f64::from).collect::<Vec<_>>();
+            let step = tensor(&scales);
+            let by_channel = if scales.len() == 1 { step.shallow_clone() } else { step.view([1, -1, 1]) };
+            let x = (tensor(&values(count, kind)).view(shape) * by_channel.shallow_clone()).set_requires_grad(true);
+            let t = read(&(x.detach() / by_channel));
+            tch::manual_seed(5);
+            let noise = if stochastic { read(&x.detach().rand_like()) } else { vec![0.5; count] };
+            tch::manual_seed(5);
+            let zero = zeros.as_deref().map(tensor);
+            let rounding = Rounding { stochastic, axis: 1, ..Rounding::half_up(-8.0, 7.0) };
+            let y = fake_quantize(&x, &step, zero.as_ref(), rounding).unwrap();
+            (&y * 3.0).sum(kind).backward();
+            for (index, (got, gradient)) in read(&y).into_iter().zip(read(&x.grad())).enumerate() {
+                let channel = index / inner % channels;
+                let of = |values: &[f64]| values[if values.len() == 1 { 0 } else { channel }];
+                let reference =
+                    Reference { lo: -8.0, hi: 7.0, step: of(&scales), zero: zeros.as_deref().map_or(0.0, of) };
+                let expected = reference.quantized(t[index], noise[index]);
+                let expected = if kind == Kind::Float { f64::from(expected as f32) } else { expected };
+                let same = got == expected || got.is_nan() && t[index].is_nan();
+                assert!(same, "{kind:?} {steps:?} {zeros:?}: {} became {got}, not {expected}", t[index]);
+                assert_eq!(gradient, if reference.is_inside(t[index]) { 3.0 } else { 0.0 }, "at {}", t[index]);
+            }
+        }
+    }
 
     /// Codes of values, at a step.
     fn codes(values: &[f64], step: f64, kind: Kind) -> Vec<f64> {

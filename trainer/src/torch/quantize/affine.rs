@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::exponent::cover;
+use super::rows::extremes;
 use super::settings::{Settings, Steps};
 
 /// The least and the greatest value of each row, within `magnitude` and around 0.
@@ -11,9 +12,8 @@ use super::settings::{Settings, Steps};
 /// magnitude  `[G]`
 /// output     two of `[G]`
 pub fn bounds(rows: &Tensor, magnitude: &Tensor) -> (Tensor, Tensor) {
-    let low = rows.amin([1].as_slice(), false).maximum(&-magnitude).clamp_max(0.0);
-    let high = rows.amax([1].as_slice(), false).minimum(magnitude).clamp_min(0.0);
-    (low, high)
+    let (least, greatest) = extremes(rows);
+    (least.maximum(&-magnitude).clamp_max(0.0), greatest.minimum(magnitude).clamp_min(0.0))
 }
 
 /// Steps and codes of 0 such that the codes cover from `low` to `high` and 0 is a code (Jacob et al. 2017, section 2.1).

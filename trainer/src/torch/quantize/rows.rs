@@ -23,6 +23,19 @@ pub fn rows(x: &Tensor, settings: &Settings) -> Tensor {
     channels_first.reshape([groups, -1])
 }
 
+/// The least and the greatest value of each row.
+///
+/// rows    `[G, N]`
+/// output  two of `[G]`
+pub fn extremes(rows: &Tensor) -> (Tensor, Tensor) {
+    if rows.size()[0] == 1 {
+        // One pass for both.
+        let (least, greatest) = rows.aminmax(None, false);
+        return (least.view([1]), greatest.view([1]));
+    }
+    (rows.amin([1].as_slice(), false), rows.amax([1].as_slice(), false))
+}
+
 /// How many ranges a tensor of so many channels has; `None` where its channels cannot be shared like that.
 #[must_use]
 pub const fn groups(channels: i64, granularity: Granularity) -> Option<i64> {

@@ -7,12 +7,13 @@ use super::QuantizedNetwork;
 use super::lower::Alignment;
 use super::norm::Norm;
 use crate::network::{LayerActivation, LayerOp};
-use crate::quantizer_config::{Products, Scheme};
+use crate::quantizer_config::{Products, RangeMethod, Scheme};
 use crate::torch::operators::{
     average_pool_by_reciprocal, clipped, curve_by_table, mean_by_reciprocal, weighted_sum, weightless,
 };
 use crate::torch::quantize::exponent::MAX_WEIGHT_SHIFT;
 use crate::torch::quantize::gradient::with_quantized_gradient;
+use crate::torch::quantize::rows::extremes;
 use crate::torch::shim::{fake_quantize, set_products};
 
 /// Units up to which f32 has every integer.
@@ -184,15 +185,26 @@ impl QuantizedNetwork {
         if !self.has_own_step(index) {
             return;
         }
+        let values = tch::no_grad(|| self.observed(index, sum, tensors));
+        self.layers[index].output.observe(&values);
+    }
+
+    /// What a layer's quantizer covers.
+    fn observed(&self, index: usize, sum: &Tensor, tensors: &[Tensor]) -> Tensor {
         let alignment = self.alignments.iter().find(|alignment| alignment.layers.start == index);
-        let values = match alignment {
+        let activation = self.network.layers[index].activation;
+        match alignment {
             Some(Alignment { layers, .. }) => {
                 let inputs = layers.clone().map(|layer| tensors[self.network.layers[layer].inputs[0]].flatten(0, -1));
                 Tensor::cat(&inputs.collect::<Vec<_>>(), 0)
             }
-            None => clipped(self.network.layers[index].activation, sum),
-        };
-        self.layers[index].output.observe(&values);
+            // Clipping is monotonic: the extremes stay the extremes.
+            None if self.layers[index].output.settings().method == RangeMethod::Max => {
+                let (least, greatest) = extremes(&sum.reshape([1, -1]));
+                clipped(activation, &Tensor::cat(&[least, greatest], 0))
+            }
+            None => clipped(activation, sum),
+        }
     }
 
     /// Weights cover their range, and no right shift exceeds 20. Spec 6.2.

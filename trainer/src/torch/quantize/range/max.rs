@@ -1,6 +1,9 @@
 use tch::Tensor;
 
+use super::super::rows::extremes;
+
 /// The greatest magnitude.
 pub(super) fn range(rows: &Tensor) -> Tensor {
-    rows.abs().amax([1].as_slice(), false)
+    let (least, greatest) = extremes(rows);
+    greatest.maximum(&least.neg())
 }

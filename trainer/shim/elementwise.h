@@ -1,0 +1,111 @@
+// The functions of fake_quantize.cuh for whole tensors: a loop on the host, one kernel on a GPU.
+
+#pragma once
+
+#include <torch/torch.h>
+
+#include <ATen/Parallel.h>
+#include <cmath>
+#include <optional>
+#include <string>
+
+#include "fake_quantize_text.h"
+
+namespace {
+
+using at::Tensor;
+using std::floor;
+#include "fake_quantize.cuh"
+
+// A loop for each of the processors that there are, which vectorizes for it.
+#if defined(__x86_64__) && defined(__linux__)
+#define FOR_EVERY_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EVERY_PROCESSOR
+#endif
+
+constexpr int64_t kGrain = 1 << 14;
+
+// How real values become codes: one step and one zero point for all, or for each entry of dimension `axis`.
+struct Codes {
+  Tensor step;
+  std::optional<Tensor> zero;
+  int64_t axis;
+  double lo, hi;
+};
+
+// libtorch's at::cuda::CompileAndLaunchKernel, of the part for CUDA that nothing links: compiles a text once, and calls a function
+// of it for every element.
+using Launch = c10::SmallVector<Tensor>(const std::string&, const std::string&, int, const c10::SmallVector<Tensor>&,
+                                        const c10::SmallVector<at::Scalar>&, bool);
+constexpr char kLaunch[] =
+    "_ZN2at4cuda22CompileAndLaunchKernelERKNSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEES8_iRKN3c1011SmallVectorINS_"
+    "6TensorELj6EEERKNSA_INS9_6ScalarELj1EEEb";
+Launch* launch = nullptr;
+
+// One value for each channel, in the shape that broadcasts over x.
+Tensor shaped(const Tensor& values, const Tensor& x, int64_t axis) {
+  if (values.numel() == 1) return values.reshape({});
+  std::vector<int64_t> shape(x.dim(), 1);
+  shape[axis] = values.numel();
+  return values.view(shape);
+}
+
+template <typename... Tensors>
+Tensor launched(const char* name, const Codes& codes, const Tensor& x, const Tensors&... others) {
+  TORCH_CHECK(launch, "libtorch's part for CUDA was not opened");
+  c10::SmallVector<Tensor> tensors{x, others..., shaped(codes.step, x, codes.axis)};
+  c10::SmallVector<at::Scalar> numbers{codes.lo, codes.hi};
+  if (codes.zero) {
+    tensors.push_back(shaped(*codes.zero, x, codes.axis));
+  } else {
+    numbers.insert(numbers.begin(), 0.0);
+  }
+  // libtorch finds what it compiled by the text and the types, not by the name: two functions of one text would be the same to it.
+  return launch(std::string(kFakeQuantizeText) + "// " + name + "\n", name, 1, tensors, numbers, false)[0];
+}
+
+template <typename T, typename F>
+FOR_EVERY_PROCESSOR void fill(T* __restrict out, int64_t begin, int64_t end, F element) {
+  for (int64_t i = begin; i < end; i++) out[i] = element(i);
+}
+
+// All values are contiguous, [outer, C, inner].
+template <typename T, typename F, typename... Pointers>
+void loop(F function, const Codes& codes, const Tensor& shape, T* out, const Pointers*... from) {
+  const Tensor step = codes.step.contiguous(), zero = codes.zero ? codes.zero->contiguous() : Tensor();
+  const T* const steps = step.const_data_ptr<T>();
+  const T* const zeros = zero.defined() ? zero.const_data_ptr<T>() : nullptr;
+  const int64_t channels = step.numel();
+  int64_t inner = shape.numel();
+  if (channels > 1) {
+    inner = 1;
+    for (int64_t d = codes.axis + 1; d < shape.dim(); d++) inner *= shape.size(d);
+  }
+  at::parallel_for(0, shape.numel(), kGrain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t row = begin / inner, channel = row % channels, stop = std::min(end, (row + 1) * inner);
+      const T step = steps[channel], zero = zeros ? zeros[channel] : T(0);
+      const double lo = codes.lo, hi = codes.hi;
+      fill(out, begin, stop, [=](int64_t i) { return function(from[i]..., step, zero, lo, hi); });
+      begin = stop;
+    }
+  });
+}
+
+// `function`, of the text's function `name`, for every element of x and of the others, all of one shape.
+template <typename F, typename... Tensors>
+Tensor for_each(const char* name, F function, const Codes& codes, const Tensor& x, const Tensors&... others) {
+  if (x.is_cuda()) return launched(name, codes, x, others...);
+  const Tensor result = at::empty_like(x, at::MemoryFormat::Contiguous);
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "fake_quantize", [&] {
+    loop<scalar_t>(function, codes, x, result.mutable_data_ptr<scalar_t>(), x.contiguous().const_data_ptr<scalar_t>(),
+                   others.contiguous().template const_data_ptr<scalar_t>()...);
+  });
+  return result;
+}
+
+#define FOR_EACH(function, ...) \
+  for_each(#function, [](auto... values) { return function(values...); }, __VA_ARGS__)
+
+}  // namespace
