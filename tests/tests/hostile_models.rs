@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, BinaryKind, Certificate, Conv2d, Element, Epilogue, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC,
-    ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord, WeightBits, Window,
+    Activation, AffineBinaryKind, BinaryKind, Certificate, Conv2d, Element, Epilogue, FORMAT_VERSION, HEADER_BYTES,
+    Header, MAGIC, ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord, WeightBits, Window,
 };
 use stepshift_runtime::{Backend, LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
@@ -527,6 +527,43 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
         }
         let outcome = load_node(op.clone(), inputs, output, |tensor, _| other(tensor));
         assert_eq!(outcome, node(0, NodeFault::Shape), "{op:?}");
+    }
+}
+
+/// Minima and maxima of the affine scheme compare codes: the loader refuses an operand or an output of another scale.
+#[test]
+fn an_affine_minimum_or_maximum_reads_and_writes_one_scale() {
+    for kind in [BinaryKind::Minimum, BinaryKind::Maximum] {
+        let tensor = FixedPointTensor { mantissa: 3, zero: 7, ..FixedPointTensor::i8(Shape { h: 2, w: 3, c: 4 }, -6) };
+        let sum = layer("sum", &[0, 0], tensor, FixedPointOp::AffineBinary(AffineBinaryKind::Add));
+        let least = layer("least", &[0, 1], tensor, FixedPointOp::Binary(kind));
+        let network = FixedPointNetwork { input: tensor, layers: vec![sum, least] };
+        let load = |index: usize, change: fn(&mut TensorRecord)| {
+            reload(&network, |_, tensors, nodes| {
+                change(&mut tensors[index]);
+                // The sum agrees with its tensors.
+                if let Op::AffineBinary(sum) = &mut nodes[0].op {
+                    (sum.a.zero, sum.b.zero, sum.output.zero) = (tensors[0].zero, tensors[0].zero, tensors[1].zero);
+                }
+            })
+        };
+        // Operand by operand, and the output.
+        for index in 0..3 {
+            assert_eq!(load(index, |_| {}), Ok(()));
+            for change in [
+                |tensor: &mut TensorRecord| tensor.exponent += 1,
+                |tensor: &mut TensorRecord| tensor.mantissa += 2,
+                |tensor: &mut TensorRecord| tensor.zero += 1,
+            ] {
+                assert_eq!(load(index, change), node(1, NodeFault::Exponent), "{kind:?}, tensor {index}");
+            }
+        }
+        let shifted = |nodes: &mut [Node<'_>]| {
+            if let Op::Binary(least) = &mut nodes[1].op {
+                least.right_shift = 1;
+            }
+        };
+        assert_eq!(reload(&network, |_, _, nodes| shifted(nodes)), node(1, NodeFault::Shift));
     }
 }
 
