@@ -129,6 +129,11 @@ char* stepshift_fake_quantize(Tensor** out, const Tensor* x, const Tensor* step,
   });
 }
 
+// The least steps 2^e by which codes up to significand * 2^bits cover ranges, which have no gradient.
+char* stepshift_covering_steps(Tensor** out, const Tensor* ranges, double significand, double bits) {
+  return returning(out, [&] { return covering_steps(ranges->detach(), significand, bits); });
+}
+
 // The text that a GPU runs, and the symbol by which it is given to libtorch.
 const char* stepshift_fake_quantize_text() { return kFakeQuantizeText; }
 const char* stepshift_launch_symbol() { return kLaunch; }

@@ -14,7 +14,7 @@
 namespace {
 
 using at::Tensor;
-using std::floor;
+using std::floor, std::frexp, std::ldexp;
 #include "fake_quantize.cuh"
 
 // A loop for each of the processors that there are, which vectorizes for it.
@@ -51,9 +51,15 @@ Tensor shaped(const Tensor& values, const Tensor& x, int64_t axis) {
   return values.view(shape);
 }
 
-template <typename... Tensors>
-Tensor launched(const char* name, const Codes& codes, const Tensor& x, const Tensors&... others) {
+// The function `name` of the text on a GPU, for every element of tensors that broadcast.
+Tensor launched(const char* name, const c10::SmallVector<Tensor>& tensors, const c10::SmallVector<at::Scalar>& numbers) {
   TORCH_CHECK(launch, "libtorch's part for CUDA was not opened");
+  // libtorch finds what it compiled by the text and the types, not by the name: two functions of one text would be the same to it.
+  return launch(std::string(kFakeQuantizeText) + "// " + name + "\n", name, 1, tensors, numbers, false)[0];
+}
+
+template <typename... Tensors>
+Tensor launched_with(const Codes& codes, const char* name, const Tensor& x, const Tensors&... others) {
   c10::SmallVector<Tensor> tensors{x, others..., shaped(codes.step, x, codes.axis)};
   c10::SmallVector<at::Scalar> numbers{codes.lo, codes.hi};
   if (codes.zero) {
@@ -61,8 +67,7 @@ Tensor launched(const char* name, const Codes& codes, const Tensor& x, const Ten
   } else {
     numbers.insert(numbers.begin(), 0.0);
   }
-  // libtorch finds what it compiled by the text and the types, not by the name: two functions of one text would be the same to it.
-  return launch(std::string(kFakeQuantizeText) + "// " + name + "\n", name, 1, tensors, numbers, false)[0];
+  return launched(name, tensors, numbers);
 }
 
 template <typename T, typename F>
@@ -96,7 +101,7 @@ void loop(F function, const Codes& codes, const Tensor& shape, T* out, const Poi
 // `function`, of the text's function `name`, for every element of x and of the others, all of one shape.
 template <typename F, typename... Tensors>
 Tensor for_each(const char* name, F function, const Codes& codes, const Tensor& x, const Tensors&... others) {
-  if (x.is_cuda()) return launched(name, codes, x, others...);
+  if (x.is_cuda()) return launched_with(codes, name, x, others...);
   const Tensor result = at::empty_like(x, at::MemoryFormat::Contiguous);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "fake_quantize", [&] {
     loop<scalar_t>(function, codes, x, result.mutable_data_ptr<scalar_t>(), x.contiguous().const_data_ptr<scalar_t>(),
@@ -107,5 +112,17 @@ Tensor for_each(const char* name, F function, const Codes& codes, const Tensor& 
 
 #define FOR_EACH(function, ...) \
   for_each(#function, [](auto... values) { return function(values...); }, __VA_ARGS__)
+
+// A step for each range.
+Tensor covering_steps(const Tensor& ranges, double significand, double bits) {
+  if (ranges.is_cuda()) return launched("covering_step", {ranges}, {significand, bits});
+  const Tensor from = ranges.contiguous(), result = at::empty_like(from);
+  AT_DISPATCH_FLOATING_TYPES(from.scalar_type(), "covering_step", [&] {
+    const scalar_t* const range = from.const_data_ptr<scalar_t>();
+    scalar_t* const step = result.mutable_data_ptr<scalar_t>();
+    for (int64_t i = 0; i < from.numel(); i++) step[i] = covering_step(range[i], significand, bits);
+  });
+  return result;
+}
 
 }  // namespace

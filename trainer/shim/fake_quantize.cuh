@@ -1,6 +1,6 @@
-// One element of a fake-quantize, and of its gradients. The host compiles this text as C++, and libtorch compiles it for a GPU at
-// run time: so it includes nothing, and finds `floor` where it is. Nothing is added to a product, which a compiler might round
-// once instead of twice: all devices give the same bits.
+// One element of a fake-quantize, of its gradients and of its steps. The host compiles this text as C++, and libtorch compiles it
+// for a GPU at run time: so it includes nothing, and finds `floor` and its kin where it is. Nothing is added to a product, which
+// a compiler might round once instead of twice: all devices give the same bits.
 //
 // First what differs from element to element, then the step and the code of 0, then the least and the greatest code.
 
@@ -40,4 +40,14 @@ template <typename T>
 T step_gradient(T gradient, T x, T y, T step, T zero, double lo, double hi) {
   const T t = x / step;
   return gradient * (y / step - (is_inside(t, zero, lo, hi) ? t : T(0)));
+}
+
+// The least step 2^e by which codes cover a range. Spec 1.4. The greatest code is significand * 2^bits, the significand from 1/2
+// to below 1. Below 2^-126 floats lose bits, and a step would become 0.
+template <typename T>
+T covering_step(T range, double significand, double bits) {
+  int exponent;
+  const T mantissa = frexp(range, &exponent);
+  exponent += (mantissa > T(significand)) - int(bits);
+  return ldexp(T(1), exponent < -126 ? -126 : exponent);
 }

@@ -22,6 +22,12 @@ unsafe extern "C" {
         lo: f64,
         hi: f64,
     ) -> *mut c_char;
+    fn stepshift_covering_steps(
+        out: *mut *mut C_tensor,
+        ranges: *const C_tensor,
+        significand: f64,
+        bits: f64,
+    ) -> *mut c_char;
     fn stepshift_on_gradient(
         out: *mut *mut C_tensor,
         x: *const C_tensor,
@@ -73,6 +79,20 @@ pub fn fake_quantize(x: &Tensor, step: &Tensor, zero: Option<&Tensor>, rounding:
     // SAFETY: all tensors are alive during the call, `out` is valid for one write, and C++ exceptions end in the shim.
     let message =
         unsafe { stepshift_fake_quantize(&raw mut out, x.as_ptr(), step.as_ptr(), zero, stochastic, axis, lo, hi) };
+    take(out, message)
+}
+
+/// The least step `2^e` with `range <= significand * 2^(bits + e)`, elementwise, at least `2^-126`. Spec 1.4.
+///
+/// ranges       any shape, f32 or f64, not negative
+/// significand  1/2 to below 1
+///
+/// # Errors
+/// Where `ranges` has another type.
+pub fn covering_steps(ranges: &Tensor, significand: f64, bits: u32) -> Result<Tensor, TchError> {
+    let mut out = ptr::null_mut();
+    // SAFETY: as in `fake_quantize`.
+    let message = unsafe { stepshift_covering_steps(&raw mut out, ranges.as_ptr(), significand, bits.into()) };
     take(out, message)
 }
 

@@ -2,6 +2,8 @@
 
 use tch::{Kind, Tensor};
 
+use crate::torch::shim::covering_steps;
+
 /// Greatest right shift that the choice of a weight's step allows. Spec 6.2.
 pub const MAX_WEIGHT_SHIFT: i32 = 20;
 
@@ -12,10 +14,8 @@ const MIN_EXPONENT: f64 = -126.0;
 ///
 /// range  any shape, f32 or f64, not negative
 pub fn cover(range: &Tensor, hi: i32) -> Tensor {
-    let (mantissa, exponent) = range.frexp();
-    let (greatest, bits) = significand(hi);
-    let exponent = exponent.to_kind(range.kind()) - f64::from(bits) + mantissa.gt(greatest).to_kind(range.kind());
-    power_of_two(&exponent.clamp_min(MIN_EXPONENT))
+    let (significand, bits) = significand(hi);
+    covering_steps(range, significand, bits).expect("ranges are in floating point")
 }
 
 /// The step of nics_fix's rule: `2^(k - bits)` for the least `k` with `range <= 2^k`, where `hi` has `bits` bits. A peak of exactly

@@ -213,6 +213,9 @@ impl Quantizer {
 
 /// The moving average; what is seen first counts alone.
 fn averaged(past: &Tensor, seen: &Tensor, before: &Tensor, momentum: f64) -> Tensor {
+    if momentum == 0.0 {
+        return seen.shallow_clone();
+    }
     let average = past * momentum + seen * (1.0 - momentum);
     average.where_self(before, seen)
 }
