@@ -36,6 +36,9 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         // Whole vectors of 16 channels, and some behind them; more pixels than a sum of 16 bits holds.
         found.extend(draw.depthwise([a, b], 16 + a % 2 * b));
         found.push(draw.mean([a + 9, 16], 16 + a % 2 * b));
+        found.extend(draw.average_pool([a, b], 4 * (1 + a % 3)));
+        found.extend(draw.average_pool([b, a], b));
+        found.push(draw.average([a, b + 7], 4 * b));
     }
     found
 }
@@ -153,6 +156,31 @@ impl Draw {
         let (window, out) = self.window(size).filter(|(window, _)| window.dilation_w == 1)?;
         let input = Self::tensor(self.element(), size, channels);
         Some(self.network(input, out, channels, FixedPointOp::MaxPool2d { window }))
+    }
+
+    /// A mean over windows, in either scheme.
+    fn average_pool(&mut self, size: [u16; 2], channels: u16) -> Option<FixedPointNetwork> {
+        let (window, out) = self.window(size).filter(|(window, _)| window.dilation_w == 1)?;
+        Some(self.averaged(size, channels, out, window))
+    }
+
+    /// The same over the whole image, some of more codes than a sum of 16 bits holds.
+    fn average(&mut self, [h, w]: [u16; 2], channels: u16) -> FixedPointNetwork {
+        let times = self.one(&[1, 3]);
+        self.averaged([times * h, w], channels, [1, 1], Window::new((times * h) as u8, w as u8))
+    }
+
+    fn averaged(&mut self, size: [u16; 2], channels: u16, out: [u16; 2], window: Window) -> FixedPointNetwork {
+        let input = Self::tensor(self.element(), size, channels);
+        if self.one(&[true, false]) {
+            return self.network(input, out, channels, FixedPointOp::AveragePool2d { window });
+        }
+        let input = self.scaled(input);
+        let mut network = self.network(input, out, channels, FixedPointOp::AffineAveragePool2d { window });
+        let layer = &mut network.layers[0];
+        layer.output = FixedPointTensor { shape: layer.output.shape, ..input };
+        layer.activation = self.activation(input.element);
+        network
     }
 
     fn mean(&mut self, size: [u16; 2], channels: u16) -> FixedPointNetwork {

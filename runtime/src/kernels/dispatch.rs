@@ -1,7 +1,9 @@
 //! Which kernels run a layer: those of its weights' order; of a layer without weights, the first that have its case.
 
 use super::{InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
-use crate::format::{AffineBinary, Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing};
+use crate::format::{
+    AffineBinary, AveragePool2d, Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing,
+};
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
 /// extension's twin, so that a host's tests run them.
@@ -86,5 +88,12 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_
 pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
     if !bytes::max_pool2d(op, input, &mut output) {
         portable::max_pool2d::<LINKS>(op, input, output);
+    }
+}
+
+/// Mean over a window. Spec 4.5.
+pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+    if !(DSP && dsp::average_pool2d::<LINKS>(op, &input, &mut output)) {
+        portable::average_pool2d::<LINKS>(op, input, output);
     }
 }

@@ -17,13 +17,15 @@ mod weight_codes;
 mod window;
 
 pub use backend::Backend;
-pub use dispatch::{affine_binary, binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean};
+pub use dispatch::{
+    affine_binary, average_pool2d, binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean,
+};
 #[cfg(feature = "std")]
 pub use host::InstructionSet;
 pub use operand::{Code, InOut, Typed, View, ViewMut};
 pub use portable::{
-    affine_mean, affine_softmax, argmax, average_pool2d, clip, concat_part, leaky_relu, pad, patch_input, patch_output,
-    rescale, slice, softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
+    affine_mean, affine_softmax, argmax, clip, concat_part, leaky_relu, pad, patch_input, patch_output, rescale, slice,
+    softmax, stream, table, transpose, transpose_conv2d, upsample_bilinear, upsample_nearest,
 };
 pub(crate) use weight_codes::by_width;
 pub use weight_codes::{AnyWidth, Bytes, Packed, WeightCodes, Words};

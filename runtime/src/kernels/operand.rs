@@ -181,7 +181,18 @@ pub enum InOut<'a> {
     Apart(View<'a>, ViewMut<'a>),
 }
 
-impl InOut<'_> {
+impl<'a> InOut<'a> {
+    /// The result's bytes, which hold the operand's: of elements of one width.
+    pub(crate) fn into_bytes(self) -> &'a mut [u8] {
+        match self {
+            Self::InPlace(output, _) => output.bytes,
+            Self::Apart(input, output) => {
+                output.bytes.iter_mut().zip(input.codes.bytes()).for_each(|(byte, code)| *byte = *code);
+                output.bytes
+            }
+        }
+    }
+
     /// Extent of both.
     #[must_use]
     pub const fn shape(&self) -> Shape {

@@ -7,6 +7,7 @@
 mod affine_binary;
 #[cfg(stepshift_backend = "dsp")]
 mod arm;
+mod average_pool2d;
 mod binary;
 mod columns;
 mod conv2d;
@@ -27,6 +28,7 @@ mod winograd_loops;
 mod winograd_twin;
 
 pub use affine_binary::affine_binary;
+pub use average_pool2d::average_pool2d;
 pub use binary::binary;
 pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;

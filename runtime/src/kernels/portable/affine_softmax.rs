@@ -12,22 +12,21 @@ const LINE: (i32, i32) = (1_515_870_810, -1_010_580_540);
 ///
 /// exponentials  `[256]`      i32, not negative; for distance 0 it is `2^31 - 1`
 /// codes         `[H, W, C]`  of 8 bits; the output is in units of `2^-8` from its least code on
-pub fn affine_softmax(op: &AffineSoftmax<'_>, mut codes: InOut<'_>) {
+pub fn affine_softmax(op: &AffineSoftmax<'_>, codes: InOut<'_>) {
     let (entries, _) = op.exponentials.as_chunks::<4>();
     let Some(table) = entries.first_chunk::<SOFTMAX_ENTRIES>() else { return };
-    let (shape, element) = (codes.shape(), codes.element());
-    let (min, max) = (i32::from(element.min()), i32::from(element.max()));
-    let channels = usize::from(shape.c).max(1);
-    for start in (0..shape.len()).step_by(channels) {
-        let pixel = start..start + channels;
-        let greatest = pixel.clone().map(|index| codes.code(index)).max().unwrap_or(0);
-        // Two codes of one byte are at most 255 apart.
-        let exponential = |code: i32| i32::from_le_bytes(table[usize::from(greatest.abs_diff(code) as u8)]);
-        let part = |index| rounding_divide(exponential(codes.code(index)), SUM_BITS);
-        let (scale, right_shift) = reciprocal(pixel.clone().map(part).fold(0, i32::wrapping_add));
-        for index in pixel {
-            let product = doubling_high_multiply(scale, exponential(codes.code(index)));
-            codes.put(index, rounding_divide(product, right_shift).wrapping_add(min).clamp(min, max));
+    // Codes above the least of their element, so that one loop has both.
+    let [operand_flip, flip] = [codes.operand_element(), codes.element()].map(|element| element.min() as u8);
+    let channels = usize::from(codes.shape().c).max(1);
+    for pixel in codes.into_bytes().chunks_exact_mut(channels) {
+        pixel.iter_mut().for_each(|code| *code ^= operand_flip);
+        let greatest = pixel.iter().copied().max().unwrap_or(0);
+        let exponential = |code: u8| i32::from_le_bytes(table[usize::from(greatest.abs_diff(code))]);
+        let part = |code: &u8| rounding_divide(exponential(*code), SUM_BITS);
+        let (scale, right_shift) = reciprocal(pixel.iter().map(part).fold(0, i32::wrapping_add));
+        for code in pixel {
+            let product = doubling_high_multiply(scale, exponential(*code));
+            *code = rounding_divide(product, right_shift).clamp(0, u8::MAX.into()) as u8 ^ flip;
         }
     }
 }

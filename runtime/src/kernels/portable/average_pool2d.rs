@@ -40,7 +40,8 @@ fn typed<const LINKS: u64, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X>,
 }
 
 /// `sum / count`, half away from zero, as the affine scheme's reference kernel has it.
-fn divide(sum: i32, count: usize) -> i32 {
+#[inline]
+pub(crate) fn divide(sum: i32, count: usize) -> i32 {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let half = if sum > 0 { count / 2 } else { -(count / 2) };
     sum.saturating_add(half).checked_div(count).unwrap_or(0)

@@ -33,6 +33,7 @@ pub use affine_mean::affine_mean;
 pub use affine_softmax::affine_softmax;
 pub use argmax::argmax;
 pub use average_pool2d::average_pool2d;
+pub(crate) use average_pool2d::divide;
 pub use binary::binary;
 pub use clip::clip;
 pub use concat::concat_part;
