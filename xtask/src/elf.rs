@@ -23,6 +23,8 @@ pub(crate) struct Sizes {
     pub(crate) constants: u64,
     /// The model file.
     pub(crate) model: u64,
+    /// Variables, in RAM.
+    pub(crate) variables: u64,
 }
 
 impl Sizes {
@@ -43,8 +45,11 @@ pub(crate) fn sizes(path: &Path) -> Result<Sizes> {
     let file = object::File::parse(&*bytes).with_context(|| path.display().to_string())?;
     let mut sizes = Sizes::default();
     for section in file.sections() {
-        let name = section.name()?;
-        let part = match section.kind() {
+        let (name, kind) = (section.name()?, section.kind());
+        if matches!(kind, SectionKind::Data | SectionKind::UninitializedData) {
+            sizes.variables += section.size();
+        }
+        let part = match kind {
             _ if name == MODEL_SECTION => &mut sizes.model,
             _ if name == VECTOR_TABLE => &mut sizes.vector_table,
             SectionKind::Text => &mut sizes.code,

@@ -17,6 +17,7 @@ mod linked;
 mod linker_script;
 mod model_file;
 mod no_float;
+mod peers;
 mod process;
 mod qemu;
 #[cfg(feature = "probe")]
@@ -57,6 +58,8 @@ enum Command {
     Run(run::Run),
     /// Instructions of every layer of a list, on an emulated board
     Bench(bench::Bench),
+    /// The same models by other libraries: instructions in QEMU, time on the host
+    Peers(peers::Peers),
     /// The boards that firmware is built for
     Boards,
     /// Write firmware and a model to a real board through a debug probe, then show its log
@@ -85,6 +88,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Test(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Peers(command) => command.run(),
         Command::Boards => {
             boards::print();
             Ok(())

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::debian;
+use super::python;
 use crate::process;
 use crate::workspace::{root, shown, target};
 
@@ -49,13 +49,9 @@ pub(super) fn install() -> Result<()> {
     }
     let environment = target("libtorch-venv");
     println!("{:<20} installs PyPI's {PACKAGE} to {}, about 1.3 GB", "", shown(&environment));
-    let make = || process::run(Command::new("python3").args(["-m", "venv"]).arg(&environment));
-    if make().is_err() {
-        // Debian has the module `venv` in a package of its own.
-        debian::install(&["python3-venv"]).and_then(|()| make()).with_context(|| {
-            format!("Python's module venv is needed; or set LIBTORCH to the folder of a libtorch {VERSION}")
-        })?;
-    }
+    python::environment(&environment).with_context(|| {
+        format!("Python's module venv is needed; or set LIBTORCH to the folder of a libtorch {VERSION}")
+    })?;
     let pip = environment.join("bin/pip");
     if process::probe(&mut Command::new("nvidia-smi")).is_some() {
         process::run(Command::new(&pip).args(["install", PACKAGE]))?;

@@ -5,6 +5,8 @@ mod cxx;
 mod debian;
 mod fashion_mnist;
 mod libtorch;
+pub(crate) mod litert;
+mod python;
 mod qemu;
 pub(crate) mod toolchain;
 
@@ -21,6 +23,7 @@ pub(crate) enum Tool {
     Qemu,
     FashionMnist,
     Chromium,
+    LiteRt,
 }
 
 /// How much [`ensure`] tells.
@@ -85,6 +88,7 @@ impl Tool {
             Self::Qemu => "QEMU",
             Self::FashionMnist => "Fashion-MNIST",
             Self::Chromium => "Chromium",
+            Self::LiteRt => "LiteRT",
         }
     }
 
@@ -96,6 +100,7 @@ impl Tool {
             Self::Qemu => "run firmware without a board",
             Self::FashionMnist => "train and evaluate on 70,000 real images",
             Self::Chromium => "open the report of a run in a test",
+            Self::LiteRt => "make models for other libraries, and run them",
         }
     }
 
@@ -110,6 +115,7 @@ impl Tool {
             Self::Qemu => qemu::find(),
             Self::FashionMnist => fashion_mnist::find(),
             Self::Chromium => chromium::find(),
+            Self::LiteRt => litert::find(),
         }
     }
 
@@ -121,6 +127,7 @@ impl Tool {
             Self::Qemu => qemu::install(),
             Self::FashionMnist => fashion_mnist::install(),
             Self::Chromium => chromium::install(),
+            Self::LiteRt => litert::install(),
         }
     }
 }

@@ -104,6 +104,8 @@ fn boards_cargo() -> Command {
 
 fn formatting() -> Result<()> {
     process::run(cargo().args(["fmt", "--all", "--check"]))?;
+    // Only formatted here: other people's crates are built by `cargo xtask peers`.
+    process::run(cargo().current_dir(root().join("benches/peers")).args(["fmt", "--all", "--check"]))?;
     process::run(boards_cargo().args(["fmt", "--all", "--check"]))
 }
 

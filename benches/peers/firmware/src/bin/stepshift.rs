@@ -1,0 +1,42 @@
+//! This repository's runtime, as its users have it: the model was checked by the build.
+
+#![no_std]
+#![no_main]
+
+use cortex_m_rt::entry;
+use static_cell::ConstStaticCell;
+use stepshift_board::Aligned;
+use stepshift_board::console::exit;
+use stepshift_peers_firmware::{Input, Output, measure};
+use stepshift_runtime::Session;
+
+include!(concat!(env!("OUT_DIR"), "/stepshift.rs"));
+
+type Running = Session<'static, 'static, { model::LINKS }>;
+
+static ARENA: ConstStaticCell<Aligned<{ model::ARENA_BYTES }>> = ConstStaticCell::new(Aligned([0; model::ARENA_BYTES]));
+
+#[entry]
+fn main() -> ! {
+    measure(prepare, infer, finish)
+}
+
+fn prepare(input: &Input) -> Running {
+    let session = model::trusted().ok().and_then(|model| Session::new(model, &mut ARENA.take().0).ok());
+    let Some(mut session) = session else { exit(false) };
+    for (byte, code) in session.input_mut().into_bytes().iter_mut().zip(input) {
+        *byte = code.cast_unsigned();
+    }
+    session
+}
+
+#[inline(never)]
+fn infer(mut session: Running) -> Running {
+    session.run();
+    session
+}
+
+fn finish(session: Running) -> Output {
+    let bytes = session.output().bytes();
+    core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default().cast_signed())
+}
