@@ -25,7 +25,7 @@ pub(super) fn find() -> Option<String> {
 
 pub(super) fn install() -> Result<()> {
     let environment = target("litert-venv");
-    println!("{:<20} installs PyPI's {} to {}, about 150 MB", "", PACKAGES[0], shown(&environment));
+    println!("{:<20} installs PyPI's {} to {}, about 160 MB", "", PACKAGES[0], shown(&environment));
     python::environment(&environment)?;
     process::run(Command::new(environment.join("bin/pip")).args(["install", "--quiet"]).args(PACKAGES))
 }
