@@ -39,6 +39,8 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         found.extend(draw.average_pool([a, b], 4 * (1 + a % 3)));
         found.extend(draw.average_pool([b, a], b));
         found.push(draw.average([a, b + 7], 4 * b));
+        let halving = Window { stride_h: 2, stride_w: 2, ..Window::new(2, 2) };
+        found.push(draw.averaged([2 * a, 2 * b], 4 * b, [a, b], halving));
     }
     found
 }
