@@ -19,7 +19,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 /// Training images whose labels are used.
 const LABELED: usize = 100;
-const EPOCHS: usize = 20;
+const EPOCHS: usize = 40;
 const BATCH: usize = 64;
 /// Share of the past in the teacher.
 const DECAY: f64 = 0.98;
@@ -27,8 +27,8 @@ const DECAY: f64 = 0.98;
 const CONSISTENCY: (f64, f64) = (10.0, 5.0);
 /// What a label that is not used is; the loss leaves it out.
 const NO_LABEL: i64 = -100;
-const OPTIMIZER: &str = "learning_rate = 0.1\nmomentum = 0.9\nweight_decay = 4e-5\n\
-                         schedule = { steps = { epochs = [8, 16], factor = 0.1 } }";
+const OPTIMIZER: &str = "learning_rate = 0.02\nmomentum = 0.9\nweight_decay = 4e-5\n\
+                         schedule = { steps = { epochs = [16, 32], factor = 0.1 } }";
 
 /// Three convolutions and a fully connected layer, quantized behind each.
 struct Net {

@@ -54,6 +54,10 @@ impl BatchNormFix {
             let (batch_mean, batch_variance) = statistics(x);
             remember(&self.running_mean, &batch_mean);
             remember(&self.running_var, &batch_variance);
+            // An evaluation with fixed scales has them from here.
+            let _ = tch::no_grad(|| {
+                Ok::<_, anyhow::Error>((mean.forward(&self.running_mean)?, variance.forward(&self.running_var)?))
+            })?;
             return Ok(normalized(x, &weight, &bias, &batch_mean, &batch_variance));
         }
         let (mean, variance) = (mean.forward(&self.running_mean)?, variance.forward(&self.running_var)?);

@@ -193,6 +193,19 @@ fn an_evaluation_leaves_the_running_statistics_alone() {
     assert_ne!(values(&quantized), values(&tch::no_grad(|| norm.forward(&x, false)).unwrap()));
 }
 
+#[test]
+fn a_norm_is_evaluated_with_the_scales_of_its_training() {
+    let (variables, top) = (nn::VarStore::new(Device::Cpu), FixTopModule::new());
+    let norm = BatchNormFix::new(&variables.root(), &top.root(), 2).unwrap();
+    let all = top.get_fix_configs(false, false).into_keys().map(|name| (name, FixConfig::auto(8)));
+    top.load_fix_configs(&all.collect(), false).unwrap();
+    let _ = tch::no_grad(|| norm.forward(&input(), true)).unwrap();
+    let automatic = tch::no_grad(|| norm.forward(&input(), false)).unwrap();
+    assert_eq!(top.set_fix_method(FixMethod::Fixed, Selector::default(), false).unwrap(), 4);
+    let fixed = tch::no_grad(|| norm.forward(&input(), false)).unwrap();
+    assert_eq!(values(&fixed), values(&automatic));
+}
+
 /// Defect 20: replicas would quantize with scales of their own.
 #[test]
 fn replicas_share_one_scale() {
