@@ -21,7 +21,7 @@ pub fn affine_softmax(op: &AffineSoftmax<'_>, codes: InOut<'_>) {
     for pixel in codes.into_bytes().chunks_exact_mut(channels) {
         pixel.iter_mut().for_each(|code| *code ^= operand_flip);
         let greatest = pixel.iter().copied().max().unwrap_or(0);
-        let exponential = |code: u8| i32::from_le_bytes(table[usize::from(greatest.abs_diff(code))]);
+        let exponential = |code: u8| i32::from_le_bytes(table[usize::from(greatest.wrapping_sub(code))]);
         let part = |code: &u8| rounding_divide(exponential(*code), SUM_BITS);
         let (scale, right_shift) = reciprocal(pixel.iter().map(part).fold(0, i32::wrapping_add));
         for code in pixel {
