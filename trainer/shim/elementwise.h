@@ -17,8 +17,8 @@ using at::Tensor;
 using std::floor, std::frexp, std::ldexp;
 #include "fake_quantize.cuh"
 
-// A loop for each of the processors that there are, which vectorizes for it.
-#if defined(__x86_64__) && defined(__linux__)
+// A loop for each of the processors that there are, which vectorizes for it. Other compilers than GCC 11 name processors otherwise.
+#if defined(__x86_64__) && defined(__linux__) && __GNUC__ >= 11
 #define FOR_EVERY_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define FOR_EVERY_PROCESSOR
