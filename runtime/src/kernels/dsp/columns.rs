@@ -1,6 +1,6 @@
 //! Columns: the inputs under a window, widened to 16 bits, a pixel beside the next.
 
-use super::instructions::{Rows, widen};
+use super::instructions::{BAND_COLUMNS, Band, Rows, widen, widen_band};
 use crate::format::Window;
 use crate::kernels::View;
 use crate::kernels::window::Span;
@@ -20,6 +20,8 @@ pub(super) struct Gather<'a> {
     /// Output columns whose windows lie inside the input.
     inside_from: usize,
     inside_to: usize,
+    /// Windows of pixels side by side are those of a [`Band`].
+    shares_columns: bool,
 }
 
 /// An output row, and the input rows that it reads.
@@ -49,6 +51,10 @@ impl<'a> Gather<'a> {
             row_step: usize::from(window.dilation_h) * input.row_len() * element_bytes,
             inside_from: pad_left.div_ceil(stride_w),
             inside_to,
+            shares_columns: kernel_w == BAND_COLUMNS
+                && (window.stride_w, window.dilation_w) == (1, 1)
+                && element_bytes == 1
+                && channels.is_multiple_of(4),
         }
     }
 
@@ -79,6 +85,48 @@ impl<'a> Gather<'a> {
             }
         }
         self.clipped::<LINKS, STRIDE>(row.rows, ox, target);
+    }
+
+    /// Fills the columns of four pixels side by side, which share most of what is under their windows. False, and nothing
+    /// that counts written, for windows that do not, and for pixels of which more than the outer column is padding.
+    ///
+    /// target  the words of the four columns
+    pub(super) fn tile<const LINKS: u64>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) -> bool {
+        let second = (ox + 1).checked_sub(self.window.pad_left.into()).filter(|_| self.shares_columns);
+        let in_w = usize::from(self.input.shape.w);
+        let Some(second) = second.filter(|second| second + 4 <= in_w) else { return false };
+        let (left, right) = (second > 0, second + 4 < in_w);
+        let first = row.start + (second - usize::from(left)) * self.pixel_bytes;
+        let band = Band {
+            element: self.input.element(),
+            bytes: self.input.codes.bytes().get(first..).unwrap_or_default(),
+            pixel_bytes: self.pixel_bytes,
+            left,
+            right,
+            rows: row.rows.len,
+            row_step: self.row_step,
+        };
+        // Words of a column of the kernel.
+        let column = 2 * self.pixel_bytes;
+        let above = row.rows.kernel * BAND_COLUMNS * column;
+        let inside = target.get_mut(above..).and_then(|rest| rest.get_mut(..band.words()));
+        let Some(inside) = inside else { return false };
+        if !widen_band::<LINKS>(band, inside) {
+            return false;
+        }
+        let mut columns = inside.chunks_exact_mut(column.max(1));
+        while let (Some(first), Some(_), Some(last)) = (columns.next(), columns.next(), columns.next()) {
+            if !left {
+                self.fill::<4>(first);
+            }
+            if !right {
+                self.fill::<4>(last.get_mut(3..).unwrap_or_default());
+            }
+        }
+        let below = above + band.words();
+        self.fill::<1>(target.get_mut(..above).unwrap_or_default());
+        self.fill::<1>(target.get_mut(below..).unwrap_or_default());
+        true
     }
 
     /// A window that reaches over the input's edge, run by run.

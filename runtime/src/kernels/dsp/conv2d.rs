@@ -36,9 +36,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
             }
             _ => {}
         }
-        for column in 0..CONV_COLUMNS {
-            pixels.fill::<LINKS, CONV_COLUMNS>(columns.get_mut(column..).unwrap_or_default());
-        }
+        pixels.fill_tile::<LINKS>(columns);
         layer.multiply::<LINKS, CONV_COLUMNS>(columns, first, &mut output);
         first += CONV_COLUMNS;
     }
@@ -70,13 +68,32 @@ impl<'g, 'a> Pixels<'g, 'a> {
         }
     }
 
-    /// Fills the column of the next pixel.
+    /// The row of the next pixel.
     #[inline]
-    fn fill<const LINKS: u64, const STRIDE: usize>(&mut self, target: &mut [u32]) {
+    fn find_row(&mut self) {
         if self.ox == self.w {
             (self.oy, self.ox) = (self.oy + 1, 0);
             self.row = self.gather.output_row(self.oy);
         }
+    }
+
+    /// Fills the columns of the next four pixels.
+    #[inline]
+    fn fill_tile<const LINKS: u64>(&mut self, target: &mut [u32]) {
+        self.find_row();
+        if self.ox + CONV_COLUMNS <= self.w && self.gather.tile::<LINKS>(&self.row, self.ox, target) {
+            self.ox += CONV_COLUMNS;
+            return;
+        }
+        for column in 0..CONV_COLUMNS {
+            self.fill::<LINKS, CONV_COLUMNS>(target.get_mut(column..).unwrap_or_default());
+        }
+    }
+
+    /// Fills the column of the next pixel.
+    #[inline]
+    fn fill<const LINKS: u64, const STRIDE: usize>(&mut self, target: &mut [u32]) {
+        self.find_row();
         self.gather.column::<LINKS, STRIDE>(&self.row, self.ox, target);
         self.ox += 1;
     }

@@ -55,6 +55,52 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
     enough
 }
 
+/// Pixels of the output that a band is under.
+const BAND_PIXELS: usize = 4;
+
+/// Columns of the kernel over a band.
+pub(super) const BAND_COLUMNS: usize = 3;
+
+/// Six columns of the input, of whole quads a pixel: what the windows of four pixels side by side read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Band<'a> {
+    /// Of one byte.
+    pub(super) element: Element,
+    /// From the first column that is there on.
+    pub(super) bytes: &'a [u8],
+    pub(super) pixel_bytes: usize,
+    /// The first column is there, and the last one. What is not is written as its neighbour.
+    pub(super) left: bool,
+    pub(super) right: bool,
+    pub(super) rows: usize,
+    /// Bytes from one row to the next.
+    pub(super) row_step: usize,
+}
+
+impl Band<'_> {
+    /// Words of what it widens to.
+    pub(super) const fn words(&self) -> usize {
+        self.rows * BAND_COLUMNS * self.pixel_bytes / 2 * BAND_PIXELS
+    }
+}
+
+/// Widens a band to the columns of its pixels, in the order of [`widen`], with a load for each code where that has three. False
+/// where there are fewer bytes, or words.
+#[inline]
+#[must_use]
+pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) -> bool {
+    let Some(last_row) = band.rows.checked_sub(1) else { return true };
+    let columns = BAND_PIXELS + usize::from(band.left) + usize::from(band.right);
+    let enough = last_row * band.row_step + columns * band.pixel_bytes <= band.bytes.len()
+        && band.pixel_bytes >= 4
+        && band.pixel_bytes.is_multiple_of(4)
+        && band.words() <= target.len();
+    if enough {
+        native::widen_band::<LINKS>(band, target);
+    }
+    enough
+}
+
 /// Accumulates the taps of one pixel, every quad of its channels. Nothing where the taps contradict themselves.
 #[inline]
 pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
