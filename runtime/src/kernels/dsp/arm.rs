@@ -48,27 +48,19 @@ struct Arguments {
 /// Where a loop goes with its accumulators: no function of its own, it uses the loop's registers and stack.
 type EndOfLoop = unsafe extern "C" fn();
 
-/// A loop's ends, by what they do.
-struct Ends {
-    /// By shifts: 8 bits with a sign, 7 without, 8 without.
-    shift: [EndOfLoop; 3],
-    /// The same by multipliers.
-    multiply: [EndOfLoop; 3],
-    accumulators: EndOfLoop,
-}
+/// A loop's ends: saturated to 8 bits with a sign, 7 without, 8 without, and accumulators as they are.
+type Ends = [EndOfLoop; 4];
 
-impl Ends {
-    /// The end of a layer; those by multipliers are gone from a program without the affine scheme.
-    #[inline]
-    const fn of<const LINKS: u64>(&self, scale: &Scale<'_>, end: End) -> EndOfLoop {
-        let [signed8, unsigned7, unsigned8] =
-            if LINKS & AFFINE_LINK != 0 && scale.multiplies() { self.multiply } else { self.shift };
-        match end {
-            End::Signed8 => signed8,
-            End::Unsigned7 => unsigned7,
-            End::Unsigned8 => unsigned8,
-            End::Accumulators => self.accumulators,
-        }
+/// The end of a layer by shifts, or by multipliers. Their tables are apart, so that a program without the affine scheme links none of its ends.
+#[inline(always)]
+fn end_of<const LINKS: u64>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'_>, end: End) -> EndOfLoop {
+    let [signed8, unsigned7, unsigned8, accumulators] =
+        if LINKS & AFFINE_LINK != 0 && scale.multiplies() { multipliers } else { shifts };
+    *match end {
+        End::Signed8 => signed8,
+        End::Unsigned7 => unsigned7,
+        End::Unsigned8 => unsigned8,
+        End::Accumulators => accumulators,
     }
 }
 
@@ -82,7 +74,8 @@ fn multipliers_of(scale: &Scale<'_>) -> usize {
 #[inline]
 pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     let columns = tile.columns.as_ptr_range();
-    let ends = if PIXELS == 4 { &ENDS4 } else { &ENDS1 };
+    let (shifts, multiplications) =
+        if PIXELS == 4 { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
     let arguments = Arguments {
         weights: tile.weights.as_ptr(),
         columns: columns.start,
@@ -93,7 +86,7 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
         pairs: tile.pairs(),
         output: tile.output.as_mut_ptr(),
         pitch: tile.pitch,
-        end: ends.of::<LINKS>(&tile.scale, tile.end),
+        end: end_of::<LINKS>(shifts, multiplications, &tile.scale, tile.end),
         multipliers: multipliers_of(&tile.scale),
         zero: tile.scale.zero,
     };
@@ -389,17 +382,11 @@ macro_rules! multiply1 {
 }
 
 /// 37 instructions for 8 codes by shifts, 72 by multipliers.
-const ENDS4: Ends = Ends {
-    shift: [shift4_signed8, shift4_unsigned7, shift4_unsigned8],
-    multiply: [multiply4_signed8, multiply4_unsigned7, multiply4_unsigned8],
-    accumulators: accumulators4,
-};
+const SHIFT_ENDS4: Ends = [shift4_signed8, shift4_unsigned7, shift4_unsigned8, accumulators4];
+const MULTIPLY_ENDS4: Ends = [multiply4_signed8, multiply4_unsigned7, multiply4_unsigned8, accumulators4];
 
-const ENDS1: Ends = Ends {
-    shift: [shift1_signed8, shift1_unsigned7, shift1_unsigned8],
-    multiply: [multiply1_signed8, multiply1_unsigned7, multiply1_unsigned8],
-    accumulators: accumulators1,
-};
+const SHIFT_ENDS1: Ends = [shift1_signed8, shift1_unsigned7, shift1_unsigned8, accumulators1];
+const MULTIPLY_ENDS1: Ends = [multiply1_signed8, multiply1_unsigned7, multiply1_unsigned8, accumulators1];
 
 end_of_loop!(shift4_signed8, 40, shift4!("ssat", 8));
 end_of_loop!(shift4_unsigned7, 40, shift4!("usat", 7));
@@ -784,7 +771,7 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
         column_step: taps.column_step,
         weights_row_skip: 8 * (taps.kernel_w - taps.columns),
         weights_quad_step: 8 * taps.kernel_w * taps.kernel_h,
-        end: ENDS_OF_QUAD.of::<LINKS>(&taps.scale, taps.end),
+        end: end_of::<LINKS>(&SHIFT_ENDS_OF_QUAD, &MULTIPLY_ENDS_OF_QUAD, &taps.scale, taps.end),
         multipliers: multipliers_of(&taps.scale),
         zero: taps.scale.zero,
     };
@@ -892,11 +879,9 @@ macro_rules! multiply_quad {
     };
 }
 
-const ENDS_OF_QUAD: Ends = Ends {
-    shift: [shift_quad_signed8, shift_quad_unsigned7, shift_quad_unsigned8],
-    multiply: [multiply_quad_signed8, multiply_quad_unsigned7, multiply_quad_unsigned8],
-    accumulators: accumulators_of_quad,
-};
+const SHIFT_ENDS_OF_QUAD: Ends = [shift_quad_signed8, shift_quad_unsigned7, shift_quad_unsigned8, accumulators_of_quad];
+const MULTIPLY_ENDS_OF_QUAD: Ends =
+    [multiply_quad_signed8, multiply_quad_unsigned7, multiply_quad_unsigned8, accumulators_of_quad];
 
 end_of_loop!(shift_quad_signed8, 56, shift_quad!("ssat", 8));
 end_of_loop!(shift_quad_unsigned7, 56, shift_quad!("usat", 7));
@@ -1760,7 +1745,7 @@ pub(super) fn multiply_tiles<const LINKS: u64>(products: Products<'_>) {
         channels: products.channels(),
         output: products.output.as_mut_ptr(),
         channel_step: products.channel_step,
-        end: ENDS_OF_TILE.of::<LINKS>(&products.scale, products.end),
+        end: end_of::<LINKS>(&SHIFT_ENDS_OF_TILE, &MULTIPLY_ENDS_OF_TILE, &products.scale, products.end),
         // The shift's address has gone on by then.
         multipliers: multipliers_of(&products.scale).wrapping_sub(4 * products.scale.step),
         zero: products.scale.zero,
@@ -1859,11 +1844,9 @@ macro_rules! multiply_tile {
     };
 }
 
-const ENDS_OF_TILE: Ends = Ends {
-    shift: [shift_tile_signed8, shift_tile_unsigned7, shift_tile_unsigned8],
-    multiply: [multiply_tile_signed8, multiply_tile_unsigned7, multiply_tile_unsigned8],
-    accumulators: accumulators_of_tile,
-};
+const SHIFT_ENDS_OF_TILE: Ends = [shift_tile_signed8, shift_tile_unsigned7, shift_tile_unsigned8, accumulators_of_tile];
+const MULTIPLY_ENDS_OF_TILE: Ends =
+    [multiply_tile_signed8, multiply_tile_unsigned7, multiply_tile_unsigned8, accumulators_of_tile];
 
 end_of_loop!(shift_tile_signed8, 72, shift_tile!("ssat", 8));
 end_of_loop!(shift_tile_unsigned7, 72, shift_tile!("usat", 7));

@@ -1,5 +1,6 @@
 //! Columns: the inputs under a window, widened to 16 bits, a pixel beside the next.
 
+use super::CONV_COLUMNS;
 use super::instructions::{BAND_COLUMNS, Band, Rows, widen, widen_band};
 use crate::format::Window;
 use crate::kernels::View;
@@ -84,7 +85,7 @@ impl<'a> Gather<'a> {
                 return;
             }
         }
-        self.clipped::<LINKS, STRIDE>(row.rows, ox, target);
+        self.clipped::<LINKS>(row.rows, ox, STRIDE, target);
     }
 
     /// Fills the columns of four pixels side by side, which share most of what is under their windows. False, and nothing
@@ -117,87 +118,84 @@ impl<'a> Gather<'a> {
         let mut columns = inside.chunks_exact_mut(column.max(1));
         while let (Some(first), Some(_), Some(last)) = (columns.next(), columns.next(), columns.next()) {
             if !left {
-                self.fill::<4>(first);
+                self.fill(CONV_COLUMNS, first);
             }
             if !right {
-                self.fill::<4>(last.get_mut(3..).unwrap_or_default());
+                self.fill(CONV_COLUMNS, last.get_mut(3..).unwrap_or_default());
             }
         }
         let below = above + band.words();
-        self.fill::<1>(target.get_mut(..above).unwrap_or_default());
-        self.fill::<1>(target.get_mut(below..).unwrap_or_default());
+        self.fill(1, target.get_mut(..above).unwrap_or_default());
+        self.fill(1, target.get_mut(below..).unwrap_or_default());
         true
     }
 
     /// A window that reaches over the input's edge, run by run.
     #[inline(never)]
-    fn clipped<const LINKS: u64, const STRIDE: usize>(&self, rows: Span, ox: usize, target: &mut [u32]) {
+    fn clipped<const LINKS: u64>(&self, rows: Span, ox: usize, stride: usize, target: &mut [u32]) {
         let columns = Span::columns(&self.window, self.input.shape, ox);
         let (kernel_h, kernel_w) = (usize::from(self.window.kernel_h), usize::from(self.window.kernel_w));
         let (channels, dense) = (usize::from(self.input.shape.c), self.window.dilation_w == 1);
         let (runs, quads) = if dense { (1, self.quads) } else { (kernel_w, channels.div_ceil(4)) };
-        let mut targets = target.chunks_mut((2 * quads * STRIDE).max(1));
+        let mut targets = target.chunks_mut((2 * quads * stride).max(1));
         for ky in 0..kernel_h {
             for kx in 0..runs {
                 let Some(target) = targets.next() else { return };
                 if !rows.covers(ky) || !dense && !columns.covers(kx) {
-                    self.fill::<STRIDE>(target);
+                    self.fill(stride, target);
                     continue;
                 }
                 let y = rows.input + (ky - rows.kernel) * rows.step;
                 if dense {
                     let start = self.input.place(y, columns.input);
-                    self.run::<LINKS, STRIDE>(start, columns.kernel * channels, columns.len * channels, target);
+                    self.run::<LINKS>(start, (columns.kernel * channels, columns.len * channels), stride, target);
                 } else {
                     let x = columns.input + (kx - columns.kernel) * columns.step;
-                    self.run::<LINKS, STRIDE>(self.input.place(y, x), 0, channels, target);
+                    self.run::<LINKS>(self.input.place(y, x), (0, channels), stride, target);
                 }
             }
         }
     }
 
     /// `inside` codes from index `start` on, behind `before` zeros and before more of them.
-    fn run<const LINKS: u64, const STRIDE: usize>(
-        &self,
-        start: usize,
-        before: usize,
-        inside: usize,
-        target: &mut [u32],
-    ) {
+    #[inline(never)]
+    fn run<const LINKS: u64>(&self, start: usize, (before, inside): (usize, usize), stride: usize, target: &mut [u32]) {
         let element = self.input.element();
         if before.is_multiple_of(4) && inside.is_multiple_of(4) {
             let bytes = self.input.codes.bytes().get(start * element.bytes()..).unwrap_or_default();
-            let (first, rest) = split::<STRIDE>(target, before / 2);
-            let (middle, last) = split::<STRIDE>(rest, inside / 2);
-            self.fill::<STRIDE>(first);
-            let _ = widen::<LINKS, STRIDE>(Rows { element, bytes, step: 0, count: 1, quads: inside / 4 }, middle);
-            self.fill::<STRIDE>(last);
+            let (first, rest) = split(target, before / 2 * stride);
+            let (middle, last) = split(rest, inside / 2 * stride);
+            self.fill(stride, first);
+            let rows = Rows { element, bytes, step: 0, count: 1, quads: inside / 4 };
+            let _ =
+                if stride == 1 { widen::<LINKS, 1>(rows, middle) } else { widen::<LINKS, CONV_COLUMNS>(rows, middle) };
+            self.fill(stride, last);
             return;
         }
-        for (quad, words) in target.chunks_mut(2 * STRIDE).enumerate() {
+        for (quad, words) in target.chunks_mut((2 * stride).max(1)).enumerate() {
             let code = |entry: usize| {
                 let index = (4 * quad + entry).wrapping_sub(before);
                 let code = if index < inside { self.input.code(start + index) } else { self.zero.into() };
                 code.cast_unsigned() & 0xffff
             };
             let steps = [code(0) | code(2) << 16, code(1) | code(3) << 16];
-            for (word, step) in words.iter_mut().step_by(STRIDE).zip(steps) {
+            for (word, step) in words.iter_mut().step_by(stride.max(1)).zip(steps) {
                 *word = step;
             }
         }
     }
 
-    fn fill<const STRIDE: usize>(&self, target: &mut [u32]) {
+    fn fill(&self, stride: usize, target: &mut [u32]) {
         let zero = u32::from(self.zero.cast_unsigned());
-        for word in target.iter_mut().step_by(STRIDE) {
+        for word in target.iter_mut().step_by(stride.max(1)) {
             *word = zero | zero << 16;
         }
     }
 }
 
-/// The words of so many steps, and those behind them.
-fn split<const STRIDE: usize>(target: &mut [u32], steps: usize) -> (&mut [u32], &mut [u32]) {
-    let at = (steps * STRIDE).min(target.len());
+/// So many words, and those behind them.
+fn split(target: &mut [u32], words: usize) -> (&mut [u32], &mut [u32]) {
+    let at = words.min(target.len());
     target.split_at_mut(at)
 }
 

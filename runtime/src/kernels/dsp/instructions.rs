@@ -22,7 +22,7 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     if tile.bits != WeightBits::Sixteen || tile.weights.as_ptr().addr().is_multiple_of(4) {
         native::multiply::<LINKS, PIXELS>(tile);
     } else if WeightBits::Sixteen.is_in(LINKS) {
-        tile_twin::multiply::<PIXELS>(tile);
+        tile_twin::multiply(tile, PIXELS);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A layer's constants as the inner loops take them, and its end where an inner loop has none.
 
+use super::CONV_COLUMNS;
 use super::instructions::multiply;
 use super::scale::Scale;
 use super::tile::{End, Tile};
@@ -56,7 +57,7 @@ impl<'a> Layer<'a> {
         let mut pair = fast;
         while 2 * pair < out_ch {
             let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
-            self.slow::<LINKS, PIXELS>(columns, pair, count, pixel, output);
+            self.slow::<LINKS>((columns, PIXELS), (pair, count), pixel, output);
             pair += count;
         }
     }
@@ -85,11 +86,10 @@ impl<'a> Layer<'a> {
 
     /// Pairs whose end no inner loop has, or of which one channel is padding.
     #[inline(never)]
-    fn slow<const LINKS: u64, const PIXELS: usize>(
+    fn slow<const LINKS: u64>(
         &self,
-        columns: &[u32],
-        pair: usize,
-        count: usize,
+        (columns, pixels): (&[u32], usize),
+        (pair, count): (usize, usize),
         pixel: usize,
         output: &mut ViewMut<'_>,
     ) {
@@ -101,8 +101,15 @@ impl<'a> Layer<'a> {
         }
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
         let tile = self.tile(columns, pair, count, &mut accumulators.0, out_ch, End::Accumulators);
-        multiply::<LINKS, PIXELS>(Tile { bias: bias.get(..8 * count).unwrap_or_default(), ..tile });
-        for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {
+        let tile = Tile { bias: bias.get(..8 * count).unwrap_or_default(), ..tile };
+        if pixels == CONV_COLUMNS {
+            multiply::<LINKS, CONV_COLUMNS>(tile);
+        } else {
+            multiply::<LINKS, 1>(tile);
+        }
+        for (index, channel) in
+            accumulators.0.as_chunks::<4>().0.chunks_exact(pixels.max(1)).take(2 * count).enumerate()
+        {
             let oc = 2 * pair + index;
             if oc >= out_ch {
                 return;

@@ -1,17 +1,21 @@
 //! The loop over a tile in Rust: what the instructions do, word by word. Every build has it, since the instructions want their
 //! weights aligned.
 
+use super::CONV_COLUMNS;
 use super::tile::{End, Tile};
 use crate::format::WeightBits;
 
 /// Twin of the loops over a tile.
-pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
+///
+/// pixels  at most [`CONV_COLUMNS`]
+#[inline(never)]
+pub(super) fn multiply(tile: Tile<'_>, pixels: usize) {
     let mut weights = Weights { bits: tile.bits, bytes: tile.weights };
     for pair in 0..tile.pairs() {
         let bias =
             |channel: usize| tile.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
-        let mut acc = [[bias(0) << weights.scaled_by(); PIXELS], [bias(1) << weights.scaled_by(); PIXELS]];
-        for (step, column) in tile.columns.chunks_exact(PIXELS).enumerate() {
+        let mut acc = [0, 1].map(|channel| [bias(channel) << weights.scaled_by(); CONV_COLUMNS]);
+        for (step, column) in tile.columns.chunks_exact(pixels.max(1)).enumerate() {
             let codes = weights.step(step % 2 == 0);
             for (acc, code) in acc.iter_mut().zip(codes) {
                 for (acc, x) in acc.iter_mut().zip(column) {
@@ -20,9 +24,9 @@ pub(super) fn multiply<const PIXELS: usize>(tile: Tile<'_>) {
             }
         }
         for (channel, acc) in acc.iter().enumerate() {
-            for (pixel, acc) in acc.iter().enumerate() {
+            for (pixel, acc) in acc.iter().enumerate().take(pixels) {
                 if tile.end == End::Accumulators {
-                    let at = 4 * (PIXELS * (2 * pair + channel) + pixel);
+                    let at = 4 * (pixels * (2 * pair + channel) + pixel);
                     put(tile.output, at, &(acc >> weights.scaled_by()).to_le_bytes());
                     continue;
                 }

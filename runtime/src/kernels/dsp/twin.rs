@@ -13,7 +13,7 @@ use crate::format::{Element, Winograd};
 
 /// Twin of the loops over a tile.
 pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
-    super::tile_twin::multiply::<PIXELS>(tile);
+    super::tile_twin::multiply(tile, PIXELS);
 }
 
 /// Twin of the widening loops.
