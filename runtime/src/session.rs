@@ -6,7 +6,7 @@ use crate::error::{RunError, SelfTestError};
 use crate::format::{
     ALL_LINKS, Concat, KEEPING_OPERATORS, Name, Node, Op, OperatorKind, Scratch, TensorRecord, Window,
 };
-use crate::kernels::{self, InOut, View, ViewMut};
+use crate::kernels::{self, Bands, InOut, View, ViewMut};
 use crate::model::{Model, Nodes};
 use crate::patches::Region;
 use crate::stage::Progress;
@@ -204,13 +204,13 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     fn execute(&mut self, op: &Op<'_>, output: TensorRecord) {
         match op {
             Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, op.weights.scratch, |x, y, scratch| {
-                    kernels::conv2d::<LINKS>(op, x, y, scratch)
+                self.sliding(op.input, output, &op.window, op.weights.scratch, |bands, scratch| {
+                    kernels::conv2d::<LINKS>(op, bands, scratch)
                 })
             }
             Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, op.weights.scratch, |x, y, scratch| {
-                    kernels::depthwise_conv2d::<LINKS>(op, x, y, scratch)
+                self.sliding(op.input, output, &op.window, op.weights.scratch, |bands, scratch| {
+                    kernels::depthwise_conv2d::<LINKS>(op, bands, scratch)
                 })
             }
             Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {
@@ -222,13 +222,13 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 })
             }
             Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, Scratch::default(), |x, y, _| {
-                    kernels::max_pool2d::<LINKS>(op, x, y)
+                self.sliding(op.input, output, &op.window, Scratch::default(), |bands, _| {
+                    bands.each(|x, y| kernels::max_pool2d::<LINKS>(op, x, y))
                 })
             }
             Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, Scratch::default(), |x, y, _| {
-                    kernels::average_pool2d::<LINKS>(op, x, y)
+                self.sliding(op.input, output, &op.window, Scratch::default(), |bands, _| {
+                    bands.each(|x, y| kernels::average_pool2d::<LINKS>(op, x, y))
                 })
             }
             Op::Mean(op) if OperatorKind::Mean.is_in(LINKS) => {
@@ -355,44 +355,19 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         }
     }
 
-    /// Runs a kernel that slides a window down its input; row by row, where the output lies over rows that were passed.
+    /// Runs a kernel that slides a window down its input, band by band.
     fn sliding(
         &mut self,
         input: u16,
         output: TensorRecord,
         window: &Window,
         scratch: Scratch,
-        kernel: impl Fn(View<'_>, ViewMut<'_>, &mut [u8]),
+        kernel: impl FnOnce(Bands<'_>, &mut [u8]),
     ) {
-        let Some(tensor) = self.tensor(input.into()) else { return };
-        let (source, target) = (tensor.region(), output.region());
-        let apart = source.end <= target.start || target.end <= source.start;
-        let step = if apart { output.shape.h } else { 1 };
-        for oy in (0..output.shape.h).step_by(step.max(1).into()) {
-            if let Some((x, y, scratch)) = self.rows(&tensor, &output, window, (oy, step), scratch) {
-                kernel(x, y, scratch);
-            }
+        let Some(input) = self.tensor(input.into()) else { return };
+        if let Some((bands, scratch)) = Bands::new(self.arena, (input, output), *window, scratch) {
+            kernel(bands, scratch);
         }
-    }
-
-    /// `count` rows of the output from `oy` on, and the input from the first row on that they read.
-    #[inline(never)]
-    fn rows(
-        &mut self,
-        input: &TensorRecord,
-        output: &TensorRecord,
-        window: &Window,
-        (oy, count): (u16, u16),
-        scratch: Scratch,
-    ) -> Option<(View<'_>, ViewMut<'_>, &mut [u8])> {
-        let first_row = u16::try_from(window.first_row(oy)).ok()?.min(input.shape.h);
-        let source = input.region();
-        let passed = input.row_bytes() * usize::from(first_row);
-        let target = output.region().start + output.row_bytes() * usize::from(oy);
-        let written = output.row_bytes() * usize::from(count);
-        let regions = [source.start + passed..source.end, target..target + written, scratch.region()];
-        let [x, y, scratch] = self.arena.get_disjoint_mut(regions).ok()?;
-        Some((View { first_row, ..view(input, x) }, ViewMut { first_row: oy, ..view_mut(output, y) }, scratch))
     }
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.

@@ -1,6 +1,6 @@
 //! Which kernels run a layer: those of its weights' order; of a layer without weights, the first that have its case.
 
-use super::{InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
+use super::{Bands, InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
 use crate::format::{
     AffineBinary, AveragePool2d, Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing,
 };
@@ -10,30 +10,33 @@ use crate::format::{
 const DSP: bool = cfg!(any(stepshift_backend = "dsp", not(target_os = "none")));
 
 /// 2-D convolution. Spec 4.1.
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, output: ViewMut<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: Bands<'_>, scratch: &mut [u8]) {
     match op.weights.packing {
-        Packing::Plain if Packing::Plain.is_in(LINKS) => portable::conv2d::<LINKS>(op, input, output),
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, input, output, scratch),
-        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::conv2d::<LINKS>(op, input, output, scratch),
-        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::conv2d::<LINKS>(op, input, output, scratch),
-        Packing::Winograd if Packing::Winograd.is_in(LINKS) => dsp::winograd::<LINKS>(op, input, output, scratch),
+        Packing::Plain if Packing::Plain.is_in(LINKS) => bands.each(|x, y| portable::conv2d::<LINKS>(op, x, y)),
+        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, bands, scratch),
+        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::conv2d::<LINKS>(op, bands, scratch),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => bands.each(|x, y| v6m::conv2d::<LINKS>(op, x, y, scratch)),
+        Packing::Winograd if Packing::Winograd.is_in(LINKS) => {
+            bands.each(|x, y| dsp::winograd::<LINKS>(op, x, y, scratch))
+        }
         // `Model::parse_linked` has refused the others.
         _ => {}
     }
 }
 
 /// Depthwise 2-D convolution. Spec 4.2.
-pub fn depthwise_conv2d<const LINKS: u64>(
-    op: &DepthwiseConv2d<'_>,
-    input: View<'_>,
-    output: ViewMut<'_>,
-    scratch: &mut [u8],
-) {
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: Bands<'_>, scratch: &mut [u8]) {
     match op.weights.packing {
-        Packing::Plain if Packing::Plain.is_in(LINKS) => portable::depthwise_conv2d::<LINKS>(op, input, output),
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, input, output, scratch),
-        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::depthwise_conv2d::<LINKS>(op, input, output, scratch),
-        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::depthwise_conv2d::<LINKS>(op, input, output, scratch),
+        Packing::Plain if Packing::Plain.is_in(LINKS) => {
+            bands.each(|x, y| portable::depthwise_conv2d::<LINKS>(op, x, y))
+        }
+        Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
+            bands.each(|x, y| dsp::depthwise_conv2d::<LINKS>(op, x, y, scratch))
+        }
+        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::depthwise_conv2d::<LINKS>(op, bands, scratch),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => {
+            bands.each(|x, y| v6m::depthwise_conv2d::<LINKS>(op, x, y, scratch))
+        }
         _ => {}
     }
 }

@@ -4,6 +4,7 @@
 //! contradict each other leave outputs unwritten and never panic.
 
 mod backend;
+mod bands;
 pub mod bytes;
 mod dispatch;
 pub mod dsp;
@@ -17,6 +18,7 @@ mod weight_codes;
 mod window;
 
 pub use backend::Backend;
+pub use bands::Bands;
 pub use dispatch::{
     affine_binary, average_pool2d, binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean,
 };

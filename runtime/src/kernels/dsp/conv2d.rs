@@ -2,7 +2,7 @@ use super::CONV_COLUMNS;
 use super::columns::{Gather, OutputRow, words};
 use super::layer::Layer;
 use crate::format::{Conv2d, Pairs, Runs};
-use crate::kernels::{View, ViewMut};
+use crate::kernels::{Bands, View, ViewMut};
 
 /// 2-D convolution of one group, weights in [`Pairs`]: four pixels of the output at a time. Spec 4.1.
 ///
@@ -11,22 +11,35 @@ use crate::kernels::{View, ViewMut};
 /// bias     `[C_OUT]`                  i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
 /// scratch  [`Pairs::scratch_bytes`] of [`CONV_COLUMNS`]
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
-    let Some(order) = Pairs::new(Runs::of_window(&op.window, input.shape.c.into()), op.weights.bits) else { return };
-    let steps = order.channel_len() / 2;
-    let columns = words(scratch, steps * CONV_COLUMNS);
-    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, output.element);
+pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, mut bands: Bands<'_>, scratch: &mut [u8]) {
+    let runs = Runs::of_window(&op.window, bands.input().shape.c.into());
+    let Some(order) = Pairs::new(runs, op.weights.bits) else { return };
+    let columns = words(scratch, order.channel_len() / 2 * CONV_COLUMNS);
+    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, bands.output().element);
+    while let Some((input, mut output)) = bands.next() {
+        band::<LINKS>(op, &layer, input, &mut output, columns);
+    }
+}
+
+/// Some rows of the output.
+fn band<const LINKS: u64>(
+    op: &Conv2d<'_>,
+    layer: &Layer<'_>,
+    input: View<'_>,
+    output: &mut ViewMut<'_>,
+    columns: &mut [u32],
+) {
     let gather = Gather::new(input, op.window, op.weights.epilogue.input_zero());
-    let mut pixels = Pixels::new(&gather, &output);
+    let mut pixels = Pixels::new(&gather, output);
     let count = output.len() / usize::from(output.shape.c).max(1);
     let mut first = 0;
     while first < count {
         // Three pixels at the end are computed with the one before them, once more.
         match (count - first, first) {
             (1 | 2, _) | (3, 0) => {
-                let column = columns.get_mut(..steps).unwrap_or_default();
+                let column = columns.get_mut(..columns.len() / CONV_COLUMNS).unwrap_or_default();
                 pixels.fill::<LINKS, 1>(column);
-                layer.multiply::<LINKS, 1>(column, first, &mut output);
+                layer.multiply::<LINKS, 1>(column, first, output);
                 first += 1;
                 continue;
             }
@@ -37,7 +50,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: Vi
             _ => {}
         }
         pixels.fill_tile::<LINKS>(columns);
-        layer.multiply::<LINKS, CONV_COLUMNS>(columns, first, &mut output);
+        layer.multiply::<LINKS, CONV_COLUMNS>(columns, first, output);
         first += CONV_COLUMNS;
     }
 }

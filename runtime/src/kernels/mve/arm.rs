@@ -7,7 +7,7 @@ use core::marker::PhantomData;
 use core::ptr;
 
 use super::instructions::Runs;
-use super::lanes::{LanesFilters, Taps};
+use super::lanes::{Inputs, LanesFilters, Taps};
 use super::tile::Filters;
 use crate::format::{AFFINE_LINK, Activation, Epilogue, Mean, VECTOR, WeightBits};
 
@@ -657,12 +657,12 @@ impl LanesLoop {
     pub(super) fn run(
         &mut self,
         filters: &LanesFilters<'_>,
-        taps: &Taps<'_>,
+        (taps, inputs): (&Taps<'_>, &Inputs<'_>),
         ends: &mut [u32],
         (base, pixels): (usize, usize),
         output: &mut [u8],
     ) {
-        self.input = taps.input.as_ptr().wrapping_add(base);
+        self.input = inputs.codes.as_ptr().wrapping_add(base);
         (self.weights, self.bias) = (filters.weights.as_ptr(), filters.bias.as_ptr());
         (self.ends, self.output) = (ends.as_mut_ptr(), output.as_mut_ptr());
         (self.places, self.pixels) = (taps.places().as_ptr(), pixels);

@@ -3,15 +3,16 @@
 use core::ops::Range;
 
 use super::instructions::{Runs, fill};
-use crate::format::{Blocks, Element, Window};
+use crate::format::{Blocks, Element, Shape, TensorRecord, Window};
+use crate::kernels::View;
 use crate::kernels::window::Span;
-use crate::kernels::{View, ViewMut};
 
 /// Where the inputs of a convolution lie, and which pixel of the output is next.
 #[derive(Debug)]
-pub(super) struct Gather<'a> {
-    input: View<'a>,
+pub(super) struct Gather {
     window: Window,
+    /// Extent of the input.
+    shape: Shape,
     /// Pixels behind which another row of the input begins: the columns of the output, unless inputs lie without gaps.
     out_w: usize,
     /// Those whose windows reach over neither side of the input.
@@ -29,30 +30,28 @@ pub(super) struct Gather<'a> {
     place: usize,
 }
 
-impl<'a> Gather<'a> {
-    /// Begins with the first pixel of the output.
+impl Gather {
+    /// For an input and an output; [`Self::begin`] comes before the first pixel.
     ///
     /// zero  code of the input that means 0: what padding reads as
-    pub(super) fn new(input: View<'a>, window: Window, order: Blocks, zero: i16, output: &ViewMut<'_>) -> Self {
+    pub(super) fn new(input: &TensorRecord, window: Window, order: Blocks, zero: i16, output: &TensorRecord) -> Self {
         let [zero, _] = zero.to_le_bytes();
-        let element = input.element();
-        let unsigned = element == Element::U8;
+        let unsigned = input.element == Element::U8;
         let channels = usize::from(input.shape.c);
         let run_len = usize::from(window.kernel_w) * channels;
         let out_w = usize::from(output.shape.w);
-        let is_direct = order.is_direct(&window, element);
+        let is_direct = order.is_direct(&window, input.element);
         let is_dense = window.stride_w == 1 && window.stride_h == 1;
         Self {
-            input,
             window,
+            shape: input.shape,
             out_w: if is_direct && is_dense { usize::MAX } else { out_w },
             inner: inner_columns(&window, input.shape.w.into(), out_w),
             zero: if unsigned { zero ^ 0x80 } else { zero },
             channel_len: order.channel_len(),
             is_direct,
-            // Behind the row before: the first pixel enters its own.
-            oy: usize::from(output.first_row).wrapping_sub(1),
-            ox: usize::MAX,
+            oy: 0,
+            ox: 0,
             rows: Span::default(),
             runs: Runs {
                 pixel_step: usize::from(window.stride_w) * channels,
@@ -63,6 +62,12 @@ impl<'a> Gather<'a> {
             },
             place: 0,
         }
+    }
+
+    /// Goes on with the first pixel of a row of the output.
+    pub(super) fn begin(&mut self, row: u16) {
+        // Behind the row before: the first pixel enters its own.
+        (self.oy, self.ox) = (usize::from(row).wrapping_sub(1), usize::MAX);
     }
 
     /// Bytes from the column of one pixel to that of the next.
@@ -77,22 +82,20 @@ impl<'a> Gather<'a> {
 
     /// The columns of the next `PIXELS` pixels, at their distance.
     ///
+    /// input    from the first row on that the row reads
     /// scratch  room for them
     #[inline]
-    pub(super) fn next<'s, const PIXELS: usize>(&mut self, scratch: &'s mut [u8]) -> &'s [u8]
-    where
-        'a: 's,
-    {
-        self.find_row();
+    pub(super) fn next<'s, const PIXELS: usize>(&mut self, input: &View<'s>, scratch: &'s mut [u8]) -> &'s [u8] {
+        self.find_row(input);
         if self.is_direct {
             let start = self.place;
             self.advance(PIXELS);
-            return self.input.codes.bytes().get(start..).unwrap_or_default();
+            return input.codes.bytes().get(start..).unwrap_or_default();
         }
         if self.inner.start <= self.ox && self.ox + PIXELS <= self.inner.end {
-            self.side_by_side::<PIXELS>(scratch);
+            self.side_by_side::<PIXELS>(input, scratch);
         } else {
-            self.one_by_one::<PIXELS>(scratch);
+            self.one_by_one::<PIXELS>(input, scratch);
         }
         scratch
     }
@@ -104,26 +107,26 @@ impl<'a> Gather<'a> {
     }
 
     #[inline]
-    fn find_row(&mut self) {
+    fn find_row(&mut self, input: &View<'_>) {
         if self.ox >= self.out_w {
-            self.enter_row();
+            self.enter_row(input);
         }
     }
 
     #[inline(never)]
-    fn enter_row(&mut self) {
+    fn enter_row(&mut self, input: &View<'_>) {
         (self.ox, self.oy) = (0, self.oy.wrapping_add(1));
-        self.rows = Span::rows(&self.window, self.input.shape, self.oy);
+        self.rows = Span::rows(&self.window, self.shape, self.oy);
         self.runs.count = self.rows.len;
-        self.runs.step = self.rows.step * self.input.row_len();
-        self.place = self.input.place(self.rows.input, 0);
+        self.runs.step = self.rows.step * input.row_len();
+        self.place = input.place(self.rows.input, 0);
     }
 
     /// Pixels of one row of the output whose windows reach over neither side; how many.
     #[inline]
-    fn side_by_side<const PIXELS: usize>(&mut self, scratch: &mut [u8]) -> usize {
-        let start = self.place.wrapping_sub(usize::from(self.window.pad_left) * usize::from(self.input.shape.c));
-        let source = self.input.codes.bytes().get(start..).unwrap_or_default();
+    fn side_by_side<const PIXELS: usize>(&mut self, input: &View<'_>, scratch: &mut [u8]) -> usize {
+        let start = self.place.wrapping_sub(usize::from(self.window.pad_left) * usize::from(self.shape.c));
+        let source = input.codes.bytes().get(start..).unwrap_or_default();
         let len = self.runs.target_step;
         if self.rows.len == usize::from(self.window.kernel_h) {
             self.runs.copy::<PIXELS>(len, source, scratch);
@@ -137,32 +140,32 @@ impl<'a> Gather<'a> {
 
     /// Pixels of which some are at a side, or of more than one row.
     #[inline(never)]
-    fn one_by_one<const PIXELS: usize>(&mut self, scratch: &mut [u8]) {
+    fn one_by_one<const PIXELS: usize>(&mut self, input: &View<'_>, scratch: &mut [u8]) {
         let mut pixel = 0;
         while pixel < PIXELS {
-            self.find_row();
+            self.find_row(input);
             let Some(columns) = scratch.get_mut(pixel * self.channel_len..) else { return };
             let inner = if self.inner.start <= self.ox { self.inner.end.saturating_sub(self.ox) } else { 0 };
             pixel += match inner.min(PIXELS - pixel) {
-                0 => self.at_a_side(columns),
-                1 => self.side_by_side::<1>(columns),
-                _ => self.side_by_side::<2>(columns),
+                0 => self.at_a_side(input, columns),
+                1 => self.side_by_side::<1>(input, columns),
+                _ => self.side_by_side::<2>(input, columns),
             };
         }
     }
 
     /// One pixel, over whichever edge its window reaches.
     #[inline(never)]
-    fn at_a_side(&mut self, target: &mut [u8]) -> usize {
+    fn at_a_side(&mut self, input: &View<'_>, target: &mut [u8]) -> usize {
         fill(target.get_mut(..self.channel_len).unwrap_or_default(), self.zero);
-        let columns = Span::columns(&self.window, self.input.shape, self.ox);
-        let channels = usize::from(self.input.shape.c);
+        let columns = Span::columns(&self.window, self.shape, self.ox);
+        let channels = usize::from(self.shape.c);
         let start = self.rows.kernel * self.runs.target_step + columns.kernel * channels;
         // Columns side by side are one run of each row.
         let (count, len) = if columns.step == 1 { (1, columns.len * channels) } else { (columns.len, channels) };
-        let row = self.input.place(self.rows.input, columns.input);
+        let row = input.place(self.rows.input, columns.input);
         for run in 0..count {
-            let source = self.input.codes.bytes().get(row + run * columns.step * channels..).unwrap_or_default();
+            let source = input.codes.bytes().get(row + run * columns.step * channels..).unwrap_or_default();
             self.runs.copy::<1>(len, source, target.get_mut(start + run * channels..).unwrap_or_default());
         }
         self.advance(1);

@@ -2,10 +2,10 @@ use core::ops::Range;
 
 use super::columns::inner_columns;
 use super::instructions::{LaneMultiplier, Runs, fill, negate};
-use super::lanes::{LanesFilters, Taps};
-use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Window};
+use super::lanes::{Inputs, LanesFilters, Taps};
+use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Shape, Window};
+use crate::kernels::Bands;
 use crate::kernels::window::Span;
-use crate::kernels::{View, ViewMut};
 
 /// Depthwise 2-D convolution, one output a channel, weights in [`Lanes`]: 16 channels at a time. Spec 4.2.
 ///
@@ -14,14 +14,10 @@ use crate::kernels::{View, ViewMut};
 /// bias     `[C]`                i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
 /// scratch  [`Lanes::scratch_bytes`]
-pub fn depthwise_conv2d<const LINKS: u64>(
-    op: &DepthwiseConv2d<'_>,
-    input: View<'_>,
-    mut output: ViewMut<'_>,
-    scratch: &mut [u8],
-) {
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, mut bands: Bands<'_>, scratch: &mut [u8]) {
+    let (input, output) = (*bands.input(), *bands.output());
     let channels = usize::from(input.shape.c);
-    let elements = (input.element(), output.element);
+    let elements = (input.element, output.element);
     let Some(order) = Lanes::new(op.window.taps(), channels, op.weights.bits, elements) else { return };
     let Some(mut tables) = Tables::new(order, scratch) else { return };
     tables.fill(op);
@@ -34,20 +30,25 @@ pub fn depthwise_conv2d<const LINKS: u64>(
         pixel_step: channels * usize::from(op.window.stride_w),
         activation: is_shift.then_some(op.activation),
     };
-    let (unsigned, steps) = (input.element() == Element::U8, (input.row_len(), channels));
-    let taps = Taps::new(&op.window, steps, unsigned, input.codes.bytes(), zeros, places);
-    let Some(mut multiplier) = taps.and_then(|taps| LaneMultiplier::new(filters, taps, ends)) else { return };
-    let mut sliding = Sliding::new(op, &input, &output);
-    let mut start = 0;
-    while let Some(target) = output.bytes.get_mut(start..).filter(|target| channels <= target.len()) {
-        let (base, pixels) = sliding.next(if is_shift { usize::MAX } else { 1 }, multiplier.taps());
-        multiplier.run(base, pixels, target);
-        if !is_shift {
-            for (channel, acc) in multiplier.accumulators().enumerate() {
-                output.put(start + channel, op.weights.epilogue.channel(channel).apply::<LINKS>(acc, op.activation));
+    let row_len = usize::from(input.shape.w) * channels;
+    let Some(taps) = Taps::new(&op.window, (row_len, channels), input.element == Element::U8, places) else { return };
+    let Some(mut multiplier) = LaneMultiplier::new(filters, taps, ends) else { return };
+    let mut sliding = Sliding::new(&op.window, input.shape, output.shape.w.into());
+    while let Some((input, mut output)) = bands.next() {
+        let inputs = Inputs { codes: input.codes.bytes(), zeros };
+        sliding.begin(output.first_row, input.first_row);
+        let mut start = 0;
+        while let Some(target) = output.bytes.get_mut(start..).filter(|target| channels <= target.len()) {
+            let (base, pixels) = sliding.next(if is_shift { usize::MAX } else { 1 }, &inputs, multiplier.taps());
+            multiplier.run(&inputs, base, pixels, target);
+            if !is_shift {
+                for (channel, acc) in multiplier.accumulators().enumerate() {
+                    let code = op.weights.epilogue.channel(channel).apply::<LINKS>(acc, op.activation);
+                    output.put(start + channel, code);
+                }
             }
+            start += pixels * channels;
         }
-        start += pixels * channels;
     }
 }
 
@@ -85,50 +86,57 @@ impl<'a> Tables<'a> {
 /// A window on its way over the input.
 struct Sliding<'a> {
     window: &'a Window,
-    input: &'a View<'a>,
+    /// Extent of the input.
+    shape: Shape,
     out_w: usize,
     /// Columns of the output whose windows reach over neither side.
     inner: Range<usize>,
     oy: usize,
     ox: usize,
+    /// Row of the first code that is there.
+    first_row: usize,
     rows: Span,
     /// The taps are those of a window inside the input.
     is_inside: bool,
 }
 
 impl<'a> Sliding<'a> {
-    /// Begins with the first pixel of the output.
-    fn new(op: &'a DepthwiseConv2d<'a>, input: &'a View<'a>, output: &ViewMut<'_>) -> Self {
-        let (window, oy, out_w) = (&op.window, usize::from(output.first_row), usize::from(output.shape.w));
-        let inner = inner_columns(window, input.shape.w.into(), out_w);
-        let rows = Span::rows(window, input.shape, oy);
-        Self { window, input, out_w, inner, oy, ox: 0, rows, is_inside: false }
+    /// [`Self::begin`] comes before the first pixel.
+    fn new(window: &'a Window, shape: Shape, out_w: usize) -> Self {
+        let inner = inner_columns(window, shape.w.into(), out_w);
+        Self { window, shape, out_w, inner, oy: 0, ox: 0, first_row: 0, rows: Span::default(), is_inside: false }
+    }
+
+    /// Goes on with the first pixel of a row of the output.
+    fn begin(&mut self, row: u16, first_row: u16) {
+        (self.oy, self.ox, self.first_row) = (row.into(), 0, first_row.into());
+        self.rows = Span::rows(self.window, self.shape, self.oy);
     }
 
     /// Sets the taps of the next pixels, at most `limit`, where those of the pixels before do not serve; the index from which
     /// they count, and how many pixels have them.
     #[inline]
-    fn next(&mut self, limit: usize, taps: &mut Taps<'_>) -> (usize, usize) {
+    fn next(&mut self, limit: usize, inputs: &Inputs<'_>, taps: &mut Taps<'_>) -> (usize, usize) {
         if self.ox >= self.out_w {
             (self.ox, self.oy) = (0, self.oy + 1);
-            self.rows = Span::rows(self.window, self.input.shape, self.oy);
+            self.rows = Span::rows(self.window, self.shape, self.oy);
         }
         let ox = self.ox;
         let inside = self.inner.contains(&ox) && self.rows.len == usize::from(self.window.kernel_h);
         let left = (ox * usize::from(self.window.stride_w)).wrapping_sub(self.window.pad_left.into());
         let above = self.rows.kernel * self.rows.step;
-        let row = self.rows.input.wrapping_sub(above).wrapping_sub(self.input.first_row.into());
-        let column = row.wrapping_mul(self.input.shape.w.into()).wrapping_add(left);
-        let base = column.wrapping_mul(self.input.shape.c.into());
+        let row = self.rows.input.wrapping_sub(above).wrapping_sub(self.first_row);
+        let column = row.wrapping_mul(self.shape.w.into()).wrapping_add(left);
+        let base = column.wrapping_mul(self.shape.c.into());
         if !inside {
             self.ox += 1;
             self.is_inside = false;
-            taps.cover(self.rows, Span::columns(self.window, self.input.shape, ox), base);
+            taps.cover(inputs, self.rows, Span::columns(self.window, self.shape, ox), base);
             return (base, 1);
         }
         if !self.is_inside {
             let (len, step) = (self.window.kernel_w.into(), self.window.dilation_w.into());
-            taps.cover(self.rows, Span { kernel: 0, input: left, len, step }, base);
+            taps.cover(inputs, self.rows, Span { kernel: 0, input: left, len, step }, base);
             self.is_inside = true;
         }
         let pixels = limit.min(self.inner.end - ox);

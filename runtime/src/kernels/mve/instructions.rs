@@ -2,7 +2,7 @@
 
 #[cfg(stepshift_backend = "mve")]
 use super::arm as native;
-use super::lanes::{LanesFilters, Taps};
+use super::lanes::{Inputs, LanesFilters, Taps};
 use super::tile::Filters;
 #[cfg(not(stepshift_backend = "mve"))]
 use super::twin as native;
@@ -72,14 +72,14 @@ impl<'a> LaneMultiplier<'a> {
     /// base    index of the first tap of the first pixel, inside or not, modulo `2^32`
     /// output  `[pixels, C]` codes; where accumulators are wanted, of one pixel, they are written instead
     #[inline]
-    pub(super) fn run(&mut self, base: usize, pixels: usize, output: &mut [u8]) {
+    pub(super) fn run(&mut self, inputs: &Inputs<'_>, base: usize, pixels: usize, output: &mut [u8]) {
         let LanesFilters { channels, pixel_step, activation, .. } = self.filters;
         let has_room = match activation {
             Some(_) => channels.saturating_mul(pixels) <= output.len(),
             None => pixels == 1,
         };
-        if pixels > 0 && has_room && self.taps.are_inside(base, pixels, pixel_step, channels) {
-            self.native.run(&self.filters, &self.taps, self.ends, (base, pixels), output);
+        if pixels > 0 && has_room && self.taps.are_inside(inputs, (base, pixels), pixel_step, channels) {
+            self.native.run(&self.filters, (&self.taps, inputs), self.ends, (base, pixels), output);
         }
     }
 

@@ -32,6 +32,15 @@ impl LanesFilters<'_> {
     }
 }
 
+/// What taps read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Inputs<'a> {
+    /// The tensor, one byte a code, from the first row on that is there.
+    pub(super) codes: &'a [u8],
+    /// What padding reads as, for each channel.
+    pub(super) zeros: &'a [u8],
+}
+
 /// The inputs under a window, tap by tap.
 #[derive(Debug)]
 pub(super) struct Taps<'a> {
@@ -42,10 +51,6 @@ pub(super) struct Taps<'a> {
     column_step: usize,
     /// True for codes without a sign: 128 is subtracted.
     pub(super) unsigned: bool,
-    /// The tensor, one byte a code.
-    pub(super) input: &'a [u8],
-    /// What padding reads as, for each channel.
-    pub(super) zeros: &'a [u8],
     /// For each tap an index, as the loops take it: set by [`Taps::cover`] alone.
     places: &'a mut [u32],
     /// Rows and columns of the kernel that are inside.
@@ -56,7 +61,7 @@ pub(super) struct Taps<'a> {
 }
 
 impl<'a> Taps<'a> {
-    /// All taps are padding.
+    /// No tap is set.
     ///
     /// places  room for one word each
     /// row_len, channels  codes from one row of the input to the next, and from one column
@@ -64,25 +69,21 @@ impl<'a> Taps<'a> {
         window: &Window,
         (row_len, channels): (usize, usize),
         unsigned: bool,
-        input: &'a [u8],
-        zeros: &'a [u8],
         places: &'a mut [u32],
     ) -> Option<Self> {
         let (kernel_h, kernel_w) = (usize::from(window.kernel_h), usize::from(window.kernel_w));
         let places = places.get_mut(..kernel_h * kernel_w)?;
-        u32::try_from(input.len()).ok()?;
         let row_step = usize::from(window.dilation_h) * row_len;
         let column_step = usize::from(window.dilation_w) * channels;
-        places.fill(super::instructions::padding(input, zeros));
         let (rows, columns, base) = (Span::default(), Span::default(), 0);
-        Some(Self { kernel_h, kernel_w, row_step, column_step, unsigned, input, zeros, places, rows, columns, base })
+        Some(Self { kernel_h, kernel_w, row_step, column_step, unsigned, places, rows, columns, base })
     }
 
     /// Sets the taps of a pixel, of which some rows and columns are inside.
     ///
     /// base  index of the first tap, inside or not, modulo `2^32`
-    pub(super) fn cover(&mut self, rows: Span, columns: Span, base: usize) {
-        let padding = super::instructions::padding(self.input, self.zeros).wrapping_sub(base as u32);
+    pub(super) fn cover(&mut self, inputs: &Inputs<'_>, rows: Span, columns: Span, base: usize) {
+        let padding = super::instructions::padding(inputs.codes, inputs.zeros).wrapping_sub(base as u32);
         // Columns that are inside as they were need nothing, unless some of their taps are padding.
         let (h, w) = (self.kernel_h, self.kernel_w);
         let were_inside = if rows.len == h && self.rows.len == h { self.columns } else { Span::default() };
@@ -113,12 +114,18 @@ impl<'a> Taps<'a> {
         self.places
     }
 
-    /// The taps of so many pixels lie in the input or in the zeros.
+    /// The taps of so many pixels, which were set for these inputs, lie in the input or in the zeros.
     ///
     /// base      that of the first pixel
     /// channels  how many of each are read
     #[inline]
-    pub(super) fn are_inside(&self, base: usize, pixels: usize, pixel_step: usize, channels: usize) -> bool {
+    pub(super) fn are_inside(
+        &self,
+        inputs: &Inputs<'_>,
+        (base, pixels): (usize, usize),
+        pixel_step: usize,
+        channels: usize,
+    ) -> bool {
         let is_padded = self.rows.len < self.kernel_h || self.columns.len < self.kernel_w;
         // From the first tap inside to the last one's last channel.
         let first = self.row_step.wrapping_mul(self.rows.kernel);
@@ -130,7 +137,7 @@ impl<'a> Taps<'a> {
             .saturating_add(reach(pixels, pixel_step))
             .saturating_add(channels);
         (!is_padded || self.base == base && pixels == 1)
-            && (end <= self.input.len() || self.rows.len == 0 || self.columns.len == 0)
-            && channels <= self.zeros.len()
+            && (end <= inputs.codes.len() || self.rows.len == 0 || self.columns.len == 0)
+            && channels <= inputs.zeros.len()
     }
 }

@@ -1,7 +1,7 @@
 //! The inner loops in Rust: what the instructions do, lane by lane.
 
 use super::instructions::Runs;
-use super::lanes::{LanesFilters, Taps};
+use super::lanes::{Inputs, LanesFilters, Taps};
 use super::tile::Filters;
 use crate::arithmetic::requantize;
 use crate::format::{VECTOR, WeightBits};
@@ -71,7 +71,7 @@ impl LanesLoop {
     pub(super) fn run(
         &self,
         filters: &LanesFilters<'_>,
-        taps: &Taps<'_>,
+        taps: (&Taps<'_>, &Inputs<'_>),
         ends: &mut [u32],
         (base, pixels): (usize, usize),
         output: &mut [u8],
@@ -92,8 +92,8 @@ impl LanesLoop {
 }
 
 /// The accumulator of a channel of a pixel.
-fn dot(filters: &LanesFilters<'_>, taps: &Taps<'_>, base: usize, channel: usize) -> i32 {
-    let count = taps.places().len();
+fn dot(filters: &LanesFilters<'_>, taps: (&Taps<'_>, &Inputs<'_>), base: usize, channel: usize) -> i32 {
+    let count = taps.0.places().len();
     let start = channel / VECTOR * VECTOR * count.next_multiple_of(2) + channel % VECTOR;
     let product = |tap: usize| {
         let weight = filters.weights.get(start + VECTOR * tap).map_or(0, |weight| i16::from(weight.cast_signed()));
@@ -104,11 +104,11 @@ fn dot(filters: &LanesFilters<'_>, taps: &Taps<'_>, base: usize, channel: usize)
 }
 
 /// The input of a tap, with a sign.
-fn input(taps: &Taps<'_>, base: usize, tap: usize, channel: usize) -> i16 {
+fn input((taps, inputs): (&Taps<'_>, &Inputs<'_>), base: usize, tap: usize, channel: usize) -> i16 {
     let place = taps.places().get(tap).map_or(PADDING, |place| place.wrapping_add(base as u32));
     let byte = match place {
-        PADDING => taps.zeros.get(channel),
-        index => taps.input.get(index as usize + channel),
+        PADDING => inputs.zeros.get(channel),
+        index => inputs.codes.get(index as usize + channel),
     };
     let code = byte.map_or(0, |byte| *byte ^ sign_flip(taps.unsigned));
     code.cast_signed().into()

@@ -1,0 +1,109 @@
+//! Bands: the rows of an output that a window writes at a time, and the rows of the input that they read.
+
+use core::ops::Range;
+
+use super::{View, ViewMut};
+use crate::codes::Codes;
+use crate::format::{Scratch, TensorRecord, Window};
+
+/// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; row by row
+/// where it lies over rows that were passed.
+///
+/// What a kernel makes of a layer's weights, it makes before the first band.
+#[derive(Debug)]
+pub struct Bands<'a> {
+    arena: Arena<'a>,
+    input: TensorRecord,
+    output: TensorRecord,
+    window: Window,
+    /// First row of the next band, and rows of each.
+    oy: u16,
+    step: u16,
+}
+
+/// The arena on both sides of a scratch.
+#[derive(Debug)]
+struct Arena<'a> {
+    below: &'a mut [u8],
+    above: &'a mut [u8],
+    /// Where `above` begins.
+    start: usize,
+}
+
+impl<'a> Bands<'a> {
+    /// Those of a layer, and its scratch. `None` where the scratch is outside of the arena.
+    #[inline(never)]
+    pub(crate) fn new(
+        arena: &'a mut [u8],
+        (input, output): (TensorRecord, TensorRecord),
+        window: Window,
+        scratch: Scratch,
+    ) -> Option<(Self, &'a mut [u8])> {
+        let Range { start, end } = if scratch.bytes == 0 { 0..0 } else { scratch.region() };
+        let (source, target) = (input.region(), output.region());
+        let apart = source.end <= target.start || target.end <= source.start;
+        let (rest, above) = arena.split_at_mut_checked(end)?;
+        let (below, scratch) = rest.split_at_mut_checked(start)?;
+        let step = if apart { output.shape.h.max(1) } else { 1 };
+        let arena = Arena { below, above, start: end };
+        Some((Self { arena, input, output, window, oy: 0, step }, scratch))
+    }
+
+    /// The tensor that is read.
+    pub(crate) const fn input(&self) -> &TensorRecord {
+        &self.input
+    }
+
+    /// The tensor that is written.
+    pub(crate) const fn output(&self) -> &TensorRecord {
+        &self.output
+    }
+
+    /// The next rows of the output, and the input from the first row on that they read.
+    #[inline(never)]
+    pub(crate) fn next(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
+        let (input, output, oy) = (&self.input, &self.output, self.oy);
+        if oy >= output.shape.h {
+            return None;
+        }
+        self.oy = oy.saturating_add(self.step);
+        let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input.shape.h);
+        let source = input.region();
+        let source = source.start + input.row_bytes() * usize::from(first_row)..source.end;
+        let row = output.row_bytes();
+        let target = output.region().start + row * usize::from(oy);
+        let (x, y) = self.arena.two(source, target..target + row * usize::from(self.step))?;
+        let codes = Codes::new(input.element, x);
+        Some((
+            View { shape: input.shape, first_row, codes },
+            ViewMut { shape: output.shape, element: output.element, first_row: oy, bytes: y },
+        ))
+    }
+
+    /// Runs a kernel that makes nothing before.
+    pub(crate) fn each(mut self, mut kernel: impl FnMut(View<'_>, ViewMut<'_>)) {
+        while let Some((x, y)) = self.next() {
+            kernel(x, y);
+        }
+    }
+}
+
+impl Arena<'_> {
+    /// Two regions that share no byte; `None` where they do, or one is over a side.
+    fn two(&mut self, source: Range<usize>, target: Range<usize>) -> Option<(&[u8], &mut [u8])> {
+        let moved =
+            |range: &Range<usize>| Some(range.start.checked_sub(self.start)?..range.end.checked_sub(self.start)?);
+        match (moved(&source), moved(&target)) {
+            (Some(source), Some(target)) => pair(self.above, source, target),
+            (None, None) => pair(self.below, source, target),
+            (Some(source), None) => Some((self.above.get(source)?, self.below.get_mut(target)?)),
+            (None, Some(target)) => Some((self.below.get(source)?, self.above.get_mut(target)?)),
+        }
+    }
+}
+
+/// Two regions of one side.
+fn pair(bytes: &mut [u8], source: Range<usize>, target: Range<usize>) -> Option<(&[u8], &mut [u8])> {
+    let [x, y] = bytes.get_disjoint_mut([source, target]).ok()?;
+    Some((x, y))
+}
