@@ -4,25 +4,26 @@ use std::vec::Vec;
 
 use super::ending::Ending;
 use super::filters::{self, Filters};
-use super::image::Image;
-use super::tile::{self, PIXELS, Stretches};
-use super::vectors::{Vectors, Work};
+use super::image::{Image, ImageCode};
+use super::tile::{self, BYTE_PIXELS, PIXELS, Stretches};
+use super::vectors::{ByteWork, Multiply, Vectors, Work};
 use crate::format::{Conv2d, FullyConnected, Shape, Window};
 
-/// What a layer's weights are made into.
+/// What a layer's weights are made into: groups of `K` weights.
 #[derive(Debug)]
-pub(super) struct Convolution {
+pub(super) struct Convolution<W, const K: usize> {
     window: Window,
     /// Filters of each group.
-    groups: Vec<Filters>,
+    groups: Vec<Filters<W, K>>,
     /// Input channels of a group.
     in_ch: usize,
     /// Where each stretch of codes under the window begins: row, column.
     stretches: Vec<(usize, usize)>,
-    pairs: usize,
+    /// Groups of codes of each.
+    stretch_groups: usize,
 }
 
-impl Convolution {
+impl<W: Copy + Default + TryFrom<i16>, const K: usize> Convolution<W, K> {
     /// Spec 4.1.
     pub(super) fn new(lanes: usize, op: &Conv2d<'_>, input: Shape, output: Shape) -> Self {
         let groups = usize::from(op.groups).max(1);
@@ -33,14 +34,15 @@ impl Convolution {
         let (columns, len) = if groups == 1 && dilation_w == 1 { (1, kernel_w * in_ch) } else { (kernel_w, in_ch) };
         let stretches = (0..kernel_h).flat_map(|ky| (0..columns).map(move |kx| (ky * dilation_h, kx * dilation_w)));
         let out_ch = usize::from(output.c) / groups;
-        let pairs = len.div_ceil(2);
+        let steps = len.div_ceil(K);
         let filter_len = kernel_h * kernel_w * in_ch;
         let codes = filters::codes(&op.weights, filter_len * usize::from(output.c));
         let group = |group: usize| {
-            Filters::new(lanes, out_ch, kernel_h * columns * pairs, |oc, step| {
-                let first = (group * out_ch + oc) * filter_len + step / pairs * len;
-                let code = |index: usize| if index < len { codes.get(first + index).copied().unwrap_or(0) } else { 0 };
-                [code(step % pairs * 2), code(step % pairs * 2 + 1)]
+            Filters::new(lanes, out_ch, kernel_h * columns * steps, |oc, step| {
+                let first = (group * out_ch + oc) * filter_len + step / steps * len;
+                let start = step % steps * K;
+                let codes = codes.get(first + start..).unwrap_or_default();
+                weights(codes.get(..len - start).unwrap_or(codes))
             })
         };
         Self {
@@ -48,56 +50,76 @@ impl Convolution {
             groups: (0..groups).map(group).collect(),
             in_ch,
             stretches: stretches.collect(),
-            pairs,
+            stretch_groups: steps,
         }
     }
 
     /// A fully connected layer is a convolution of one pixel. Spec 4.3.
     pub(super) fn of_fully_connected(lanes: usize, op: &FullyConnected<'_>, in_len: usize, out_ch: usize) -> Self {
         let codes = filters::codes(&op.weights, in_len * out_ch);
-        let pairs = in_len.div_ceil(2);
-        let filters = Filters::new(lanes, out_ch, pairs, |oc, step| {
-            let code = |index: usize| {
-                if index < in_len { codes.get(oc * in_len + index).copied().unwrap_or(0) } else { 0 }
-            };
-            [code(2 * step), code(2 * step + 1)]
+        let steps = in_len.div_ceil(K);
+        let filters = Filters::new(lanes, out_ch, steps, |oc, step| {
+            let codes = codes.get(oc * in_len + K * step..).unwrap_or_default();
+            weights(codes.get(..in_len - K * step).unwrap_or(codes))
         });
         let groups = std::vec![filters];
-        Self { window: Window::new(1, 1), groups, in_ch: in_len, stretches: std::vec![(0, 0)], pairs }
+        Self { window: Window::new(1, 1), groups, in_ch: in_len, stretches: std::vec![(0, 0)], stretch_groups: steps }
     }
 }
 
+/// The next weights of a channel; zeros behind the last one.
+fn weights<W: Copy + Default + TryFrom<i16>, const K: usize>(codes: &[i16]) -> [W; K] {
+    let mut group = [W::default(); K];
+    for (weight, code) in group.iter_mut().zip(codes) {
+        *weight = W::try_from(*code).unwrap_or_default();
+    }
+    group
+}
+
 /// A run of a convolution.
-pub(super) struct Run<'a> {
-    pub(super) convolution: &'a Convolution,
+pub(super) struct Run<'a, X, W, const K: usize> {
+    pub(super) convolution: &'a Convolution<W, K>,
     pub(super) ending: &'a Ending,
-    pub(super) image: &'a Image,
+    pub(super) image: &'a Image<X>,
     /// Rows and columns of the output.
     pub(super) size: (usize, usize),
     /// `[H_OUT, W_OUT, C_OUT]`
     pub(super) output: &'a mut [u8],
 }
 
-impl Work for Run<'_> {
+impl Work for Run<'_, i16, i16, 2> {
     #[inline(always)]
-    fn run<V: Vectors<L>, const L: usize>(mut self, vectors: V) {
+    fn run<V: Vectors<L>, const L: usize>(self, vectors: V) {
+        self.by::<V, L, PIXELS>(vectors);
+    }
+}
+
+impl ByteWork for Run<'_, u8, i8, 4> {
+    #[inline(always)]
+    fn run<V: Multiply<L, 4, u8, i8>, const L: usize>(self, vectors: V) {
+        self.by::<V, L, BYTE_PIXELS>(vectors);
+    }
+}
+
+impl<X: ImageCode, W: Copy + Default, const K: usize> Run<'_, X, W, K> {
+    /// All pixels, `P` at a time.
+    #[inline(always)]
+    fn by<V: Multiply<L, K, X, W>, const L: usize, const P: usize>(mut self, vectors: V) {
         let starts = self.convolution.stretches.iter().map(|(row, column)| self.image.place(*row, *column));
         let starts: Vec<usize> = starts.collect();
-        let stretches = Stretches { starts: &starts, pairs: self.convolution.pairs };
+        let stretches = Stretches { starts: &starts, groups: self.convolution.stretch_groups };
         let pixels = self.size.0 * self.size.1;
         if pixels == 1 {
             return self.pixels::<V, L, 1>(vectors, stretches, 0);
         }
-        for first in (0..pixels).step_by(PIXELS) {
-            self.pixels::<V, L, PIXELS>(vectors, stretches, first);
+        for first in (0..pixels).step_by(P) {
+            self.pixels::<V, L, P>(vectors, stretches, first);
         }
     }
-}
 
-impl Run<'_> {
     /// All channels of some pixels; behind the last one it stands again.
     #[inline(always)]
-    fn pixels<V: Vectors<L>, const L: usize, const P: usize>(
+    fn pixels<V: Multiply<L, K, X, W>, const L: usize, const P: usize>(
         &mut self,
         vectors: V,
         stretches: Stretches<'_>,
@@ -126,7 +148,7 @@ impl Run<'_> {
     }
 
     #[inline(always)]
-    fn tile<V: Vectors<L>, const L: usize, const N: usize, const P: usize>(
+    fn tile<V: Multiply<L, K, X, W>, const L: usize, const N: usize, const P: usize>(
         &mut self,
         vectors: V,
         stretches: Stretches<'_>,
@@ -143,13 +165,16 @@ impl Run<'_> {
             *bias = vectors.load(&self.ending.bias(channel + index * L));
         }
         let codes = self.image.codes();
-        let sums = tile::multiply::<V, L, N, P>(vectors, codes, places, stretches, filters.block::<L>(vector), bias);
+        let sums =
+            tile::multiply::<V, X, W, L, N, P, K>(vectors, codes, places, stretches, filters.block::<L>(vector), bias);
         let pixel_bytes = self.ending.channels() * self.ending.code_bytes();
-        for (pixel, sums) in self.output.chunks_exact_mut(pixel_bytes.max(1)).skip(first).zip(sums) {
+        for (pixel, sums) in sums.iter().enumerate() {
+            let start = (first + pixel) * pixel_bytes;
             // Channels of the group behind this one are not ours to write.
-            let pixel = pixel.get_mut(..group_end * self.ending.code_bytes()).unwrap_or_default();
-            for (index, sums) in sums.into_iter().enumerate() {
-                self.ending.write(vectors.store(sums), channel + index * L, pixel);
+            let end = start + group_end * self.ending.code_bytes();
+            let Some(pixel) = self.output.get_mut(start..end) else { return };
+            for (index, sums) in sums.iter().enumerate() {
+                self.ending.write(vectors.store(*sums), channel + index * L, pixel);
             }
         }
     }

@@ -29,7 +29,7 @@ impl Depthwise {
 pub(super) struct Run<'a> {
     pub(super) depthwise: &'a Depthwise,
     pub(super) ending: &'a Ending,
-    pub(super) image: &'a Image,
+    pub(super) image: &'a Image<i16>,
     /// Rows and columns of the output.
     pub(super) size: (usize, usize),
     /// `[H_OUT, W_OUT, C]`

@@ -41,6 +41,18 @@ impl Ending {
         }
     }
 
+    /// For sums of codes that are `offset` more than they are: takes as many times the channel's weights from what each starts from.
+    ///
+    /// codes  `[C_OUT, ..]` the layer's weights
+    pub(super) fn without_offset(mut self, offset: i32, codes: &[i16]) -> Self {
+        let filter_len = (codes.len() / self.channels().max(1)).max(1);
+        for (bias, filter) in self.bias.iter_mut().zip(codes.chunks_exact(filter_len)) {
+            let sum: i32 = filter.iter().map(|code| i32::from(*code)).sum();
+            *bias = bias.wrapping_sub(offset.wrapping_mul(sum));
+        }
+        self
+    }
+
     /// Number of channels.
     pub(super) fn channels(&self) -> usize {
         self.requantizers.len()

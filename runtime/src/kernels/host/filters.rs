@@ -8,34 +8,34 @@ use crate::kernels::{WeightCodes, by_width};
 /// Vectors of output channels that a tile takes at a time.
 pub(super) const BLOCK: usize = 2;
 
-/// The weights of some output channels, `[blocks, steps, vectors of the block, L, 2]`: the last block may be of one vector,
+/// The weights of some output channels, `[blocks, steps, vectors of the block, L, K]`: the last block may be of one vector,
 /// and channels behind the last one have weights of 0.
 #[derive(Debug, Default)]
-pub(super) struct Filters {
-    pairs: Vec<[i16; 2]>,
-    /// Pairs of weights of one channel.
+pub(super) struct Filters<W, const K: usize> {
+    groups: Vec<[W; K]>,
+    /// Groups of weights of one channel.
     steps: usize,
 }
 
-impl Filters {
-    /// For vectors of `lanes` channels; `weight(channel, step)` is a pair of the channel's weights.
-    pub(super) fn new(lanes: usize, channels: usize, steps: usize, weight: impl Fn(usize, usize) -> [i16; 2]) -> Self {
+impl<W: Copy + Default, const K: usize> Filters<W, K> {
+    /// For vectors of `lanes` channels; `weight(channel, step)` is a group of the channel's weights.
+    pub(super) fn new(lanes: usize, channels: usize, steps: usize, weight: impl Fn(usize, usize) -> [W; K]) -> Self {
         let vectors = channels.div_ceil(lanes);
-        let mut pairs = Vec::with_capacity(vectors * lanes * steps);
+        let mut groups = Vec::with_capacity(vectors * lanes * steps);
         for first in (0..vectors).step_by(BLOCK) {
             for step in 0..steps {
                 for channel in first * lanes..(first + BLOCK).min(vectors) * lanes {
-                    pairs.push(if channel < channels { weight(channel, step) } else { [0; 2] });
+                    groups.push(if channel < channels { weight(channel, step) } else { [W::default(); K] });
                 }
             }
         }
-        Self { pairs, steps }
+        Self { groups, steps }
     }
 
-    /// The pairs of the block that begins with a vector, and of those behind it.
+    /// The groups of the block that begins with a vector, and of those behind it.
     #[inline(always)]
-    pub(super) fn block<const L: usize>(&self, vector: usize) -> &[[i16; 2]] {
-        self.pairs.get(vector * L * self.steps..).unwrap_or_default()
+    pub(super) fn block<const L: usize>(&self, vector: usize) -> &[[W; K]] {
+        self.groups.get(vector * L * self.steps..).unwrap_or_default()
     }
 }
 

@@ -12,19 +12,55 @@ const SLACK: usize = 32;
 const GREATEST_GROWTH: usize = 8;
 const SMALL: usize = 1 << 20;
 
-/// An input as 16-bit codes `[H, W, C]`, with what padding reads as around it.
+/// A code as an image holds it.
+pub(super) trait ImageCode: Copy {
+    /// A code's value.
+    fn of(code: i16, element: Element) -> Self;
+
+    /// A tensor's codes from index `start` on, as many as there are on both sides.
+    fn copy(input: Codes<'_>, start: usize, target: &mut [Self]);
+}
+
+/// The code itself.
+impl ImageCode for i16 {
+    #[inline(always)]
+    fn of(code: i16, _: Element) -> Self {
+        code
+    }
+
+    fn copy(input: Codes<'_>, start: usize, target: &mut [Self]) {
+        widen(input, start, target);
+    }
+}
+
+/// A code of 8 bits without its sign: 128 more where it has one.
+impl ImageCode for u8 {
+    #[inline(always)]
+    fn of(code: i16, element: Element) -> Self {
+        let [low, _] = code.to_le_bytes();
+        if element == Element::I8 { low ^ 0x80 } else { low }
+    }
+
+    fn copy(input: Codes<'_>, start: usize, target: &mut [Self]) {
+        let bytes = input.bytes().get(start..).unwrap_or_default();
+        let flip = if input.element() == Element::I8 { 0x80 } else { 0 };
+        target.iter_mut().zip(bytes).for_each(|(code, byte)| *code = byte ^ flip);
+    }
+}
+
+/// An input as codes `[H, W, C]`, with what padding reads as around it.
 #[derive(Debug, Default)]
-pub(super) struct Image {
-    codes: Vec<i16>,
+pub(super) struct Image<X> {
+    codes: Vec<X>,
     rows: usize,
     columns: usize,
     channels: usize,
 }
 
-impl Image {
+impl<X: ImageCode> Image<X> {
     /// Every code of the image, and some behind it.
     #[inline(always)]
-    pub(super) fn codes(&self) -> &[i16] {
+    pub(super) fn codes(&self) -> &[X] {
         &self.codes
     }
 
@@ -38,8 +74,8 @@ impl Image {
     pub(super) fn plain(&mut self, input: Codes<'_>, shape: Shape) {
         [self.rows, self.columns, self.channels] = [shape.h, shape.w, shape.c].map(usize::from);
         self.codes.clear();
-        self.codes.resize(input.len() + SLACK, 0);
-        widen(input, 0, &mut self.codes);
+        self.codes.resize(input.len() + SLACK, X::of(0, input.element()));
+        X::copy(input, 0, &mut self.codes);
     }
 
     /// Takes an input with the rows and columns that `window` reaches for `out_h` by `out_w` pixels; padding reads as `zero`.
@@ -67,12 +103,12 @@ impl Image {
             return None;
         }
         self.codes.clear();
-        self.codes.resize(len + SLACK, zero);
+        self.codes.resize(len + SLACK, X::of(zero, input.element()));
         let inside = w.min(self.columns.saturating_sub(left)) * c;
         for y in 0..h.min(self.rows.saturating_sub(top)) {
             let start = self.place(y + top, left);
             let target = self.codes.get_mut(start..).and_then(|codes| codes.get_mut(..inside)).unwrap_or_default();
-            widen(input, y * w * c, target);
+            X::copy(input, y * w * c, target);
         }
         Some(())
     }

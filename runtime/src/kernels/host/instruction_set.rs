@@ -1,6 +1,6 @@
 //! The instruction sets that the host's kernels are written for.
 
-use super::vectors::Work;
+use super::vectors::{ByteWork, Work};
 #[cfg(target_arch = "x86_64")]
 use super::x86;
 
@@ -13,7 +13,7 @@ pub enum InstructionSet {
     Portable,
     /// `VPMADDWD` on 256 bits.
     Avx2,
-    /// `VPDPWSSD` on 512 bits.
+    /// `VPDPBUSD` and `VPDPWSSD` on 512 bits.
     Avx512Vnni,
 }
 
@@ -52,6 +52,22 @@ impl InstructionSet {
         #[cfg(not(target_arch = "x86_64"))]
         drop(work);
         (self != Self::Portable).then_some(())
+    }
+
+    /// It multiplies bytes.
+    pub(super) const fn has_bytes(self) -> bool {
+        matches!(self, Self::Avx512Vnni)
+    }
+
+    /// As [`Self::run`], of work on bytes.
+    pub(super) fn run_bytes(self, work: impl ByteWork) -> Option<()> {
+        #[cfg(target_arch = "x86_64")]
+        if self.has_bytes() {
+            x86::Avx512Vnni::detect()?.run_bytes(work);
+            return Some(());
+        }
+        drop(work);
+        None
     }
 
     /// As messages have it.

@@ -20,8 +20,9 @@ pub(crate) struct Layers {
     prepared: Vec<Option<Prepared>>,
     /// What ran each node last.
     ran: Vec<InstructionSet>,
-    image: Image,
-    other: Image,
+    image: Image<i16>,
+    other: Image<i16>,
+    bytes: Image<u8>,
     scratch: winograd::Scratch,
 }
 
@@ -33,6 +34,7 @@ impl Layers {
             ran: std::vec![InstructionSet::Portable; node_count],
             image: Image::default(),
             other: Image::default(),
+            bytes: Image::default(),
             scratch: winograd::Scratch::default(),
         }
     }
@@ -73,9 +75,8 @@ impl Layers {
         arena: &mut [u8],
     ) -> Option<()> {
         let input = inputs[0]?;
-        let lanes = self.set.lanes();
         let prepared = self.prepared.get_mut(node)?;
-        let prepared = prepared.get_or_insert_with(|| Prepared::new(lanes, op, &input, output));
+        let prepared = prepared.get_or_insert_with(|| Prepared::new(self.set, op, &input, output));
         let codes = |tensor: &TensorRecord| Some(Codes::new(tensor.element, arena.get(tensor.region())?));
         let size = (usize::from(output.shape.h), usize::from(output.shape.w));
         let (set, image) = (self.set, &mut self.image);
@@ -92,6 +93,18 @@ impl Layers {
                 image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
                 let output = arena.get_mut(output.region())?;
                 set.run(conv2d::Run { convolution, ending, image, size, output })?;
+            }
+            (Op::Conv2d(op), Prepared::Bytes(convolution, ending)) => {
+                let image = &mut self.bytes;
+                image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                let output = arena.get_mut(output.region())?;
+                set.run_bytes(conv2d::Run { convolution, ending, image, size, output })?;
+            }
+            (Op::FullyConnected(_), Prepared::Bytes(convolution, ending)) => {
+                let image = &mut self.bytes;
+                image.plain(codes(&input)?, input.shape);
+                let output = arena.get_mut(output.region())?;
+                set.run_bytes(conv2d::Run { convolution, ending, image, size: (1, 1), output })?;
             }
             (Op::FullyConnected(_), Prepared::Convolution(convolution, ending)) => {
                 image.plain(codes(&input)?, input.shape);

@@ -24,7 +24,7 @@ pub(super) struct Run<'a> {
     pub(super) pool: Pool<'a>,
     pub(super) window: Window,
     /// The input, without a frame.
-    pub(super) image: &'a Image,
+    pub(super) image: &'a Image<i16>,
     pub(super) shape: Shape,
     pub(super) output: ViewMut<'a>,
 }

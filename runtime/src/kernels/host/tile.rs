@@ -1,45 +1,51 @@
 //! The inner loop: a few pixels by a block of output channels.
 
 use super::filters::BLOCK;
-use super::vectors::Vectors;
+use super::vectors::Multiply;
 
 /// Pixels of a tile: with [`BLOCK`] vectors each they fill the registers of AVX2.
 pub(super) const PIXELS: usize = 4;
+
+/// Those of a tile of bytes: they fill the registers of AVX-512.
+pub(super) const BYTE_PIXELS: usize = 8;
 
 /// What the filters of a layer meet: stretches of codes that lie side by side.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Stretches<'a> {
     /// Where each begins, counted from the pixel's first code.
     pub(super) starts: &'a [usize],
-    /// Pairs of codes of each.
-    pub(super) pairs: usize,
+    /// Groups of codes of each.
+    pub(super) groups: usize,
 }
 
 /// Adds `sum(x * w)` of `P` pixels, whose codes begin at `places`, to the accumulators of `N` vectors of channels.
 ///
 /// codes    the image
-/// filters  `[stretches, pairs, N, L, 2]`
+/// filters  `[stretches, groups, N, L, K]`
 #[inline(always)]
-pub(super) fn multiply<V: Vectors<L>, const L: usize, const N: usize, const P: usize>(
+pub(super) fn multiply<V, X: Copy, W, const L: usize, const N: usize, const P: usize, const K: usize>(
     vectors: V,
-    codes: &[i16],
+    codes: &[X],
     places: [usize; P],
     stretches: Stretches<'_>,
-    filters: &[[i16; 2]],
+    filters: &[[W; K]],
     sums: [V::Sums; N],
-) -> [[V::Sums; N]; P] {
+) -> [[V::Sums; N]; P]
+where
+    V: Multiply<L, K, X, W>,
+{
     let mut sums = [sums; P];
-    let pairs = stretches.pairs;
+    let groups = stretches.groups;
     let (mut blocks, _) = filters.as_chunks::<L>().0.as_chunks::<N>();
     for start in stretches.starts {
         let mut columns = [&[][..]; P];
         for (column, place) in columns.iter_mut().zip(places) {
-            let codes = codes.get(place + start..).and_then(|codes| codes.get(..2 * pairs)).unwrap_or_default();
-            *column = codes.as_chunks::<2>().0;
+            let codes = codes.get(place + start..).and_then(|codes| codes.get(..K * groups)).unwrap_or_default();
+            *column = codes.as_chunks::<K>().0;
         }
-        let Some((block, rest)) = blocks.split_at_checked(pairs) else { return sums };
+        let Some((block, rest)) = blocks.split_at_checked(groups) else { return sums };
         blocks = rest;
-        if columns.iter().any(|column| column.len() != pairs) {
+        if columns.iter().any(|column| column.len() != groups) {
             return sums;
         }
         for (step, block) in block.iter().enumerate() {

@@ -28,7 +28,7 @@ const GREATEST_CHANNELS: u16 = 1024;
 /// A layer's filters, transformed: one matrix of channels by channels for each of the 16 places.
 #[derive(Debug)]
 pub(super) struct Winograd {
-    places: Vec<Filters>,
+    places: Vec<Filters<i16, 2>>,
     in_ch: usize,
 }
 
@@ -129,7 +129,7 @@ pub(super) struct Scratch {
 pub(super) struct Run<'a> {
     pub(super) winograd: &'a Winograd,
     pub(super) ending: &'a Ending,
-    pub(super) image: &'a Image,
+    pub(super) image: &'a Image<i16>,
     pub(super) scratch: &'a mut Scratch,
     /// Rows and columns of the output; the image has what the next even number reads.
     pub(super) size: (usize, usize),
@@ -214,16 +214,22 @@ impl Run<'_> {
         // Places behind the last tile hold an earlier one's codes.
         let start = (place * TILES + first) * in_ch;
         let places = [start, start + in_ch, start + 2 * in_ch, start + 3 * in_ch];
-        let stretches = Stretches { starts: &[0], pairs: in_ch / 2 };
+        let stretches = Stretches { starts: &[0], groups: in_ch / 2 };
         let zeros = [vectors.load(&[0; L]); N];
         let codes = &self.scratch.inputs;
-        let sums =
-            tile::multiply::<V, L, N, PIXELS>(vectors, codes, places, stretches, filters.block::<L>(vector), zeros);
-        for (index, sums) in sums.into_iter().enumerate() {
+        let sums = tile::multiply::<V, i16, i16, L, N, PIXELS, 2>(
+            vectors,
+            codes,
+            places,
+            stretches,
+            filters.block::<L>(vector),
+            zeros,
+        );
+        for (index, sums) in sums.iter().enumerate() {
             let start = (place * TILES + first + index) * out_ch + vector * L;
             let target = self.scratch.products.get_mut(start..).unwrap_or_default().as_chunks_mut::<L>().0;
             for (target, sums) in target.iter_mut().zip(sums) {
-                *target = vectors.store(sums);
+                *target = vectors.store(*sums);
             }
         }
     }

@@ -3,12 +3,13 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m256i, __m512i, _mm256_add_epi32, _mm256_madd_epi16, _mm256_set1_epi32, _mm512_dpwssd_epi32, _mm512_set1_epi32,
+    __m256i, __m512i, _mm256_add_epi32, _mm256_madd_epi16, _mm256_set1_epi32, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32,
+    _mm512_set1_epi32,
 };
 
 use bytemuck::must_cast;
 
-use super::vectors::{Vectors, Work};
+use super::vectors::{ByteWork, Multiply, Registers, Work};
 
 /// Proof that the processor has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +36,7 @@ impl Avx2 {
     }
 }
 
-impl Vectors<8> for Avx2 {
+impl Registers<8> for Avx2 {
     type Sums = __m256i;
 
     #[inline(always)]
@@ -47,7 +48,9 @@ impl Vectors<8> for Avx2 {
     fn store(self, sums: __m256i) -> [i32; 8] {
         must_cast(sums)
     }
+}
 
+impl Multiply<8, 2, i16, i16> for Avx2 {
     #[inline(always)]
     fn multiply_add(self, sums: __m256i, x: [i16; 2], w: &[[i16; 2]; 8]) -> __m256i {
         let w: __m256i = must_cast(*w);
@@ -76,9 +79,19 @@ impl Avx512Vnni {
         // SAFETY: `self` was made by `detect` alone, which has found every one of these features.
         unsafe { inside(self, work) }
     }
+
+    /// As [`Self::run`], of work on bytes.
+    pub(super) fn run_bytes(self, work: impl ByteWork) {
+        #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vnni")]
+        fn inside(vectors: Avx512Vnni, work: impl ByteWork) {
+            work.run::<_, 16>(vectors);
+        }
+        // SAFETY: as above.
+        unsafe { inside(self, work) }
+    }
 }
 
-impl Vectors<16> for Avx512Vnni {
+impl Registers<16> for Avx512Vnni {
     type Sums = __m512i;
 
     #[inline(always)]
@@ -90,11 +103,22 @@ impl Vectors<16> for Avx512Vnni {
     fn store(self, sums: __m512i) -> [i32; 16] {
         must_cast(sums)
     }
+}
 
+impl Multiply<16, 2, i16, i16> for Avx512Vnni {
     #[inline(always)]
     fn multiply_add(self, sums: __m512i, x: [i16; 2], w: &[[i16; 2]; 16]) -> __m512i {
         let w: __m512i = must_cast(*w);
         // SAFETY: `self` proves AVX-512 VNNI.
         unsafe { _mm512_dpwssd_epi32(sums, _mm512_set1_epi32(must_cast(x)), w) }
+    }
+}
+
+impl Multiply<16, 4, u8, i8> for Avx512Vnni {
+    #[inline(always)]
+    fn multiply_add(self, sums: __m512i, x: [u8; 4], w: &[[i8; 4]; 16]) -> __m512i {
+        let w: __m512i = must_cast(*w);
+        // SAFETY: `self` proves AVX-512 VNNI.
+        unsafe { _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(must_cast(x)), w) }
     }
 }
