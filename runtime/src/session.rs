@@ -362,12 +362,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         output: TensorRecord,
         window: &Window,
         scratch: Scratch,
-        kernel: impl FnOnce(Bands<'_>, &mut [u8]),
+        kernel: impl FnOnce(&mut Bands<'_>, &mut [u8]),
     ) {
         let Some(input) = self.tensor(input.into()) else { return };
-        if let Some((bands, scratch)) = Bands::new(self.arena, (input, output), *window, scratch) {
-            kernel(bands, scratch);
-        }
+        Bands::run(self.arena, (&input, &output), window, scratch, kernel);
     }
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.

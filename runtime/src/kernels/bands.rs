@@ -13,9 +13,9 @@ use crate::format::{Scratch, TensorRecord, Window};
 #[derive(Debug)]
 pub struct Bands<'a> {
     arena: Arena<'a>,
-    input: TensorRecord,
-    output: TensorRecord,
-    window: Window,
+    input: &'a TensorRecord,
+    output: &'a TensorRecord,
+    window: &'a Window,
     /// First row of the next band, and rows of each.
     oy: u16,
     step: u16,
@@ -31,38 +31,39 @@ struct Arena<'a> {
 }
 
 impl<'a> Bands<'a> {
-    /// Those of a layer, and its scratch. `None` where the scratch is outside of the arena.
-    #[inline(never)]
-    pub(crate) fn new(
+    /// Runs a kernel on those of a layer, with its scratch; not at all where the scratch is outside of the arena.
+    #[inline]
+    pub(crate) fn run(
         arena: &'a mut [u8],
-        (input, output): (TensorRecord, TensorRecord),
-        window: Window,
+        (input, output): (&'a TensorRecord, &'a TensorRecord),
+        window: &'a Window,
         scratch: Scratch,
-    ) -> Option<(Self, &'a mut [u8])> {
+        kernel: impl FnOnce(&mut Self, &mut [u8]),
+    ) {
         let Range { start, end } = if scratch.bytes == 0 { 0..0 } else { scratch.region() };
+        let Some((rest, above)) = arena.split_at_mut_checked(end) else { return };
+        let Some((below, scratch)) = rest.split_at_mut_checked(start) else { return };
         let (source, target) = (input.region(), output.region());
         let apart = source.end <= target.start || target.end <= source.start;
-        let (rest, above) = arena.split_at_mut_checked(end)?;
-        let (below, scratch) = rest.split_at_mut_checked(start)?;
         let step = if apart { output.shape.h.max(1) } else { 1 };
         let arena = Arena { below, above, start: end };
-        Some((Self { arena, input, output, window, oy: 0, step }, scratch))
+        kernel(&mut Self { arena, input, output, window, oy: 0, step }, scratch);
     }
 
     /// The tensor that is read.
-    pub(crate) const fn input(&self) -> &TensorRecord {
-        &self.input
+    pub(crate) const fn input(&self) -> &'a TensorRecord {
+        self.input
     }
 
     /// The tensor that is written.
-    pub(crate) const fn output(&self) -> &TensorRecord {
-        &self.output
+    pub(crate) const fn output(&self) -> &'a TensorRecord {
+        self.output
     }
 
     /// The next rows of the output, and the input from the first row on that they read.
     #[inline(never)]
     pub(crate) fn next(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
-        let (input, output, oy) = (&self.input, &self.output, self.oy);
+        let (input, output, oy) = (self.input, self.output, self.oy);
         if oy >= output.shape.h {
             return None;
         }
@@ -81,7 +82,7 @@ impl<'a> Bands<'a> {
     }
 
     /// Runs a kernel that makes nothing before.
-    pub(crate) fn each(mut self, mut kernel: impl FnMut(View<'_>, ViewMut<'_>)) {
+    pub(crate) fn each(&mut self, mut kernel: impl FnMut(View<'_>, ViewMut<'_>)) {
         while let Some((x, y)) = self.next() {
             kernel(x, y);
         }

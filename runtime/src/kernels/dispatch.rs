@@ -10,7 +10,7 @@ use crate::format::{
 const DSP: bool = cfg!(any(stepshift_backend = "dsp", not(target_os = "none")));
 
 /// 2-D convolution. Spec 4.1.
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: Bands<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => bands.each(|x, y| portable::conv2d::<LINKS>(op, x, y)),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, bands, scratch),
@@ -25,7 +25,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: Bands<'_>, scratch: &mut
 }
 
 /// Depthwise 2-D convolution. Spec 4.2.
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: Bands<'_>, scratch: &mut [u8]) {
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => {
             bands.each(|x, y| portable::depthwise_conv2d::<LINKS>(op, x, y))

@@ -88,12 +88,19 @@ impl<'a> Gather<'a> {
         self.clipped::<LINKS>(row.rows, ox, STRIDE, target);
     }
 
-    /// Fills the columns of four pixels side by side, which share most of what is under their windows. False, and nothing
-    /// that counts written, for windows that do not, and for pixels of which more than the outer column is padding.
+    /// Windows of pixels side by side are those of a [`Band`].
+    #[inline]
+    pub(super) const fn shares_columns(&self) -> bool {
+        self.shares_columns
+    }
+
+    /// Fills the columns of four pixels side by side, which [share](Self::shares_columns) most of what is under their windows. False, and nothing
+    /// that counts written, for pixels of which more than the outer column is padding.
     ///
     /// target  the words of the four columns
+    #[inline(never)]
     pub(super) fn tile<const LINKS: u64>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) -> bool {
-        let second = (ox + 1).checked_sub(self.window.pad_left.into()).filter(|_| self.shares_columns);
+        let second = (ox + 1).checked_sub(self.window.pad_left.into());
         let in_w = usize::from(self.input.shape.w);
         let Some(second) = second.filter(|second| second + 4 <= in_w) else { return false };
         let (left, right) = (second > 0, second + 4 < in_w);

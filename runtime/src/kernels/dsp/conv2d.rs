@@ -11,7 +11,7 @@ use crate::kernels::{Bands, View, ViewMut};
 /// bias     `[C_OUT]`                  i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
 /// scratch  [`Pairs::scratch_bytes`] of [`CONV_COLUMNS`]
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, mut bands: Bands<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
     let runs = Runs::of_window(&op.window, bands.input().shape.c.into());
     let Some(order) = Pairs::new(runs, op.weights.bits) else { return };
     let columns = words(scratch, order.channel_len() / 2 * CONV_COLUMNS);
@@ -94,7 +94,8 @@ impl<'g, 'a> Pixels<'g, 'a> {
     #[inline]
     fn fill_tile<const LINKS: u64>(&mut self, target: &mut [u32]) {
         self.find_row();
-        if self.ox + CONV_COLUMNS <= self.w && self.gather.tile::<LINKS>(&self.row, self.ox, target) {
+        let is_band = self.gather.shares_columns() && self.ox + CONV_COLUMNS <= self.w;
+        if is_band && self.gather.tile::<LINKS>(&self.row, self.ox, target) {
             self.ox += CONV_COLUMNS;
             return;
         }

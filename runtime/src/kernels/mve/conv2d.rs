@@ -11,12 +11,12 @@ use crate::kernels::Bands;
 /// bias     `[C_OUT]`                  i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
 /// scratch  [`Blocks::scratch_bytes`] of [`CONV_COLUMNS`], unless [`Blocks::is_direct`]
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, mut bands: Bands<'_>, scratch: &mut [u8]) {
-    let (input, output) = (*bands.input(), *bands.output());
+pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+    let (input, output) = (bands.input(), bands.output());
     let len = op.window.taps() * usize::from(input.shape.c);
     let Some(order) = Blocks::new(len, op.weights.bits, (input.element, output.element)) else { return };
     let entry = Entry::of(&op.weights);
-    let mut gather = Gather::new(&input, op.window, order, op.weights.epilogue.input_zero(), &output);
+    let mut gather = Gather::new(input, op.window, order, op.weights.epilogue.input_zero(), output);
     let shape = (output.shape.c, gather.column_step());
     let Some(multiplier) = entry.multiplier::<LINKS>(&op.weights, order, op.activation, shape) else { return };
     let out_ch = usize::from(output.shape.c).max(1);

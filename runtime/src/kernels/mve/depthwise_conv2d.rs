@@ -14,8 +14,8 @@ use crate::kernels::window::Span;
 /// bias     `[C]`                i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
 /// scratch  [`Lanes::scratch_bytes`]
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, mut bands: Bands<'_>, scratch: &mut [u8]) {
-    let (input, output) = (*bands.input(), *bands.output());
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+    let (input, output) = (bands.input(), bands.output());
     let channels = usize::from(input.shape.c);
     let elements = (input.element, output.element);
     let Some(order) = Lanes::new(op.window.taps(), channels, op.weights.bits, elements) else { return };
