@@ -18,8 +18,15 @@ fn outputs(network: &FixedPointNetwork, input: &[i16], set: InstructionSet) -> V
     let mut outputs = Vec::new();
     session.run_observed(|output| outputs.push(output.codes.bytes().to_vec()));
     for (index, node) in model.nodes().enumerate() {
-        let has_kernel =
-            matches!(node.op, Op::Conv2d(_) | Op::FullyConnected(_) | Op::Binary(_) | Op::MaxPool2d(_) | Op::Mean(_));
+        let has_kernel = matches!(
+            node.op,
+            Op::Conv2d(_)
+                | Op::FullyConnected(_)
+                | Op::Binary(_)
+                | Op::AffineBinary(_)
+                | Op::MaxPool2d(_)
+                | Op::Mean(_)
+        );
         if has_kernel {
             assert_eq!(session.ran_by(index), set, "layer {} of {:?}", node.name, node.op.kind());
         }

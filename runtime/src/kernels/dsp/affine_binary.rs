@@ -5,10 +5,8 @@ use super::tile::End;
 use super::tile_twin::saturated;
 use crate::arithmetic::multiply;
 use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Element};
+use crate::kernels::portable::HEADROOM;
 use crate::kernels::{InOut, View};
-
-/// Left shift of the operands before they are brought to one step. Spec 4.20.
-const HEADROOM: u32 = 20;
 
 /// What an addition does with two codes: the operand of the greater scale is halved, the other one multiplied.
 #[derive(Debug, Clone, Copy)]

@@ -123,6 +123,13 @@ impl Layers {
                 let output = view(output, arena)?;
                 set.run(elementwise::Run { op, a: image.codes(), b: self.other.codes(), output })?;
             }
+            (Op::AffineBinary(op), Prepared::Weightless) => {
+                let b = inputs[1]?;
+                image.plain(codes(&input)?, input.shape);
+                self.other.plain(codes(&b)?, b.shape);
+                let output = view(output, arena)?;
+                set.run(elementwise::AffineRun { op, a: image.codes(), b: self.other.codes(), output })?;
+            }
             (_, Prepared::Weightless) => {
                 let (pool, window) = pool(op, input.shape)?;
                 image.plain(codes(&input)?, input.shape);
@@ -144,6 +151,7 @@ pub(crate) const fn inputs(op: &Op<'_>) -> [Option<u16>; 2] {
         Op::AveragePool2d(op) => [Some(op.input), None],
         Op::Mean(op) => [Some(op.input), None],
         Op::Binary(op) => [Some(op.a), Some(op.b)],
+        Op::AffineBinary(op) => [Some(op.input_a), Some(op.input_b)],
         _ => [None; 2],
     }
 }

@@ -58,7 +58,7 @@ impl Prepared {
                 let ending = Ending::new(&op.weights, op.activation, output.element);
                 Self::Depthwise(Depthwise::new(op, input.shape.c.into()), ending)
             }
-            Op::Binary(_) | Op::MaxPool2d(_) => Self::Weightless,
+            Op::Binary(_) | Op::AffineBinary(_) | Op::MaxPool2d(_) => Self::Weightless,
             Op::AveragePool2d(op) if !op.multipliers.is_empty() => Self::Weightless,
             Op::Mean(op) if output.shape.c == input.shape.c && input.shape.along(op.axes).c == 1 => Self::Weightless,
             _ => Self::Portable,

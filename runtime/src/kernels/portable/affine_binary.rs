@@ -3,7 +3,7 @@ use crate::format::{AffineBinary, AffineBinaryKind};
 use crate::kernels::{InOut, View};
 
 /// Left shift of an addition's operands before they are brought to one step. Spec 4.20.
-const HEADROOM: u32 = 20;
+pub(crate) const HEADROOM: u32 = 20;
 
 /// Two tensors of the affine scheme, code by code. Spec 4.20.
 ///

@@ -28,6 +28,7 @@ mod transpose;
 mod transpose_conv2d;
 mod upsample;
 
+pub(crate) use affine_binary::HEADROOM;
 pub use affine_binary::affine_binary;
 pub use affine_mean::affine_mean;
 pub use affine_softmax::affine_softmax;
