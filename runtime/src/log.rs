@@ -7,7 +7,7 @@ use crate::format::{
     WeightBits, Weights,
 };
 use crate::front_end::{FeatureStream, FrontEnd, FrontEndFile};
-use crate::kernels::{AnyWidth, Bytes, InOut, Packed, Typed, View, ViewMut, Words};
+use crate::kernels::{AnyWidth, Bands, Bytes, InOut, Packed, Typed, View, ViewMut, Words};
 use crate::{Codes, CodesMut, Model, NodeOutput, Nodes, Session, Vectors};
 
 /// One implementation: what is written of `$it`.
@@ -45,6 +45,7 @@ format!(Codes<'_>, |it| "{} codes {}", it.len(), it.element());
 format!(CodesMut<'_>, |it| "{} codes", it.len());
 format!(View<'_>, |it| "View {} from row {}", it.shape, it.first_row);
 format!(ViewMut<'_>, |it| "ViewMut {} from row {}", it.shape, it.first_row);
+format!(Bands<'_>, |it| "Bands of {}", it.output().shape);
 format!([X] Typed<'_, X>, |it| "Typed {} from row {}", it.shape, it.first_row);
 format!(InOut<'_>, |it| "InOut {}", it.shape());
 format!(Bytes<'_>, |_it| "codes of {}", WeightBits::Eight);
