@@ -271,23 +271,41 @@ mod tests {
             let by_channel = if scales.len() == 1 { step.shallow_clone() } else { step.view([1, -1, 1]) };
             let x = (tensor(&values(count, kind)).view(shape) * by_channel.shallow_clone()).set_requires_grad(true);
             let t = read(&(x.detach() / by_channel));
-            tch::manual_seed(5);
-            let noise = if stochastic { read(&x.detach().rand_like()) } else { vec![0.5; count] };
-            tch::manual_seed(5);
             let zero = zeros.as_deref().map(tensor);
             let rounding = Rounding { stochastic, axis: 1, ..Rounding::half_up(-8.0, 7.0) };
-            let y = fake_quantize(&x, &step, zero.as_ref(), rounding).unwrap();
-            (&y * 3.0).sum(kind).backward();
-            for (index, (got, gradient)) in read(&y).into_iter().zip(read(&x.grad())).enumerate() {
+            let reference = |index: usize| {
                 let channel = index / inner % channels;
                 let of = |values: &[f64]| values[if values.len() == 1 { 0 } else { channel }];
-                let reference =
-                    Reference { lo: -8.0, hi: 7.0, step: of(&scales), zero: zeros.as_deref().map_or(0.0, of) };
-                let expected = reference.quantized(t[index], noise[index]);
-                let expected = if kind == Kind::Float { f64::from(expected as f32) } else { expected };
-                let same = got == expected || got.is_nan() && t[index].is_nan();
-                assert!(same, "{kind:?} {steps:?} {zeros:?}: {} became {got}, not {expected}", t[index]);
-                assert_eq!(gradient, if reference.is_inside(t[index]) { 3.0 } else { 0.0 }, "at {}", t[index]);
+                Reference { lo: -8.0, hi: 7.0, step: of(&scales), zero: zeros.as_deref().map_or(0.0, of) }
+            };
+            let expected = |index: usize, noise: f64| {
+                let expected = reference(index).quantized(t[index], noise);
+                if kind == Kind::Float { f64::from(expected as f32) } else { expected }
+            };
+            let is_expected =
+                |index: usize, got: f64, noise: f64| got == expected(index, noise) || got.is_nan() && t[index].is_nan();
+            // Tests beside this one draw from the same generator: where one did in between, both are drawn again.
+            let mut draws = if stochastic { 50 } else { 1 };
+            let (noise, y) = loop {
+                tch::manual_seed(5);
+                let noise = if stochastic { read(&x.detach().rand_like()) } else { vec![0.5; count] };
+                tch::manual_seed(5);
+                let y = fake_quantize(&x, &step, zero.as_ref(), rounding).unwrap();
+                draws -= 1;
+                let mut results = read(&y).into_iter().zip(&noise).enumerate();
+                if draws == 0 || results.all(|(index, (got, noise))| is_expected(index, got, *noise)) {
+                    break (noise, y);
+                }
+            };
+            (&y * 3.0).sum(kind).backward();
+            for (index, (got, gradient)) in read(&y).into_iter().zip(read(&x.grad())).enumerate() {
+                let value = t[index];
+                let wanted = expected(index, noise[index]);
+                assert!(
+                    is_expected(index, got, noise[index]),
+                    "{kind:?} {steps:?} {zeros:?}: {value} became {got}, not {wanted}"
+                );
+                assert_eq!(gradient, if reference(index).is_inside(value) { 3.0 } else { 0.0 }, "at {value}");
             }
         }
     }
