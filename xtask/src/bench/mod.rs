@@ -205,16 +205,21 @@ fn numbers(line: &str) -> Option<[u64; 4]> {
     numbers.try_into().ok()
 }
 
+/// The input of the benchmarks' firmware: the high bytes of a linear congruence.
+pub(crate) fn fill(bytes: &mut [u8]) {
+    let mut state = 1_u32;
+    for byte in bytes {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *byte = (state >> 24) as u8;
+    }
+}
+
 /// What every node writes on the host, on the firmware's input.
 fn digests(bytes: &[u8]) -> Result<Vec<u32>> {
     let model = Model::parse(bytes)?;
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena)?;
-    let mut state = 1_u32;
-    for byte in session.input_mut().into_bytes() {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *byte = (state >> 24) as u8;
-    }
+    fill(session.input_mut().into_bytes());
     let mut digests = Vec::new();
     session.run_observed(|output| digests.push(digest(output.codes)));
     Ok(digests)

@@ -12,6 +12,8 @@ use stepshift_trainer::export::{
     encode_with, scale_parts,
 };
 
+use crate::bench;
+
 /// A model, and what every library is to make of the benchmarks' input.
 #[derive(Debug)]
 pub(super) struct PeerModel {
@@ -92,16 +94,12 @@ impl PeerModel {
     }
 }
 
-/// The output for the benchmarks' input: the high bytes of a linear congruence.
+/// The output for the benchmarks' input.
 fn run(bytes: &[u8]) -> Result<Vec<i8>> {
     let model = Model::parse(bytes)?;
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena)?;
-    let mut state = 1_u32;
-    for byte in session.input_mut().into_bytes() {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *byte = (state >> 24) as u8;
-    }
+    bench::fill(session.input_mut().into_bytes());
     session.run();
     Ok(session.output().bytes().iter().map(|byte| byte.cast_signed()).collect())
 }

@@ -1,5 +1,6 @@
 //! The inner loops, checked: each runs in the instructions of the DSP extension, or without it as its twin in Rust.
 
+use super::CONV_COLUMNS;
 use super::affine_binary::ScaledSum;
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
@@ -55,13 +56,10 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
     enough
 }
 
-/// Pixels of the output that a band is under.
-const BAND_PIXELS: usize = 4;
-
 /// Columns of the kernel over a band.
 pub(super) const BAND_COLUMNS: usize = 3;
 
-/// Six columns of the input, of whole quads a pixel: what the windows of four pixels side by side read.
+/// Six columns of the input, of whole quads a pixel: what the windows of [`CONV_COLUMNS`] pixels side by side read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Band<'a> {
     /// Of one byte.
@@ -78,20 +76,24 @@ pub(super) struct Band<'a> {
 }
 
 impl Band<'_> {
+    /// Columns that are there.
+    pub(super) const fn columns(&self) -> usize {
+        CONV_COLUMNS + self.left as usize + self.right as usize
+    }
+
     /// Words of what it widens to.
     pub(super) const fn words(&self) -> usize {
-        self.rows * BAND_COLUMNS * self.pixel_bytes / 2 * BAND_PIXELS
+        self.rows * BAND_COLUMNS * self.pixel_bytes / 2 * CONV_COLUMNS
     }
 }
 
-/// Widens a band to the columns of its pixels, in the order of [`widen`], with a load for each code where that has three. False
+/// Widens a band to the columns of its pixels, in the order of [`widen`], with one instruction that stores where that has four. False
 /// where there are fewer bytes, or words.
 #[inline]
 #[must_use]
 pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) -> bool {
     let Some(last_row) = band.rows.checked_sub(1) else { return true };
-    let columns = BAND_PIXELS + usize::from(band.left) + usize::from(band.right);
-    let enough = last_row * band.row_step + columns * band.pixel_bytes <= band.bytes.len()
+    let enough = last_row * band.row_step + band.columns() * band.pixel_bytes <= band.bytes.len()
         && band.pixel_bytes >= 4
         && band.pixel_bytes.is_multiple_of(4)
         && band.words() <= target.len();

@@ -33,8 +33,7 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
 
 /// Twin of the loop over a band.
 pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) {
-    let Band { element, bytes, pixel_bytes, left, right, row_step, .. } = band;
-    let columns = 2 + usize::from(left) + usize::from(right) + 2;
+    let Band { element, bytes, pixel_bytes, left, row_step, .. } = band;
     let signed = element == Element::I8;
     let quads = pixel_bytes / 4;
     let words = target.iter_mut().enumerate().take(band.words());
@@ -43,7 +42,7 @@ pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) {
         let (half, quad, column) = (step % 2, step / 2 % quads.max(1), step / 2 / quads.max(1));
         let (row, kx) = (column / BAND_COLUMNS, column % BAND_COLUMNS);
         // The six columns, those that are missing as their neighbours.
-        let place = (pixel + kx).saturating_sub(usize::from(!left)).min(columns - 1);
+        let place = (pixel + kx).saturating_sub(usize::from(!left)).min(band.columns() - 1);
         let start = row * row_step + place * pixel_bytes + 4 * quad;
         let codes =
             bytes.get(start..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes));
