@@ -48,6 +48,14 @@ pub struct NodeOutput<'a> {
     pub codes: Codes<'a>,
 }
 
+/// A node that has run.
+struct Ran<'m> {
+    index: usize,
+    name: Name<'m>,
+    kind: OperatorKind,
+    tensor: TensorRecord,
+}
+
 impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// Takes an arena of at least [`Model::arena_bytes`] bytes, of any alignment and contents.
     ///
@@ -100,7 +108,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
 
     /// Runs every node. Infallible: [`Model::parse`] has checked what it relies on.
     pub fn run(&mut self) {
-        self.run_observed(|_| {});
+        self.begin();
+        while self.advance().is_some() {}
     }
 
     /// Runs every node and shows each one's output to `observer`, as soon as it is there.
@@ -119,8 +128,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         self.begin();
         loop {
             let start = clock();
-            let Some(index) = self.step().map(|output| output.index) else { return };
-            profile(index, clock().wrapping_sub(start));
+            let Some(ran) = self.advance() else { return };
+            profile(ran.index, clock().wrapping_sub(start));
         }
     }
 
@@ -129,6 +138,14 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     ///
     /// `None` behind the last node; the step after that begins anew, with the input that is there then.
     pub fn step(&mut self) -> Option<NodeOutput<'_>> {
+        let Ran { index, name, kind, tensor } = self.advance()?;
+        let (step, origin) = (self.steps - 1, self.origin(index + 1));
+        Some(NodeOutput { step, index, name, kind, tensor, origin, codes: self.codes(tensor) })
+    }
+
+    /// Runs the next node; `None` behind the last one.
+    #[inline]
+    fn advance(&mut self) -> Option<Ran<'m>> {
         loop {
             let index = self.model.node_count() - usize::from(self.rest.remaining());
             let at = self.in_patches().then(|| self.rest.clone());
@@ -148,11 +165,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.rest = first;
                 continue;
             }
-            let step = self.steps;
             self.steps += 1;
-            let origin = self.origin(index + 1);
-            let (name, kind) = (node.name, node.op.kind());
-            return Some(NodeOutput { step, index, name, kind, tensor, origin, codes: self.codes(tensor) });
+            return Some(Ran { index, name: node.name, kind: node.op.kind(), tensor });
         }
     }
 

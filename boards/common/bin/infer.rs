@@ -73,13 +73,14 @@ fn count(model: Model<'_, LINKS>, arena: &mut [u8], vectors: Option<&Vectors<'_>
         _ => input.fill(0),
     }
     let mut instructions = [0; NODES];
-    let mut start = counter.now();
-    session.run_observed(|output| {
-        if let Some(count) = instructions.get_mut(output.index) {
-            *count += counter.since(start);
-        }
-        start = counter.now();
-    });
+    session.run_profiled(
+        || counter.clock(),
+        |index, elapsed| {
+            if let Some(count) = instructions.get_mut(index) {
+                *count += counter.instructions_of(elapsed);
+            }
+        },
+    );
     for (node, count) in model.nodes().zip(instructions) {
         line(&["node".into(), node.name.as_str().into(), count.into()]);
     }

@@ -12,6 +12,9 @@ const CALIBRATION: u32 = 1_000_000;
 /// Fraction bits of the instructions of a tick: a clock need not divide a GHz.
 const FRACTION_BITS: u32 = 8;
 
+/// Bits of a clock of 32 bits below one tick of 24.
+const CLOCK_BITS: u32 = 8;
+
 /// SysTick as an instruction counter. One interval may not exceed `2^24` ticks.
 pub struct Counter {
     systick: SYST,
@@ -64,7 +67,22 @@ impl Counter {
     /// Instructions since a moment, at a resolution of one tick.
     #[must_use]
     pub fn since(&self, start: u32) -> u32 {
-        let ticks = start.wrapping_sub(self.now()) & RELOAD;
+        self.instructions(start.wrapping_sub(self.now()) & RELOAD)
+    }
+
+    /// A clock that counts up, in units of 2^-8 ticks, and wraps as `u32` does: [`Self::instructions_of`] makes instructions of them.
+    #[must_use]
+    pub fn clock(&self) -> u32 {
+        (self.now() << CLOCK_BITS).wrapping_neg()
+    }
+
+    /// Instructions between two readings of [`Self::clock`], whose difference is given.
+    #[must_use]
+    pub fn instructions_of(&self, elapsed: u32) -> u32 {
+        self.instructions(elapsed >> CLOCK_BITS)
+    }
+
+    fn instructions(&self, ticks: u32) -> u32 {
         let instructions = (u64::from(ticks) * u64::from(self.per_tick)) >> FRACTION_BITS;
         u32::try_from(instructions).unwrap_or(u32::MAX)
     }
