@@ -28,8 +28,9 @@ fn main() {
     let model = Model::parse(&bytes).unwrap_or_else(|error| panic!("STEPSHIFT_MODEL: {path}: {error}"));
     fs::write(out.join("model.stepshift"), &bytes).expect("the model is copied");
     let source = format!(
-        "/// The model's file.\n#[unsafe(link_section = \".stepshift_model\")]\n\
-         static MODEL: [u8; {}] = *include_bytes!(concat!(env!(\"OUT_DIR\"), \"/model.stepshift\"));\n\
+        "/// The model's file, aligned as its packed weights are.\n#[repr(align(16))]\nstruct File([u8; {}]);\n\
+         #[unsafe(link_section = \".stepshift_model\")]\n\
+         static MODEL: File = File(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/model.stepshift\")));\n\
          /// Bytes of arena that it needs.\nconst ARENA_BYTES: usize = {};\n\
          /// The operators that it uses, which are all that is linked.\nconst LINKS: u64 = {:#x};\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n",

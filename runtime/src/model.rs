@@ -2,8 +2,8 @@
 
 use crate::error::LoadError;
 use crate::format::{
-    ALL_LINKS, Certificate, FORMAT_VERSION, Header, MAGIC, Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES,
-    TensorRecord, take_node,
+    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, FORMAT_VERSION, Header, MAGIC, Needs, Node, Op, OperatorKind,
+    Reader, TENSOR_RECORD_BYTES, TensorRecord, take_node,
 };
 use crate::{digest, stage, verify};
 
@@ -39,7 +39,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// # Errors
     /// As [`Model::parse`], and [`LoadError::NotLinked`] for a model that uses other operators.
     pub fn parse_linked(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        let (header, body) = read_header(bytes)?;
+        let (header, body) = read_header::<LINKS>(bytes)?;
         let computed = digest::crc32(body);
         if computed != header.crc {
             return Err(LoadError::Checksum { stored: header.crc, computed });
@@ -60,7 +60,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// [`LoadError::NotAModel`], [`LoadError::Version`], [`LoadError::NotLinked`], and [`LoadError::Malformed`] for a
     /// file that ends too early.
     pub fn parse_trusted(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        let (header, body) = read_header(bytes)?;
+        let (header, body) = read_header::<LINKS>(bytes)?;
         let model = Self::decode(header.crc, body)?;
         let (step_count, rest) = model.walk().ok_or(LoadError::Malformed)?;
         let mut reader = Reader::new(rest);
@@ -226,7 +226,10 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
 }
 
 /// Reads the header and refuses what this crate cannot read; the bytes behind it.
-fn read_header(bytes: &[u8]) -> Result<(Header, &[u8]), LoadError> {
+fn read_header<const LINKS: u64>(bytes: &[u8]) -> Result<(Header, &[u8]), LoadError> {
+    if !Case::Place.is_in(LINKS) && !bytes.as_ptr().addr().is_multiple_of(CODES_ALIGNMENT) {
+        return Err(LoadError::NotLinked { missing: Case::Place.bit() });
+    }
     if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
         return Err(LoadError::NotAModel);
     }

@@ -249,7 +249,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.unary(op.input, output, |x, y| kernels::mean::<LINKS>(op, x, y))
             }
             Op::Binary(op) if OperatorKind::Binary.is_in(LINKS) => {
-                self.combine(op.a, op.b, output, |a, b| kernels::binary(op, a, b))
+                self.combine(op.a, op.b, output, |a, b| kernels::binary::<LINKS>(op, a, b))
             }
             Op::Clip(op) if OperatorKind::Clip.is_in(LINKS) => {
                 self.in_place(op.input, output, |y| kernels::clip(op, y))
@@ -286,7 +286,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             }
             Op::Argmax(op) if OperatorKind::Argmax.is_in(LINKS) => self.unary(op.input, output, kernels::argmax),
             Op::AffineBinary(op) if OperatorKind::AffineBinary.is_in(LINKS) => {
-                self.combine(op.input_a, op.input_b, output, |a, b| kernels::affine_binary(op, a, b))
+                self.combine(op.input_a, op.input_b, output, |a, b| kernels::affine_binary::<LINKS>(op, a, b))
             }
             Op::AffineMean(op) if OperatorKind::AffineMean.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::affine_mean::<LINKS>(op, x, y))

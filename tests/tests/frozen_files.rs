@@ -35,10 +35,11 @@ fn the_frozen_file_gives_the_codes_of_the_reference() {
 
 #[test]
 fn files_of_earlier_versions_are_refused_by_version() {
-    let files: [&[u8]; 3] = [
+    let files: [&[u8]; 4] = [
         include_bytes!("../fixtures/version-1.stepshift"),
         include_bytes!("../fixtures/version-2.stepshift"),
         include_bytes!("../fixtures/version-3.stepshift"),
+        include_bytes!("../fixtures/version-4.stepshift"),
     ];
     for (version, bytes) in (1..).zip(files) {
         let error = Model::parse(bytes).unwrap_err();

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 use stepshift_tests::random;
-use stepshift_trainer::export::{Options, Prefer, encode_with};
+use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 use stepshift_trainer::network::Network;
 use stepshift_trainer::networks::NetworkName;
 
@@ -17,6 +17,10 @@ use crate::workspace::target;
 
 /// Outputs of the networks.
 const OUTPUTS: u16 = 10;
+
+/// Exponents of activations and weights: accumulators of trained networks are shifted to the right.
+const ACTIVATION_EXPONENT: i8 = -4;
+const WEIGHT_EXPONENT: i8 = -9;
 
 /// Writes the model of a network, packed for a board; its path.
 ///
@@ -27,11 +31,23 @@ pub(crate) fn model(name: &str, board: &Board, prefer: Prefer) -> Result<PathBuf
     let network = parsed.context("--network")?;
     let network = Network::new(network.usual_input(), &network.layers(OUTPUTS))?;
     let bytes = encode_with(
-        &random::fixed_point(&network, 1),
+        &with_usual_steps(random::fixed_point(&network, 1)),
         Options { backend: board.backend, prefer, ..Options::default() },
     )?;
     let path = target(&format!("networks/{name}-{}-{prefer:?}.stepshift", board.backend.name()).to_lowercase());
     fs::create_dir_all(target("networks"))?;
     fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(path)
+}
+
+/// The network at the steps that training gives one, where random ones ask for kernels that it has no use for.
+fn with_usual_steps(mut network: FixedPointNetwork) -> FixedPointNetwork {
+    network.input.exponent = ACTIVATION_EXPONENT;
+    for layer in &mut network.layers {
+        layer.output.exponent = ACTIVATION_EXPONENT;
+        if let Some(weights) = layer.op.weights_mut() {
+            weights.exponents.fill(WEIGHT_EXPONENT);
+        }
+    }
+    network
 }

@@ -28,7 +28,7 @@ fn main() -> ! {
 }
 
 fn infer() -> Option<()> {
-    let mut session = Session::new(load(&MODEL).ok()?, ARENA.try_take()?).ok()?;
+    let mut session = Session::new(load(&MODEL.0).ok()?, ARENA.try_take()?).ok()?;
     black_box(session.input_mut().into_bytes());
     session.run();
     black_box(session.output());

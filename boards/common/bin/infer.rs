@@ -30,7 +30,7 @@ fn main() -> ! {
 }
 
 fn run() -> Result<(), &'static str> {
-    let model = Model::parse_linked(&MODEL).map_err(|_| "the model is refused")?;
+    let model = Model::parse_linked(&MODEL.0).map_err(|_| "the model is refused")?;
     let arena = ARENA.take();
     let mut command_line = [0; 128];
     let path = semihosting::arguments(&mut command_line).next();

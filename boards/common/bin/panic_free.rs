@@ -35,7 +35,8 @@ fn panic(_: &PanicInfo) -> ! {
 
 #[entry]
 fn main() -> ! {
-    let result = core::hint::black_box(infer(core::hint::black_box(&MODEL)) + listen(core::hint::black_box(&MODEL)));
+    let result =
+        core::hint::black_box(infer(core::hint::black_box(&MODEL.0[..])) + listen(core::hint::black_box(&MODEL.0[..])));
     #[cfg(feature = "deliberate-panic")]
     assert!(result < NODES);
     #[cfg(feature = "deliberate-float")]

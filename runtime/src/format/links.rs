@@ -44,6 +44,9 @@ pub enum OperatorKind {
 pub const OPERATOR_COUNT: u32 = OperatorKind::AffineSoftmax as u32 + 1;
 
 /// First bit behind those of operators.
+const FIRST_CASE_BIT: u32 = 45;
+
+/// First bit behind those of cases.
 const FIRST_ELEMENT_BIT: u32 = 48;
 
 /// First bit behind those of elements.
@@ -61,9 +64,13 @@ pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKi
 /// The operators of stages that run patch by patch.
 pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
 
-/// Every operator, element, width, packing and scheme.
-pub const ALL_LINKS: u64 =
-    ((1 << OPERATOR_COUNT) - 1) | (7 << FIRST_ELEMENT_BIT) | (15 << FIRST_WIDTH_BIT) | PACKING_LINKS | AFFINE_LINK;
+/// Every operator, case, element, width, packing and scheme.
+pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
+    | (7 << FIRST_CASE_BIT)
+    | (7 << FIRST_ELEMENT_BIT)
+    | (15 << FIRST_WIDTH_BIT)
+    | PACKING_LINKS
+    | AFFINE_LINK;
 
 /// Every packing.
 const PACKING_LINKS: u64 = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
@@ -141,6 +148,39 @@ const _: () = {
         number += 1;
     }
 };
+
+/// What fast kernels leave to slower ones. Format 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Case {
+    /// Layers in tiles, whose accumulators are shifted to the left, saturate to other bounds than those of 8 bits or a ReLU, or
+    /// have an odd number of channels.
+    End,
+    /// Sums, means and pools of other elements, extents or bounds than the fast ones have.
+    Operator,
+    /// A file at an address that is no multiple of 4. No file tells of it: it is the program's.
+    Place,
+}
+
+impl Case {
+    /// Every case, in the order of its number.
+    pub const ALL: [Self; 3] = [Self::End, Self::Operator, Self::Place];
+
+    /// The bit of this case in a set.
+    #[must_use]
+    pub const fn bit(self) -> u64 {
+        1 << (FIRST_CASE_BIT + self as u32)
+    }
+
+    /// Whether this case is in a set.
+    #[inline]
+    #[must_use]
+    pub const fn is_in(self, links: u64) -> bool {
+        links & self.bit() != 0
+    }
+}
 
 impl Element {
     /// The bit of this element in a set.

@@ -22,7 +22,7 @@ mod winograd;
 pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::take_node;
 pub use element::Element;
-pub use links::{AFFINE_LINK, ALL_LINKS, OPERATOR_COUNT, OperatorKind};
+pub use links::{AFFINE_LINK, ALL_LINKS, Case, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS};
 pub use name::Name;
 pub use operators::{
@@ -42,7 +42,7 @@ pub use winograd::{PLACES, Winograd};
 pub const MAGIC: [u8; 4] = *b"STSH";
 
 /// The format version that this crate reads and writes.
-pub const FORMAT_VERSION: u16 = 4;
+pub const FORMAT_VERSION: u16 = 5;
 
 /// Length in bytes of an encoded [`Header`].
 pub const HEADER_BYTES: usize = 10;
@@ -274,12 +274,16 @@ impl Op<'_> {
     }
 
     /// What a program must link for this node, its tensors' elements apart.
+    ///
+    /// tensor  the record of an input
+    /// output  the record of what the node writes
     #[must_use]
-    pub fn links(&self) -> u64 {
+    pub fn links(&self, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> u64 {
         let weights = self.weights();
         let width = weights.map_or(0, |weights| weights.packing.bit() | self.width_bit(weights));
         let divides = matches!(self, Self::AveragePool2d(op) if op.multipliers.is_empty());
         let affine = divides || weights.is_some_and(|weights| matches!(weights.epilogue, Epilogue::Multiply(_)));
-        self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }
+        let cases = crate::kernels::cases(self, tensor, output);
+        self.kind().bit() | width | cases | if affine { AFFINE_LINK } else { 0 }
     }
 }

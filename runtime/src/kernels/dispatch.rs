@@ -2,7 +2,8 @@
 
 use super::{Bands, InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
 use crate::format::{
-    AffineBinary, AveragePool2d, Binary, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mean, Packing,
+    AffineBinary, AveragePool2d, Binary, Case, Conv2d, DepthwiseConv2d, Element, FullyConnected, MaxPool2d, Mean,
+    Packing,
 };
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
@@ -58,19 +59,27 @@ pub fn fully_connected<const LINKS: u64>(
 }
 
 /// Two tensors of one shape, code by code. Spec 4.6.
-pub fn binary(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+pub fn binary<const LINKS: u64>(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
     #[cfg(stepshift_backend = "mve")]
     if mve::binary(op, &mut a_output, b.as_ref()) {
         return;
     }
-    if !(DSP && dsp::binary(op, &mut a_output, b.as_ref()) || bytes::binary(op, &mut a_output, b)) {
+    let done =
+        DSP && dsp::binary(op, &mut a_output, b.as_ref()) || has_rest::<LINKS>() && bytes::binary(op, &mut a_output, b);
+    if !done && Case::Operator.is_in(LINKS) {
         portable::binary(op, a_output, b);
     }
 }
 
+/// Kernels of the core's own instructions leave cases to those of bytes, or have none.
+const fn has_rest<const LINKS: u64>() -> bool {
+    Case::Operator.is_in(LINKS) || !DSP && !cfg!(stepshift_backend = "mve")
+}
+
 /// Two tensors of the affine scheme, code by code. Spec 4.20.
-pub fn affine_binary(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
-    if !(DSP && dsp::affine_binary(op, &mut a_output, b.as_ref())) {
+pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+    let done = DSP && dsp::affine_binary(op, &mut a_output, b.as_ref());
+    if !done && (Case::Operator.is_in(LINKS) || !DSP) {
         portable::affine_binary(op, a_output, b);
     }
 }
@@ -81,22 +90,27 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_
     if mve::mean(op, &input, &mut output) {
         return;
     }
-    let done = if DSP { dsp::mean(op, &input, &mut output) } else { bytes::mean(op, input, &mut output) };
-    if !done {
+    let done = if DSP {
+        dsp::mean(op, &input, &mut output)
+    } else {
+        has_rest::<LINKS>() && bytes::mean(op, input, &mut output)
+    };
+    if !done && Case::Operator.is_in(LINKS) {
         portable::mean::<LINKS>(op, input, output);
     }
 }
 
 /// Maximum over a window. Spec 4.4.
 pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
-    if !bytes::max_pool2d(op, input, &mut output) {
+    if !bytes::max_pool2d(op, input, &mut output) && Element::I16.is_in(LINKS) {
         portable::max_pool2d::<LINKS>(op, input, output);
     }
 }
 
 /// Mean over a window. Spec 4.5.
 pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
-    if !(DSP && dsp::average_pool2d::<LINKS>(op, &input, &mut output)) {
+    let done = DSP && dsp::average_pool2d::<LINKS>(op, &input, &mut output);
+    if !done && (Case::Operator.is_in(LINKS) || !DSP) {
         portable::average_pool2d::<LINKS>(op, input, output);
     }
 }

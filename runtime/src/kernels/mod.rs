@@ -6,6 +6,7 @@
 mod backend;
 mod bands;
 pub mod bytes;
+mod cases;
 mod dispatch;
 pub mod dsp;
 #[cfg(feature = "std")]
@@ -19,6 +20,7 @@ mod window;
 
 pub use backend::Backend;
 pub use bands::Bands;
+pub(crate) use cases::cases;
 pub use dispatch::{
     affine_binary, average_pool2d, binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean,
 };

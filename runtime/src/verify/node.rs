@@ -21,7 +21,8 @@ pub(super) fn verify<const LINKS: u64>(
     let output = model.tensor(index + 1).ok_or(LoadError::Malformed)?;
     let output = stage.map_or(output, |stage| stage.whole(index + 1, output));
     let check = NodeCheck { model, kept, stage, index, output };
-    check.require(node.op.links() & !model.links() == 0, NodeFault::Operator)?;
+    let record = |tensor: u16| model.tensor(tensor.into()).unwrap_or(TensorRecord::EMPTY);
+    check.require(node.op.links(record, &output) & !model.links() == 0, NodeFault::Operator)?;
     match &node.op {
         Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => check.conv2d(op),
         Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => check.depthwise_conv2d(op),

@@ -165,7 +165,11 @@ fn message(
         .collect::<Result<Vec<_>, ExportError>>()?;
     let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
     let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());
-    let links = nodes.iter().fold(elements, |set, node: &Node<'_>| set | node.op.links());
+    let record = |tensor: u16| tensors.get(usize::from(tensor)).copied().unwrap_or(TensorRecord::EMPTY);
+    let links = nodes
+        .iter()
+        .zip(tensors.iter().skip(1))
+        .fold(elements, |set, (node, output): (&Node<'_>, _)| set | node.op.links(record, output));
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
     let needs = Needs { arena_bytes, links, operations: operations(network, &nodes) };
     Ok(assemble(&ModelFile { header, needs, tensors, nodes: &nodes, certificate }))

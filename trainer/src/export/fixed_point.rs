@@ -241,6 +241,17 @@ impl FixedPointOp {
         }
     }
 
+    /// As [`Self::weights`], to be changed.
+    pub fn weights_mut(&mut self) -> Option<&mut FixedPointWeights> {
+        match self {
+            Self::Conv2d { weights, .. }
+            | Self::DepthwiseConv2d { weights, .. }
+            | Self::TransposeConv2d { weights, .. }
+            | Self::FullyConnected { weights } => Some(weights),
+            _ => None,
+        }
+    }
+
     /// True where what it writes keeps its contents between runs.
     #[must_use]
     pub const fn is_kept(&self) -> bool {

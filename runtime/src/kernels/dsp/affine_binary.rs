@@ -70,6 +70,11 @@ impl ScaledSum {
     }
 }
 
+/// Whether the instructions have the sum of two tensors of an element, in a third of it.
+pub fn has_affine_sum(op: &AffineBinary, element: Element) -> bool {
+    ScaledSum::new(op, element).is_some()
+}
+
 /// Sum of two tensors of one element of 8 bits in the affine scheme; false for others, which it leaves alone. Spec 4.20.
 ///
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place

@@ -12,7 +12,7 @@ use super::taps::Taps;
 use super::tile::{End, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
-use crate::format::{AFFINE_LINK, Element, PLACES, WeightBits, Winograd};
+use crate::format::{AFFINE_LINK, Case, Element, PLACES, WeightBits, Winograd};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -58,9 +58,9 @@ fn end_of<const LINKS: u64>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'_>
         if LINKS & AFFINE_LINK != 0 && scale.multiplies() { multipliers } else { shifts };
     *match end {
         End::Signed8 => signed8,
-        End::Unsigned7 => unsigned7,
-        End::Unsigned8 => unsigned8,
-        End::Accumulators => accumulators,
+        End::Unsigned8 if Element::U8.is_in(LINKS) => unsigned8,
+        End::Accumulators if Case::End.is_in(LINKS) => accumulators,
+        _ => unsigned7,
     }
 }
 

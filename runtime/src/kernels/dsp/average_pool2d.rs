@@ -19,9 +19,7 @@ const ONES: u32 = 0x0001_0001;
 #[must_use]
 pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c).max(1);
-    let bytes = input.element() != Element::I16 && output.element != Element::I16;
-    let has_case = bytes && channels.is_multiple_of(4) && op.window.taps() <= PIXELS_OF_A_SUM;
-    if !has_case {
+    if !has_average_pool(op, input.shape.c, [input.element(), output.element]) {
         return false;
     }
     let signed = input.element() == Element::I8;
@@ -52,6 +50,11 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>
         }
     }
     true
+}
+
+/// Whether the instructions have the means of a tensor, in another.
+pub fn has_average_pool(op: &AveragePool2d<'_>, channels: u16, elements: [Element; 2]) -> bool {
+    !elements.contains(&Element::I16) && channels.is_multiple_of(4) && op.window.taps() <= PIXELS_OF_A_SUM
 }
 
 /// How the mean of four codes, those of the window 2x2, rounds two sums in the halves of a word at a time: codes are told by

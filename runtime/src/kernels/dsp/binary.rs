@@ -33,21 +33,22 @@ pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bo
 fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&'v View<'v>>) -> Option<(Sum, &'v View<'v>)> {
     let b = b?;
     let element = a.operand_element();
-    let sign = match op.kind {
-        BinaryKind::Add => 1,
-        BinaryKind::Sub => -1,
-        _ => return None,
-    };
-    let end = saturate(op.activation, a.element());
-    let alike = element == a.element() && element == b.element() && element != Element::I16;
-    if !alike || end == End::Accumulators || element == Element::U8 && end != End::Unsigned8 {
+    if !has_sum(op, [element, b.element(), a.element()]) {
         return None;
     }
+    let sign = if op.kind == BinaryKind::Sub { -1 } else { 1 };
     let right_shift = usize::try_from(op.right_shift).ok()?;
-    if op.a_shift > MAX_FACTOR_SHIFT || op.b_shift > MAX_FACTOR_SHIFT {
-        return None;
-    }
     let b_factor: i16 = sign << op.b_shift;
     let factors = 1_u32 << op.a_shift | u32::from(b_factor.cast_unsigned()) << 16;
+    let end = saturate(op.activation, element);
     Some((Sum { signed: element == Element::I8, factors, rounding: rounding(op.right_shift), right_shift, end }, b))
+}
+
+/// Whether the instructions have the sum or difference of two tensors of these elements, in a third.
+pub fn has_sum(op: &Binary, [a, b, output]: [Element; 3]) -> bool {
+    let end = saturate(op.activation, output);
+    let has_end = if output == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators };
+    let alike = a == b && a == output && a != Element::I16;
+    let is_sum = matches!(op.kind, BinaryKind::Add | BinaryKind::Sub);
+    is_sum && alike && has_end && op.a_shift.max(op.b_shift) <= MAX_FACTOR_SHIFT && op.right_shift >= 0
 }

@@ -10,7 +10,7 @@ use super::tile::{End, Tile};
 use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
-use crate::format::{Element, WeightBits};
+use crate::format::{Case, Element, WeightBits};
 
 /// Multiplies the columns of `PIXELS` pixels by every pair of channels of a tile, a model that lies at no multiple of
 /// 4 by slower means. Nothing where the tile contradicts itself.
@@ -22,7 +22,7 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
     // One instruction loads two words of weights; it wants them aligned, as they are in the file.
     if tile.bits != WeightBits::Sixteen || tile.weights.as_ptr().addr().is_multiple_of(4) {
         native::multiply::<LINKS, PIXELS>(tile);
-    } else if WeightBits::Sixteen.is_in(LINKS) {
+    } else if WeightBits::Sixteen.is_in(LINKS) && Case::Place.is_in(LINKS) {
         tile_twin::multiply(tile, PIXELS);
     }
 }

@@ -4,7 +4,7 @@ use super::CONV_COLUMNS;
 use super::instructions::multiply;
 use super::scale::Scale;
 use super::tile::{End, Tile};
-use crate::format::{Activation, Element, Pairs, Weights};
+use crate::format::{ALL_LINKS, Activation, Case, Element, Pairs, Weights};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -55,7 +55,7 @@ impl<'a> Layer<'a> {
             multiply::<LINKS, PIXELS>(Tile { scale, ..self.tile(columns, 0, fast, bytes, out_ch, self.end) });
         }
         let mut pair = fast;
-        while 2 * pair < out_ch {
+        while Case::End.is_in(LINKS) && 2 * pair < out_ch {
             let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
             self.slow::<LINKS>((columns, PIXELS), (pair, count), pixel, output);
             pair += count;
@@ -133,6 +133,11 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
 /// The end that the inner loop has for a layer, if any: what [`Scale::is_right`], and a saturate that is one instruction.
 pub(super) fn end<const LINKS: u64>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
     if Scale::is_right::<LINKS>(&weights.epilogue) { saturate(activation, output) } else { End::Accumulators }
+}
+
+/// Whether the inner loops have the end of a layer.
+pub fn has_end(weights: &Weights<'_>, activation: Activation, output: Element) -> bool {
+    end::<ALL_LINKS>(weights, activation, output) != End::Accumulators
 }
 
 /// The saturate that is one instruction, if any.

@@ -11,7 +11,7 @@ use crate::kernels::{View, ViewMut};
 #[must_use]
 pub fn mean(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c);
-    if op.axes != Mean::GLOBAL || input.element() == Element::I16 || !channels.is_multiple_of(4) {
+    if !has_mean(op, input.element(), input.shape.c) {
         return false;
     }
     let signed = input.element() == Element::I8;
@@ -34,4 +34,9 @@ pub fn mean(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
         }
     }
     true
+}
+
+/// Whether the instructions have the mean of a tensor.
+pub fn has_mean(op: &Mean, input: Element, channels: u16) -> bool {
+    op.axes == Mean::GLOBAL && input != Element::I16 && channels.is_multiple_of(4)
 }

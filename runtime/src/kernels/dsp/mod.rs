@@ -27,13 +27,14 @@ mod winograd;
 mod winograd_loops;
 mod winograd_twin;
 
-pub use affine_binary::affine_binary;
-pub use average_pool2d::average_pool2d;
-pub use binary::binary;
+pub use affine_binary::{affine_binary, has_affine_sum};
+pub use average_pool2d::{average_pool2d, has_average_pool};
+pub use binary::{binary, has_sum};
 pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
-pub use mean::mean;
+pub use layer::has_end;
+pub use mean::{has_mean, mean};
 pub use strips::strip_bytes;
 pub use winograd::winograd;
 

@@ -7,7 +7,7 @@ use super::tile::End;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
 use super::winograd_twin;
-use crate::format::{PLACES, Winograd};
+use crate::format::{Case, PLACES, Winograd};
 
 /// Bytes of what one place's products read of the transforms, or of the weights of two channels, by input channel.
 const PLACE_BYTES: usize = 2 * Winograd::TILES;
@@ -120,7 +120,7 @@ pub(super) fn multiply<const LINKS: u64>(products: Products<'_>) {
     // One instruction loads two words of weights; it wants them aligned, as they are in the file.
     if products.weights.as_ptr().addr().is_multiple_of(4) {
         native::multiply_tiles::<LINKS>(products);
-    } else {
+    } else if Case::Place.is_in(LINKS) {
         winograd_twin::multiply_tiles(products);
     }
 }

@@ -1,20 +1,12 @@
-use super::arm;
-use crate::format::{Binary, BinaryKind, Element};
+use super::{arm, has_sum};
+use crate::format::{Binary, Element};
 use crate::kernels::{InOut, View};
-
-/// Operands that are shifted no further have sums of 16 bits.
-const MAX_ALIGN_SHIFT: u8 = 6;
 
 /// Sums of codes of one byte, eight at a time. Spec 4.6. False for other operands: then nothing is written.
 pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
     let a_element = a_output.operand_element();
     let b_element = b.map_or(a_element, |b| b.element());
-    let fits = op.kind == BinaryKind::Add
-        && a_element == b_element
-        && a_element != Element::I16
-        && a_output.element() != Element::I16
-        && op.a_shift.max(op.b_shift) <= MAX_ALIGN_SHIFT;
-    if !fits {
+    if !has_sum(op, [a_element, b_element, a_output.element()]) {
         return false;
     }
     let shifts = (op.a_shift, op.b_shift, -i32::from(op.right_shift));

@@ -21,6 +21,7 @@ mod mean;
 mod tile;
 #[cfg(not(stepshift_backend = "mve"))]
 mod twin;
+mod vectors;
 
 #[cfg(stepshift_backend = "mve")]
 pub use binary::binary;
@@ -29,6 +30,7 @@ pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
 #[cfg(stepshift_backend = "mve")]
 pub use mean::mean;
+pub use vectors::{has_mean, has_sum};
 
 /// Pixels whose columns a convolution builds at a time.
 pub const CONV_COLUMNS: usize = 3;

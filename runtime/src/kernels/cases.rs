@@ -1,0 +1,50 @@
+//! What fast kernels leave to slower ones: told of a model when it is exported, so that a program which embeds a model
+//! without such cases links no slower kernel for them.
+
+use super::dsp;
+use super::mve;
+use crate::format::{Activation, AveragePool2d, Binary, Case, Element, Mean, Op, Packing, TensorRecord, Weights};
+
+/// The bits of a node's cases.
+///
+/// tensor  the record of an input
+/// output  the record of what the node writes
+pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> u64 {
+    let common = match op {
+        Op::Conv2d(op) => return end(&op.weights, op.activation, output),
+        Op::FullyConnected(op) => return end(&op.weights, op.activation, output),
+        // A window that lies in the padding has an end of its own.
+        Op::DepthwiseConv2d(op) if op.weights.packing == Packing::Pairs => return Case::End.bit(),
+        Op::Mean(op) => is_common_mean(op, &tensor(op.input), output),
+        Op::Binary(op) => is_common_sum(op, tensor(op.a).element, tensor(op.b).element, output.element),
+        Op::AveragePool2d(op) => is_common_pool(op, &tensor(op.input), output),
+        Op::AffineBinary(op) => {
+            let [a, b] = [op.input_a, op.input_b].map(|input| tensor(input).element);
+            op.input_a != op.input_b && a == output.element && b == a && dsp::has_affine_sum(op, a)
+        }
+        _ => true,
+    };
+    if common { 0 } else { Case::Operator.bit() }
+}
+
+/// The loops that multiply tiles have the end of a layer, or leave it to a slower one.
+fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> u64 {
+    let is_tiled = matches!(weights.packing, Packing::Pairs | Packing::Winograd);
+    let is_common = dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2);
+    if is_tiled && !is_common { Case::End.bit() } else { 0 }
+}
+
+/// Every core's fast kernels have the sum.
+fn is_common_sum(op: &Binary, a: Element, b: Element, output: Element) -> bool {
+    op.a != op.b && dsp::has_sum(op, [a, b, output]) && mve::has_sum(op, [a, b, output])
+}
+
+/// Every core's fast kernels have the mean.
+fn is_common_mean(op: &Mean, input: &TensorRecord, output: &TensorRecord) -> bool {
+    dsp::has_mean(op, input.element, input.shape.c) && mve::has_mean(op, input.shape, [input.element, output.element])
+}
+
+/// Fast kernels have the mean over a window.
+fn is_common_pool(op: &AveragePool2d<'_>, input: &TensorRecord, output: &TensorRecord) -> bool {
+    dsp::has_average_pool(op, input.shape.c, [input.element, output.element])
+}
