@@ -64,6 +64,16 @@ impl<'a> Codes<'a> {
         }
     }
 
+    /// As [`Self::get`], in a program that links the elements of `LINKS` alone.
+    #[inline]
+    pub(crate) fn get_linked<const LINKS: u64>(&self, index: usize) -> Option<i16> {
+        match self.element {
+            Element::I16 if !Element::I16.is_in(LINKS) => None,
+            Element::U8 if !Element::U8.is_in(LINKS) => None,
+            _ => self.get(index),
+        }
+    }
+
     /// Every code in turn.
     pub fn iter(&self) -> impl Iterator<Item = i16> + use<'a> {
         let codes = *self;

@@ -51,6 +51,7 @@ pub mod front_end;
 pub mod kernels;
 pub mod patches;
 
+mod arena;
 mod argmax;
 mod codes;
 mod digest;

@@ -1,5 +1,6 @@
 //! Running a model: one node after another, in the caller's arena.
 
+use crate::arena::Around;
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
@@ -231,8 +232,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
             }
             Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(LINKS) => {
-                self.with_scratch(op.input, output, op.weights.scratch, |x, y, scratch| {
-                    kernels::fully_connected::<LINKS>(op, x, y, scratch)
+                self.sliding(op.input, output, &const { Window::new(1, 1) }, op.weights.scratch, |bands, scratch| {
+                    if let Some((x, y)) = bands.whole() {
+                        kernels::fully_connected::<LINKS>(op, x, y, scratch);
+                    }
                 })
             }
             Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
@@ -354,21 +357,6 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         }
     }
 
-    /// As [`Self::unary`], with the node's scratch.
-    fn with_scratch(
-        &mut self,
-        input: u16,
-        output: TensorRecord,
-        scratch: Scratch,
-        kernel: impl FnOnce(View<'_>, ViewMut<'_>, &mut [u8]),
-    ) {
-        let Some(input) = self.tensor(input.into()) else { return };
-        let regions = [input.region(), output.region(), scratch.region()];
-        if let Ok([x, y, scratch]) = self.arena.get_disjoint_mut(regions) {
-            kernel(view(&input, x), view_mut(&output, y), scratch);
-        }
-    }
-
     /// Runs a kernel that slides a window down its input, band by band.
     fn sliding(
         &mut self,
@@ -379,7 +367,9 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         kernel: impl FnOnce(&mut Bands<'_>, &mut [u8]),
     ) {
         let Some(input) = self.tensor(input.into()) else { return };
-        Bands::run(self.arena, (&input, &output), window, scratch, kernel);
+        if let Some((mut bands, scratch)) = Bands::new(self.arena, (&input, &output), window, scratch) {
+            kernel(&mut bands, scratch);
+        }
     }
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.
@@ -390,14 +380,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     }
 
     /// An operand and the result.
-    #[inline(never)]
     fn in_out(&mut self, input: u16, output: TensorRecord) -> Option<InOut<'_>> {
         let input = self.tensor(input.into())?;
-        if input.region() == output.region() {
-            return Some(InOut::InPlace(view_mut(&output, self.arena.get_mut(output.region())?), input.element));
-        }
-        let [x, y] = self.arena.get_disjoint_mut([input.region(), output.region()]).ok()?;
-        Some(InOut::Apart(view(&input, x), view_mut(&output, y)))
+        let (y, around) = Around::take(self.arena, 0, &output.region())?;
+        in_out(&around, &input, &output, y)
     }
 
     /// As [`Self::in_place`] on tensor `a`, with a second tensor, which may be the first.
@@ -414,12 +400,9 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     #[inline(never)]
     fn operands(&mut self, a: u16, b: u16, output: TensorRecord) -> Option<(InOut<'_>, View<'_>)> {
         let (a, b) = (self.tensor(a.into())?, self.tensor(b.into())?);
-        if a.region() == output.region() {
-            let [z, y] = self.arena.get_disjoint_mut([b.region(), output.region()]).ok()?;
-            return Some((InOut::InPlace(view_mut(&output, y), a.element), view(&b, z)));
-        }
-        let [x, z, y] = self.arena.get_disjoint_mut([a.region(), b.region(), output.region()]).ok()?;
-        Some((InOut::Apart(view(&a, x), view_mut(&output, y)), view(&b, z)))
+        let (y, around) = Around::take(self.arena, 0, &output.region())?;
+        let z = around.get(0, &b.region())?;
+        Some((in_out(&around, &a, &output, y)?, b.view(z)))
     }
 
     /// Leaves of a tensor what a patch needs to the end: moves its rows up to where the tensor begins.
@@ -451,10 +434,12 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     }
 }
 
-fn view<'a>(tensor: &TensorRecord, bytes: &'a [u8]) -> View<'a> {
-    View { shape: tensor.shape, first_row: 0, codes: Codes::new(tensor.element, bytes) }
-}
-
-fn view_mut<'a>(tensor: &TensorRecord, bytes: &'a mut [u8]) -> ViewMut<'a> {
-    ViewMut { shape: tensor.shape, element: tensor.element, first_row: 0, bytes }
+/// An operand and the result, whose bytes are given.
+#[inline(never)]
+fn in_out<'a>(around: &Around<'a>, input: &TensorRecord, output: &TensorRecord, y: &'a mut [u8]) -> Option<InOut<'a>> {
+    let region = input.region();
+    if region == output.region() {
+        return Some(InOut::InPlace(output.view_mut(y), input.element));
+    }
+    Some(InOut::Apart(input.view(around.get(0, &region)?), output.view_mut(y)))
 }

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::{View, ViewMut};
-use crate::codes::Codes;
+use crate::arena::Around;
 use crate::format::{Scratch, TensorRecord, Window};
 
 /// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; row by row
@@ -31,23 +31,22 @@ struct Arena<'a> {
 }
 
 impl<'a> Bands<'a> {
-    /// Runs a kernel on those of a layer, with its scratch; not at all where the scratch is outside of the arena.
-    #[inline]
-    pub(crate) fn run(
+    /// Those of a layer, and its scratch; `None` where the scratch is outside of the arena.
+    #[inline(never)]
+    pub(crate) fn new(
         arena: &'a mut [u8],
         (input, output): (&'a TensorRecord, &'a TensorRecord),
         window: &'a Window,
         scratch: Scratch,
-        kernel: impl FnOnce(&mut Self, &mut [u8]),
-    ) {
+    ) -> Option<(Self, &'a mut [u8])> {
         let Range { start, end } = if scratch.bytes == 0 { 0..0 } else { scratch.region() };
-        let Some((rest, above)) = arena.split_at_mut_checked(end) else { return };
-        let Some((below, scratch)) = rest.split_at_mut_checked(start) else { return };
+        let (rest, above) = arena.split_at_mut_checked(end)?;
+        let (below, scratch) = rest.split_at_mut_checked(start)?;
         let (source, target) = (input.region(), output.region());
         let apart = source.end <= target.start || target.end <= source.start;
         let step = if apart { output.shape.h.max(1) } else { 1 };
         let arena = Arena { below, above, start: end };
-        kernel(&mut Self { arena, input, output, window, oy: 0, step }, scratch);
+        Some((Self { arena, input, output, window, oy: 0, step }, scratch))
     }
 
     /// The tensor that is read.
@@ -58,6 +57,14 @@ impl<'a> Bands<'a> {
     /// The tensor that is written.
     pub(crate) const fn output(&self) -> &'a TensorRecord {
         self.output
+    }
+
+    /// All of both tensors.
+    #[inline]
+    pub(crate) fn whole(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
+        let (input, output) = (self.input, self.output);
+        let (x, y) = self.arena.two(&input.region(), &output.region())?;
+        Some((input.view(x), output.view_mut(y)))
     }
 
     /// The next rows of the output, and the input from the first row on that they read.
@@ -73,12 +80,8 @@ impl<'a> Bands<'a> {
         let source = source.start + input.row_bytes() * usize::from(first_row)..source.end;
         let row = output.row_bytes();
         let target = output.region().start + row * usize::from(oy);
-        let (x, y) = self.arena.two(source, target..target + row * usize::from(self.step))?;
-        let codes = Codes::new(input.element, x);
-        Some((
-            View { shape: input.shape, first_row, codes },
-            ViewMut { shape: output.shape, element: output.element, first_row: oy, bytes: y },
-        ))
+        let (x, y) = self.arena.two(&source, &(target..target + row * usize::from(self.step)))?;
+        Some((View { first_row, ..input.view(x) }, ViewMut { first_row: oy, ..output.view_mut(y) }))
     }
 
     /// Runs a kernel that makes nothing before.
@@ -90,21 +93,16 @@ impl<'a> Bands<'a> {
 }
 
 impl Arena<'_> {
-    /// Two regions that share no byte; `None` where they do, or one is over a side.
-    fn two(&mut self, source: Range<usize>, target: Range<usize>) -> Option<(&[u8], &mut [u8])> {
-        let moved =
-            |range: &Range<usize>| Some(range.start.checked_sub(self.start)?..range.end.checked_sub(self.start)?);
-        match (moved(&source), moved(&target)) {
-            (Some(source), Some(target)) => pair(self.above, source, target),
-            (None, None) => pair(self.below, source, target),
-            (Some(source), None) => Some((self.above.get(source)?, self.below.get_mut(target)?)),
-            (None, Some(target)) => Some((self.below.get(source)?, self.above.get_mut(target)?)),
+    /// A region that is read and one that is written; `None` where they share a byte, or one is over a side.
+    fn two(&mut self, source: &Range<usize>, target: &Range<usize>) -> Option<(&[u8], &mut [u8])> {
+        let (is_above, reads_above) = (target.start >= self.start, source.start >= self.start);
+        let (side, base, other) =
+            if is_above { (&mut *self.above, self.start, &*self.below) } else { (&mut *self.below, 0, &*self.above) };
+        let (y, around) = Around::take(side, base, target)?;
+        if is_above == reads_above {
+            return Some((around.get(base, source)?, y));
         }
+        let base = if is_above { 0 } else { self.start };
+        Some((other.get(source.start.checked_sub(base)?..source.end.checked_sub(base)?)?, y))
     }
-}
-
-/// Two regions of one side.
-fn pair(bytes: &mut [u8], source: Range<usize>, target: Range<usize>) -> Option<(&[u8], &mut [u8])> {
-    let [x, y] = bytes.get_disjoint_mut([source, target]).ok()?;
-    Some((x, y))
 }

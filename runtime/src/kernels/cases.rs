@@ -41,7 +41,8 @@ fn is_common_sum(op: &Binary, a: Element, b: Element, output: Element) -> bool {
 
 /// Every core's fast kernels have the mean.
 fn is_common_mean(op: &Mean, input: &TensorRecord, output: &TensorRecord) -> bool {
-    dsp::has_mean(op, input.element, input.shape.c) && mve::has_mean(op, input.shape, [input.element, output.element])
+    let elements = [input.element, output.element];
+    dsp::has_mean(op, input.shape.c, elements) && mve::has_mean(op, input.shape, elements)
 }
 
 /// Fast kernels have the mean over a window.

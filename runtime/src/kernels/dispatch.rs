@@ -64,8 +64,8 @@ pub fn binary<const LINKS: u64>(op: &Binary, mut a_output: InOut<'_>, b: Option<
     if mve::binary(op, &mut a_output, b.as_ref()) {
         return;
     }
-    let done =
-        DSP && dsp::binary(op, &mut a_output, b.as_ref()) || has_rest::<LINKS>() && bytes::binary(op, &mut a_output, b);
+    let done = DSP && dsp::binary::<LINKS>(op, &mut a_output, b.as_ref())
+        || has_rest::<LINKS>() && bytes::binary(op, &mut a_output, b);
     if !done && Case::Operator.is_in(LINKS) {
         portable::binary(op, a_output, b);
     }
@@ -78,7 +78,7 @@ const fn has_rest<const LINKS: u64>() -> bool {
 
 /// Two tensors of the affine scheme, code by code. Spec 4.20.
 pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
-    let done = DSP && dsp::affine_binary(op, &mut a_output, b.as_ref());
+    let done = DSP && dsp::affine_binary::<LINKS>(op, &mut a_output, b.as_ref());
     if !done && (Case::Operator.is_in(LINKS) || !DSP) {
         portable::affine_binary(op, a_output, b);
     }
@@ -91,7 +91,7 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_
         return;
     }
     let done = if DSP {
-        dsp::mean(op, &input, &mut output)
+        dsp::mean::<LINKS>(op, &input, &mut output)
     } else {
         has_rest::<LINKS>() && bytes::mean(op, input, &mut output)
     };

@@ -1,7 +1,7 @@
 //! What kernels read and write: tensors of one element, of any element, and operands that may lie in one place.
 
 use crate::codes::Codes;
-use crate::format::{Element, Shape};
+use crate::format::{Element, Shape, TensorRecord};
 
 /// A code as it lies in the arena.
 pub trait Code: Copy {
@@ -125,10 +125,30 @@ impl<'a> View<'a> {
         self.codes.get(index).map_or(0, i32::from)
     }
 
+    /// As [`Self::code`], in a program that links the elements of `LINKS` alone.
+    #[inline]
+    pub(crate) fn linked_code<const LINKS: u64>(&self, index: usize) -> i32 {
+        self.codes.get_linked::<LINKS>(index).map_or(0, i32::from)
+    }
+
     /// The code of a channel of a pixel.
     #[inline]
     pub(crate) fn at(&self, y: usize, x: usize, c: usize) -> i32 {
         self.code((y * usize::from(self.shape.w) + x) * usize::from(self.shape.c) + c)
+    }
+}
+
+impl TensorRecord {
+    /// The whole tensor, in its bytes.
+    #[inline]
+    pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> View<'a> {
+        View { shape: self.shape, first_row: 0, codes: Codes::new(self.element, bytes) }
+    }
+
+    /// As [`Self::view`], to be written.
+    #[inline]
+    pub(crate) fn view_mut<'a>(&self, bytes: &'a mut [u8]) -> ViewMut<'a> {
+        ViewMut { shape: self.shape, element: self.element, first_row: 0, bytes }
     }
 }
 

@@ -2,9 +2,12 @@ use super::instructions::{First, add_scaled};
 use super::layer::saturate;
 use super::scale::LEAST_MULTIPLIER;
 use super::tile::End;
+#[cfg(not(stepshift_backend = "dsp"))]
 use super::tile_twin::saturated;
+#[cfg(not(stepshift_backend = "dsp"))]
 use crate::arithmetic::multiply;
 use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Element};
+#[cfg(not(stepshift_backend = "dsp"))]
 use crate::kernels::portable::HEADROOM;
 use crate::kernels::{InOut, View};
 
@@ -59,6 +62,7 @@ impl ScaledSum {
     }
 
     /// The sum of two codes.
+    #[cfg(not(stepshift_backend = "dsp"))]
     pub(super) fn code(&self, a: i32, b: i32) -> i32 {
         let (wide, narrow) = if self.first_is_wide { (a, b) } else { (b, a) };
         let left = |shift: u8| 0_i8.wrapping_sub_unsigned(shift);
@@ -80,18 +84,15 @@ pub fn has_affine_sum(op: &AffineBinary, element: Element) -> bool {
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
 /// b         `[H, W, C]`  codes
 #[must_use]
-pub fn affine_binary(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
+pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
     let Some(b) = b else { return false };
     let element = a_output.element();
     let alike = a_output.operand_element() == element && b.element() == element;
     let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
-    let written = match a_output {
-        InOut::InPlace(output, _) => add_scaled(&sum, &First::InPlace, b.codes.bytes(), output.bytes),
-        InOut::Apart(a, output) => add_scaled(&sum, &First::Apart(a.codes.bytes()), b.codes.bytes(), output.bytes),
-    };
-    for index in written..a_output.shape().len() {
-        let code = sum.code(a_output.code(index), b.code(index));
-        a_output.put(index, code);
+    let b = b.codes.bytes();
+    match a_output {
+        InOut::InPlace(output, _) => add_scaled::<LINKS>(&sum, &First::InPlace, b, output.bytes),
+        InOut::Apart(a, output) => add_scaled::<LINKS>(&sum, &First::Apart(a.codes.bytes()), b, output.bytes),
     }
     true
 }

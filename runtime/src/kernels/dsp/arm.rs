@@ -1314,7 +1314,7 @@ struct SumArguments {
 
 /// Runs the addition over quads that [`super::instructions::add`] has checked. The output may be `a`.
 #[inline]
-pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     let arguments = SumArguments {
         a: a.as_ptr(output),
         b: b.as_ptr(),
@@ -1328,10 +1328,10 @@ pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: 
     // SAFETY: `a`, `b` and the output have four bytes for each quad; `a` is read before the output is written.
     unsafe {
         match (sum.signed, sum.end) {
-            (true, End::Signed8) => add_signed8(arguments),
-            (true, End::Unsigned7) => add_unsigned7(arguments),
-            (false, _) => add_unsigned8(arguments),
-            (true, _) => {}
+            (true, End::Signed8) if Element::I8.is_in(LINKS) => add_signed8(arguments),
+            (true, End::Unsigned7) if Element::I8.is_in(LINKS) => add_unsigned7(arguments),
+            (false, _) if Element::U8.is_in(LINKS) => add_unsigned8(arguments),
+            _ => {}
         }
     }
 }
@@ -1423,7 +1423,7 @@ struct ScaledSumArguments {
 
 /// Runs the addition over quads that [`super::instructions::add_scaled`] has checked. The output may be `a`.
 #[inline]
-pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     let a = a.as_ptr(output);
     let (wide, narrow) = if sum.first_is_wide { (a, b.as_ptr()) } else { (b.as_ptr(), a) };
     let twice = |zero: i16| u32::from(zero.cast_unsigned()) * 0x1_0001;
@@ -1442,10 +1442,14 @@ pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut 
     // SAFETY: both operands and the output have four bytes for each quad, and each is read before the output is written there.
     unsafe {
         match (sum.signed, sum.end) {
-            (true, End::Signed8) => add_scaled_signed8(arguments, narrow, wide, output, quads),
-            (true, End::Unsigned7) => add_scaled_unsigned7(arguments, narrow, wide, output, quads),
-            (false, _) => add_scaled_unsigned8(arguments, narrow, wide, output, quads),
-            (true, _) => {}
+            (true, End::Signed8) if Element::I8.is_in(LINKS) => {
+                add_scaled_signed8(arguments, narrow, wide, output, quads);
+            }
+            (true, End::Unsigned7) if Element::I8.is_in(LINKS) => {
+                add_scaled_unsigned7(arguments, narrow, wide, output, quads);
+            }
+            (false, _) if Element::U8.is_in(LINKS) => add_scaled_unsigned8(arguments, narrow, wide, output, quads),
+            _ => {}
         }
     }
 }
@@ -1525,10 +1529,12 @@ add_scaled!(add_scaled_unsigned8, "uxtb16", "usat", 8);
 
 /// Runs the sum over pixels that [`super::instructions::sum_pixels`] has checked.
 #[inline]
-pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     let input = input.as_ptr();
     // SAFETY: every pixel's four bytes lie in the input.
-    let sums = unsafe { if signed { sum_i8(input, pitch, pixels) } else { sum_u8(input, pitch, pixels) } };
+    let sums = unsafe {
+        if signed || !Element::U8.is_in(LINKS) { sum_i8(input, pitch, pixels) } else { sum_u8(input, pitch, pixels) }
+    };
     [sums as u32, (sums >> 32) as u32]
 }
 

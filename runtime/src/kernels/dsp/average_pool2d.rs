@@ -44,7 +44,7 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>
             for run in 0..runs {
                 let start = first + run * input.row_len() + 4 * quad;
                 let run = input.codes.bytes().get(start..).unwrap_or_default();
-                sums = add(sums, sum_pixels(signed, run, channels, pixels));
+                sums = add(sums, sum_pixels::<LINKS>(signed, run, channels, pixels));
             }
             *codes = if affine { divided(sums, signed, count, op) } else { multiplied(sums, signed, count, op) };
         }

@@ -13,24 +13,17 @@ const MAX_FACTOR_SHIFT: u8 = 14;
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
 /// b         `[H, W, C]`  codes
 #[must_use]
-pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
+pub fn binary<const LINKS: u64>(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
     let Some((sum, b)) = sum(op, a_output, b) else { return false };
-    let written = match a_output {
-        InOut::InPlace(output, _) => add(&sum, &First::InPlace, b.codes.bytes(), output.bytes),
-        InOut::Apart(a, output) => add(&sum, &First::Apart(a.codes.bytes()), b.codes.bytes(), output.bytes),
-    };
-    let factor = |half: u32| i32::from((half as u16).cast_signed());
-    let (a_factor, b_factor) = (factor(sum.factors), factor(sum.factors >> 16));
-    for index in written..a_output.shape().len() {
-        let acc = a_output.code(index) * a_factor + b.code(index) * b_factor + sum.rounding;
-        let code = (acc >> (sum.right_shift & 31)).max(op.activation.min.into()).min(op.activation.max.into());
-        a_output.put(index, code);
+    match a_output {
+        InOut::InPlace(output, _) => add::<LINKS>(&sum, &First::InPlace, b, output.bytes),
+        InOut::Apart(a, output) => add::<LINKS>(&sum, &First::Apart(a.codes.bytes()), b, output.bytes),
     }
     true
 }
 
 /// The addition that the instructions have for two tensors.
-fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&'v View<'v>>) -> Option<(Sum, &'v View<'v>)> {
+fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&View<'v>>) -> Option<(Sum, &'v [u8])> {
     let b = b?;
     let element = a.operand_element();
     if !has_sum(op, [element, b.element(), a.element()]) {
@@ -41,7 +34,8 @@ fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&'v View<'v>>) -> Option<(Sum, 
     let b_factor: i16 = sign << op.b_shift;
     let factors = 1_u32 << op.a_shift | u32::from(b_factor.cast_unsigned()) << 16;
     let end = saturate(op.activation, element);
-    Some((Sum { signed: element == Element::I8, factors, rounding: rounding(op.right_shift), right_shift, end }, b))
+    let signed = element == Element::I8;
+    Some((Sum { signed, factors, rounding: rounding(op.right_shift), right_shift, end }, b.codes.bytes()))
 }
 
 /// Whether the instructions have the sum or difference of two tensors of these elements, in a third.

@@ -179,16 +179,15 @@ impl<'a> Gather<'a> {
             self.fill(stride, last);
             return;
         }
-        for (quad, words) in target.chunks_mut((2 * stride).max(1)).enumerate() {
+        for (index, word) in target.iter_mut().step_by(stride.max(1)).enumerate() {
             let code = |entry: usize| {
-                let index = (4 * quad + entry).wrapping_sub(before);
-                let code = if index < inside { self.input.code(start + index) } else { self.zero.into() };
+                let index = entry.wrapping_sub(before);
+                let code =
+                    if index < inside { self.input.linked_code::<LINKS>(start + index) } else { self.zero.into() };
                 code.cast_unsigned() & 0xffff
             };
-            let steps = [code(0) | code(2) << 16, code(1) | code(3) << 16];
-            for (word, step) in words.iter_mut().step_by(stride.max(1)).zip(steps) {
-                *word = step;
-            }
+            let entry = index / 2 * 4 + index % 2;
+            *word = code(entry) | code(entry + 2) << 16;
         }
     }
 
@@ -217,9 +216,8 @@ pub(super) fn flat<const LINKS: u64>(input: &View<'_>, target: &mut [u32]) {
     let (element, bytes) = (input.element(), input.codes.bytes());
     let quads = input.codes.len() / 4;
     let _ = widen::<LINKS, 1>(Rows { element, bytes, step: 0, count: 1, quads }, target);
-    let code = |entry: usize| input.code(4 * quads + entry).cast_unsigned() & 0xffff;
-    let steps = [code(0) | code(2) << 16, code(1) | code(3) << 16];
-    for (word, step) in target.iter_mut().skip(2 * quads).zip(steps) {
-        *word = step;
+    let code = |entry: usize| input.linked_code::<LINKS>(4 * quads + entry).cast_unsigned() & 0xffff;
+    for (entry, word) in target.iter_mut().skip(2 * quads).take(2).enumerate() {
+        *word = code(entry) | code(entry + 2) << 16;
     }
 }

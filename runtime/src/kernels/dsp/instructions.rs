@@ -229,33 +229,50 @@ impl First<'_> {
     }
 }
 
-/// Adds whole quads of codes; how many bytes were written.
+/// Adds two tensors code by code; of the shortest as many as it has.
 #[inline]
-pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) -> usize {
-    let quads = quads(a, b, output);
-    if quads > 0 {
-        native::add(sum, a, b, output, quads);
-    }
-    4 * quads
+pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
+    by_quads(a, b, output, |a, b, output, quads| native::add::<LINKS>(sum, a, b, output, quads));
 }
 
 /// As [`add`], of the affine scheme.
 #[inline]
-pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8]) -> usize {
-    let quads = quads(a, b, output);
-    if quads > 0 {
-        native::add_scaled(sum, a, b, output, quads);
-    }
-    4 * quads
+pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
+    by_quads(a, b, output, |a, b, output, quads| native::add_scaled::<LINKS>(sum, a, b, output, quads));
 }
 
-/// Whole quads that both operands and the output have.
-fn quads(a: &First<'_>, b: &[u8], output: &[u8]) -> usize {
+/// Runs a loop over whole quads of codes, and what is left in one of its own.
+#[inline]
+fn by_quads(a: &First<'_>, b: &[u8], output: &mut [u8], run: impl Fn(&First<'_>, &[u8], &mut [u8], usize)) {
     let len = match a {
         First::InPlace => output.len(),
         First::Apart(a) => a.len().min(output.len()),
     };
-    len.min(b.len()) / 4
+    let len = len.min(b.len());
+    if len >= 4 {
+        run(a, b, output, len / 4);
+    }
+    let rest = len / 4 * 4..len;
+    if rest.is_empty() {
+        return;
+    }
+    let (mut sums, mut second) = ([0; 4], [0; 4]);
+    let first = match a {
+        First::InPlace => output.get(rest.clone()),
+        First::Apart(a) => a.get(rest.clone()),
+    };
+    copy(first.unwrap_or_default(), &mut sums);
+    copy(b.get(rest.clone()).unwrap_or_default(), &mut second);
+    run(&First::InPlace, &second, &mut sums, 1);
+    copy(&sums, output.get_mut(rest).unwrap_or_default());
+}
+
+/// As many codes as both have.
+#[inline(never)]
+fn copy(from: &[u8], to: &mut [u8]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
 }
 
 /// Most pixels whose codes add up within 16 bits.
@@ -264,10 +281,10 @@ pub(super) const PIXELS_OF_A_SUM: usize = 256;
 /// Sums of four channels over pixels `pitch` bytes apart, at most [`PIXELS_OF_A_SUM`]: of channels 0 and 2, then 1 and 3, in
 /// halves of words. 0 where there are fewer pixels.
 #[inline]
-pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     match pixels.checked_sub(1) {
         Some(last) if last < PIXELS_OF_A_SUM && last * pitch + 4 <= input.len() => {
-            native::sum_pixels(signed, input, pitch, pixels)
+            native::sum_pixels::<LINKS>(signed, input, pitch, pixels)
         }
         _ => [0; 2],
     }

@@ -9,34 +9,32 @@ use crate::kernels::{View, ViewMut};
 /// input    `[H, W, C]`  codes
 /// output   `[1, 1, C]`  codes
 #[must_use]
-pub fn mean(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
+pub fn mean<const LINKS: u64>(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c);
-    if !has_mean(op, input.element(), input.shape.c) {
+    if !has_mean(op, input.shape.c, [input.element(), output.element]) {
         return false;
     }
     let signed = input.element() == Element::I8;
     let pixels = usize::from(input.shape.h) * usize::from(input.shape.w);
-    for channel in (0..channels).step_by(4) {
+    for (quad, means) in output.bytes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let mut sums = [0; 4];
         let mut first = 0;
         while first < pixels {
             let count = (pixels - first).min(PIXELS_OF_A_SUM);
-            let codes = input.codes.bytes().get(first * channels + channel..).unwrap_or_default();
-            let [even, odd] = sum_pixels(signed, codes, channels, count);
+            let codes = input.codes.bytes().get(first * channels + 4 * quad..).unwrap_or_default();
+            let [even, odd] = sum_pixels::<LINKS>(signed, codes, channels, count);
             for (sum, half) in sums.iter_mut().zip([even, odd, even >> 16, odd >> 16]) {
                 let half = half as u16;
                 *sum += if signed { i32::from(half.cast_signed()) } else { half.into() };
             }
             first += count;
         }
-        for (index, sum) in sums.into_iter().enumerate() {
-            output.put(channel + index, arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation));
-        }
+        *means = sums.map(|sum| arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation) as u8);
     }
     true
 }
 
-/// Whether the instructions have the mean of a tensor.
-pub fn has_mean(op: &Mean, input: Element, channels: u16) -> bool {
-    op.axes == Mean::GLOBAL && input != Element::I16 && channels.is_multiple_of(4)
+/// Whether the instructions have the mean of a tensor, in another.
+pub fn has_mean(op: &Mean, channels: u16, elements: [Element; 2]) -> bool {
+    op.axes == Mean::GLOBAL && !elements.contains(&Element::I16) && channels.is_multiple_of(4)
 }

@@ -155,7 +155,7 @@ fn two_rows(record: &[u32], columns: &[u32], zero: Option<i32>) -> [(usize, i32)
 }
 
 /// Twin of the addition.
-pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     let factor = |half: u32| i32::from((half as u16).cast_signed());
     let (a_factor, b_factor) = (factor(sum.factors), factor(sum.factors >> 16));
     code_by_code(sum.signed, a, b, output, quads, |a, b| {
@@ -164,7 +164,7 @@ pub(super) fn add(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: 
 }
 
 /// Twin of the addition in the affine scheme.
-pub(super) fn add_scaled(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     code_by_code(sum.signed, a, b, output, quads, |a, b| sum.code(a, b));
 }
 
@@ -188,7 +188,7 @@ fn code_by_code(
 }
 
 /// Twin of the sum over pixels.
-pub(super) fn sum_pixels(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     let mut sums = [[0_u16; 2]; 2];
     for pixel in 0..pixels {
         let word =
