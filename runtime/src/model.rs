@@ -18,8 +18,6 @@ pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
     tensors: &'a [u8],
     nodes: &'a [u8],
     node_count: u16,
-    step_count: u32,
-    certificate: Option<Certificate<'a>>,
 }
 
 impl<'a> Model<'a> {
@@ -45,8 +43,8 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
             return Err(LoadError::Checksum { stored: header.crc, computed });
         }
         let model = Self::decode(header.crc, body)?;
-        let (step_count, certificate) = verify::verify(&model)?;
-        Ok(Self { step_count, certificate, ..model })
+        verify::verify(&model)?;
+        Ok(model)
     }
 
     /// As [`Self::parse_linked`] without a check, for a file that was parsed before, where nothing changes it since: on the host, by
@@ -58,14 +56,10 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     ///
     /// # Errors
     /// [`LoadError::NotAModel`], [`LoadError::Version`], [`LoadError::NotLinked`], and [`LoadError::Malformed`] for a
-    /// file that ends too early.
+    /// file that ends before its nodes.
     pub fn parse_trusted(bytes: &'a [u8]) -> Result<Self, LoadError> {
         let (header, body) = read_header::<LINKS>(bytes)?;
-        let model = Self::decode(header.crc, body)?;
-        let (step_count, rest) = model.walk().ok_or(LoadError::Malformed)?;
-        let mut reader = Reader::new(rest);
-        let certificate = Certificate::read(&mut reader);
-        if reader.failed { Err(LoadError::Malformed) } else { Ok(Self { step_count, certificate, ..model }) }
+        Self::decode(header.crc, body)
     }
 
     /// The steps of a run, and the bytes behind the last node; `None` where there are fewer nodes than announced.
@@ -73,7 +67,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     fn walk(&self) -> Option<(u32, &'a [u8])> {
         let mut steps = u32::from(self.node_count);
         let mut nodes = self.nodes();
-        let mut node = Node::NONE;
+        let mut node = Node::none();
         for index in 0.. {
             let at = nodes.clone();
             if !nodes.read(&mut node) {
@@ -103,7 +97,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
-        Ok(Self { crc, needs, tensors, nodes: reader.rest, node_count, step_count: 0, certificate: None })
+        Ok(Self { crc, needs, tensors, nodes: reader.rest, node_count })
     }
 
     /// Bytes of arena that a run needs.
@@ -139,15 +133,17 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
 
     /// Number of steps of a run: nodes, and each node of a stage that runs patch by patch once a patch; its end once.
     #[must_use]
-    pub const fn step_count(&self) -> usize {
-        self.step_count as usize
+    pub fn step_count(&self) -> usize {
+        self.walk().map_or(0, |(steps, _)| steps as usize)
     }
 
     /// What one input must give, where the exporter put it into the file; [`Session::self_test`](crate::Session::self_test)
     /// replays it.
     #[must_use]
-    pub const fn certificate(&self) -> Option<Certificate<'a>> {
-        self.certificate
+    pub fn certificate(&self) -> Option<Certificate<'a>> {
+        let (_, rest) = self.walk()?;
+        let mut reader = Reader::new(rest);
+        Certificate::read(&mut reader).filter(|_| !reader.failed)
     }
 
     /// Number of tensors: one more than nodes.
@@ -220,7 +216,7 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        let mut node = Node::NONE;
+        let mut node = Node::none();
         self.read(&mut node).then_some(node)
     }
 }

@@ -66,7 +66,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         let needed = model.arena_bytes();
         let provided = arena.len();
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, provided })?;
-        let mut session = Self {
+        forget(&model, arena);
+        Ok(Self {
             model,
             arena,
             rest: model.nodes(),
@@ -74,25 +75,13 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             progress: Progress::NONE,
             #[cfg(feature = "std")]
             host: kernels::host::Layers::new(model.node_count()),
-        };
-        session.reset();
-        Ok(session)
+        })
     }
 
     /// Forgets what runs before have left in the arena: states and streams mean 0 again.
     pub fn reset(&mut self) {
         self.begin();
-        if LINKS & KEEPING_OPERATORS & self.model.links() == 0 {
-            return;
-        }
-        for (index, node) in self.model.nodes().enumerate() {
-            if node.op.kind().is_in(KEEPING_OPERATORS)
-                && let Some(tensor) = self.model.tensor(index + 1)
-                && let Some(bytes) = self.arena.get_mut(tensor.region())
-            {
-                CodesMut::new(tensor.element, bytes).fill(tensor.zero);
-            }
-        }
+        forget(&self.model, self.arena);
     }
 
     /// The model that runs here.
@@ -150,7 +139,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         loop {
             let index = self.model.node_count() - usize::from(self.rest.remaining());
             let at = self.in_patches().then(|| self.rest.clone());
-            let mut node = Node::NONE;
+            let mut node = Node::none();
             if !self.rest.read(&mut node) {
                 self.begin();
                 return None;
@@ -431,6 +420,21 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 y.bytes.copy_from_slice(x.codes.bytes());
             }
         });
+    }
+}
+
+/// Fills what keeps its contents between runs with the code of 0.
+fn forget<const LINKS: u64>(model: &Model<'_, LINKS>, arena: &mut [u8]) {
+    if LINKS & KEEPING_OPERATORS & model.links() == 0 {
+        return;
+    }
+    for (index, node) in model.nodes().enumerate() {
+        if node.op.kind().is_in(KEEPING_OPERATORS)
+            && let Some(tensor) = model.tensor(index + 1)
+            && let Some(bytes) = arena.get_mut(tensor.region())
+        {
+            CodesMut::new(tensor.element, bytes).fill(tensor.zero);
+        }
     }
 }
 

@@ -150,8 +150,11 @@ pub struct Node<'a> {
 }
 
 impl Node<'_> {
-    /// What a node is decoded over.
-    pub(crate) const NONE: Self = Self { name: Name::from_bytes(&[]), op: Op::State(State {}) };
+    /// What a node is decoded over: its tag alone is written, where a constant would be copied as a whole.
+    #[inline]
+    pub(crate) const fn none() -> Self {
+        Self { name: Name::from_bytes(&[]), op: Op::State(State {}) }
+    }
 }
 
 /// The operators. The order of the variants is part of the format.

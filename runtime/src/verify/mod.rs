@@ -17,11 +17,9 @@ use stages::Inside;
 /// How many tensors may be live at one node, its output included.
 pub const MAX_LIVE_TENSORS: usize = 32;
 
-/// Checks the whole model; the steps of a run, and the certificate, which lies behind the nodes.
+/// Checks the whole model, and the certificate, which lies behind the nodes.
 #[inline(never)]
-pub(crate) fn verify<'a, const LINKS: u64>(
-    model: &Model<'a, LINKS>,
-) -> Result<(u32, Option<Certificate<'a>>), LoadError> {
+pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     if model.tensor_count() != model.node_count() + 1 {
         return Err(tensor_fault(0, TensorFault::Count));
     }
@@ -58,15 +56,11 @@ pub(crate) fn verify<'a, const LINKS: u64>(
     }
     live_tensors_are_disjoint(model)?;
     kept_tensors_are_alone(model, &kept)?;
-    Ok((steps, certificate(model, steps, nodes.rest())?))
+    certificate(model, steps, nodes.rest())
 }
 
 /// The last part of the file.
-fn certificate<'a, const LINKS: u64>(
-    model: &Model<'a, LINKS>,
-    steps: u32,
-    bytes: &'a [u8],
-) -> Result<Option<Certificate<'a>>, LoadError> {
+fn certificate<const LINKS: u64>(model: &Model<'_, LINKS>, steps: u32, bytes: &[u8]) -> Result<(), LoadError> {
     let mut reader = Reader::new(bytes);
     let certificate = Certificate::read(&mut reader);
     if reader.failed {
@@ -77,7 +71,7 @@ fn certificate<'a, const LINKS: u64>(
     }
     let (input_len, digests_len) = (model.input().bytes(), (steps as usize).saturating_mul(4));
     let fits = |found: &Certificate<'_>| found.input.len() == input_len && found.digests.len() == digests_len;
-    if certificate.as_ref().is_none_or(fits) { Ok(certificate) } else { Err(LoadError::Certificate) }
+    if certificate.as_ref().is_none_or(fits) { Ok(()) } else { Err(LoadError::Certificate) }
 }
 
 /// Every tensor has codes, and all of them lie in the arena.
