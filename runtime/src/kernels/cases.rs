@@ -3,7 +3,9 @@
 
 use super::dsp;
 use super::mve;
-use crate::format::{Activation, AveragePool2d, Binary, Case, Element, Mean, Op, Packing, TensorRecord, Weights};
+use crate::format::{
+    Activation, AveragePool2d, Binary, Case, Conv2d, Element, Mean, Op, Packing, TensorRecord, Weights,
+};
 
 /// The bits of a node's cases.
 ///
@@ -11,7 +13,12 @@ use crate::format::{Activation, AveragePool2d, Binary, Case, Element, Mean, Op, 
 /// output  the record of what the node writes
 pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> u64 {
     let common = match op {
-        Op::Conv2d(op) => return end(&op.weights, op.activation, output),
+        Op::Conv2d(op) => {
+            let tiles = if op.weights.packing == Packing::Pairs { tiles(op, &tensor(op.input), output) } else { 0 };
+            return end(&op.weights, op.activation, output) | tiles;
+        }
+        // Parts of a tensor have columns of their own.
+        Op::PatchInput(_) => return Case::Remainder.bit(),
         Op::FullyConnected(op) => return end(&op.weights, op.activation, output),
         // A window that lies in the padding has an end of its own.
         Op::DepthwiseConv2d(op) if op.weights.packing == Packing::Pairs => return Case::End.bit(),
@@ -32,6 +39,13 @@ fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> 
     let is_tiled = matches!(weights.packing, Packing::Pairs | Packing::Winograd);
     let is_common = dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2);
     if is_tiled && !is_common { Case::End.bit() } else { 0 }
+}
+
+/// What tiles of four pixels leave, and those that can be widened together.
+fn tiles(op: &Conv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> u64 {
+    let remainder = if output.shape.w.is_multiple_of(4) { 0 } else { Case::Remainder.bit() };
+    let band = if dsp::shares_columns(&op.window, input.shape.c, input.element) { Case::Band.bit() } else { 0 };
+    remainder | band
 }
 
 /// Every core's fast kernels have the sum.

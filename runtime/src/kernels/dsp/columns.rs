@@ -2,7 +2,7 @@
 
 use super::CONV_COLUMNS;
 use super::instructions::{BAND_COLUMNS, Band, Rows, widen, widen_band};
-use crate::format::Window;
+use crate::format::{Element, Window};
 use crate::kernels::View;
 use crate::kernels::window::Span;
 
@@ -52,10 +52,7 @@ impl<'a> Gather<'a> {
             row_step: usize::from(window.dilation_h) * input.row_len() * element_bytes,
             inside_from: pad_left.div_ceil(stride_w),
             inside_to,
-            shares_columns: kernel_w == BAND_COLUMNS
-                && (window.stride_w, window.dilation_w) == (1, 1)
-                && element_bytes == 1
-                && channels.is_multiple_of(4),
+            shares_columns: shares_columns(&window, input.shape.c, input.element()),
         }
     }
 
@@ -197,6 +194,13 @@ impl<'a> Gather<'a> {
             *word = zero | zero << 16;
         }
     }
+}
+
+/// Windows of pixels side by side are those of a [`Band`].
+pub fn shares_columns(window: &Window, channels: u16, input: Element) -> bool {
+    (usize::from(window.kernel_w), window.stride_w, window.dilation_w) == (BAND_COLUMNS, 1, 1)
+        && input != Element::I16
+        && channels.is_multiple_of(4)
 }
 
 /// So many words, and those behind them.

@@ -1,7 +1,7 @@
 use super::CONV_COLUMNS;
 use super::columns::{Gather, OutputRow, words};
 use super::layer::Layer;
-use crate::format::{Conv2d, Pairs, Runs};
+use crate::format::{Case, Conv2d, Pairs, Runs};
 use crate::kernels::{Bands, View, ViewMut};
 
 /// 2-D convolution of one group, weights in [`Pairs`]: four pixels of the output at a time. Spec 4.1.
@@ -36,14 +36,14 @@ fn band<const LINKS: u64>(
     while first < count {
         // Three pixels at the end are computed with the one before them, once more.
         match (count - first, first) {
-            (1 | 2, _) | (3, 0) => {
+            (1 | 2, _) | (3, 0) if Case::Remainder.is_in(LINKS) => {
                 let column = columns.get_mut(..columns.len() / CONV_COLUMNS).unwrap_or_default();
                 pixels.fill::<LINKS, 1>(column);
                 layer.multiply::<LINKS, 1>(column, first, output);
                 first += 1;
                 continue;
             }
-            (3, _) => {
+            (3, _) if Case::Remainder.is_in(LINKS) => {
                 first -= 1;
                 pixels.step_back();
             }
@@ -94,7 +94,7 @@ impl<'g, 'a> Pixels<'g, 'a> {
     #[inline]
     fn fill_tile<const LINKS: u64>(&mut self, target: &mut [u32]) {
         self.find_row();
-        let is_band = self.gather.shares_columns() && self.ox + CONV_COLUMNS <= self.w;
+        let is_band = Case::Band.is_in(LINKS) && self.gather.shares_columns() && self.ox + CONV_COLUMNS <= self.w;
         if is_band && self.gather.tile::<LINKS>(&self.row, self.ox, target) {
             self.ox += CONV_COLUMNS;
             return;

@@ -28,6 +28,7 @@ mod transpose;
 mod transpose_conv2d;
 mod upsample;
 
+#[cfg(not(stepshift_backend = "dsp"))]
 pub(crate) use affine_binary::HEADROOM;
 pub use affine_binary::affine_binary;
 pub use affine_mean::affine_mean;
