@@ -33,6 +33,8 @@ fn main() {
          static MODEL: File = File(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/model.stepshift\")));\n\
          /// Bytes of arena that it needs.\nconst ARENA_BYTES: usize = {};\n\
          /// The operators that it uses, which are all that is linked.\nconst LINKS: u64 = {:#x};\n\
+         /// The model, which the build has parsed.\n#[allow(dead_code)]\n\
+         const TRUSTED: stepshift_runtime::Model<'static, LINKS> = stepshift_runtime::embed::trusted(&MODEL.0);\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n",
         bytes.len(),
         model.arena_bytes(),

@@ -2,7 +2,8 @@
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-use crate::format::{FORMAT_VERSION, HEADER_BYTES, MAGIC, NEEDS_BYTES, Needs};
+use crate::Model;
+use crate::format::{FORMAT_VERSION, HEADER_BYTES, MAGIC, NEEDS_BYTES, Needs, TENSOR_RECORD_BYTES};
 
 /// Faster than the device's, and never on the device.
 pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
@@ -14,7 +15,8 @@ pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO
 /// - `ARENA_BYTES`, what an arena for it needs,
 /// - `LINKS`, the set of operators, elements and widths that it uses,
 /// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash,
-/// - `trusted()`, the same without the checks, which then take no flash either: those that can be made while compiling were.
+/// - `trusted()`, the same without the checks, which then take no flash either: those that can be made while compiling were,
+///   and so is the model.
 ///
 /// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
 /// `ARENA_BYTES`, one after the other.
@@ -62,12 +64,10 @@ macro_rules! include_model {
 
             /// The model without checks on the device: its checksum was right while compiling, and the exporter
             /// parses what it writes. See [`Model::parse_trusted`]($crate::Model::parse_trusted).
-            ///
-            /// # Errors
-            /// Where the file was not written by the exporter.
             #[allow(dead_code, reason = "not every program needs it")]
-            pub fn trusted() -> Result<$crate::Model<'static, LINKS>, $crate::LoadError> {
-                $crate::Model::parse_trusted(BYTES)
+            #[must_use]
+            pub const fn trusted() -> $crate::Model<'static, LINKS> {
+                const { $crate::embed::trusted(&FILE.0) }
             }
 
             /// The checked model.
@@ -97,7 +97,38 @@ pub const fn needs(bytes: &[u8]) -> Needs {
     let version = u16::from_le_bytes([header[4], header[5]]);
     assert!(version == FORMAT_VERSION, "the model is of another format version: export it again");
     assert!(word(header, 6) == CRC.checksum(body), "the model's checksum is wrong: the file is corrupt or cut short");
+    needs_of(body)
+}
+
+/// The model in a file, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file that ends before its nodes.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn trusted<const LINKS: u64>(bytes: &'static [u8]) -> Model<'static, LINKS> {
+    let (header, body) = bytes.split_at(HEADER_BYTES);
+    let (needs, body) = (needs_of(body), body.split_at(NEEDS_BYTES).1);
+    let (tensor_count, body) = varint(body);
+    let (tensors, body) = body.split_at(tensor_count * TENSOR_RECORD_BYTES);
+    let (node_count, nodes) = varint(body);
+    assert!(node_count <= u16::MAX as usize, "the model has too many nodes");
+    Model { crc: word(header, 6), needs, tensors, nodes, node_count: node_count as u16 }
+}
+
+const fn needs_of(body: &[u8]) -> Needs {
     Needs { arena_bytes: word(body, 0), links: long(body, 4), operations: long(body, 12) }
+}
+
+/// A number as postcard writes it, and what is behind it.
+const fn varint(bytes: &[u8]) -> (usize, &[u8]) {
+    let (mut value, mut at) = (0, 0);
+    while bytes[at] & 0x80 != 0 {
+        value |= ((bytes[at] & 0x7f) as usize) << (7 * at);
+        at += 1;
+    }
+    (value | (bytes[at] as usize) << (7 * at), bytes.split_at(at + 1).1)
 }
 
 const fn word(bytes: &[u8], at: usize) -> u32 {
@@ -129,6 +160,7 @@ mod tests {
     fn a_trusted_model_is_the_checked_one() {
         let (trusted, checked) = (Model::<ALL_LINKS>::parse_trusted(SMALL).unwrap(), Model::parse(SMALL).unwrap());
         assert_eq!(format!("{trusted:?}"), format!("{checked:?}"));
+        assert_eq!(format!("{:?}", super::trusted::<ALL_LINKS>(SMALL)), format!("{checked:?}"));
     }
 
     #[test]

@@ -13,11 +13,11 @@ use crate::{digest, stage, verify};
 /// that the program links: all of them, or those of one model, from [`include_model!`](crate::include_model).
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
-    crc: u32,
-    needs: Needs,
-    tensors: &'a [u8],
-    nodes: &'a [u8],
-    node_count: u16,
+    pub(crate) crc: u32,
+    pub(crate) needs: Needs,
+    pub(crate) tensors: &'a [u8],
+    pub(crate) nodes: &'a [u8],
+    pub(crate) node_count: u16,
 }
 
 impl<'a> Model<'a> {
@@ -67,7 +67,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     fn walk(&self) -> Option<(u32, &'a [u8])> {
         let mut steps = u32::from(self.node_count);
         let mut nodes = self.nodes();
-        let mut node = Node::none();
+        let mut node = Node::undecoded(self.nodes);
         for index in 0.. {
             let at = nodes.clone();
             if !nodes.read(&mut node) {
@@ -216,7 +216,7 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        let mut node = Node::none();
+        let mut node = Node::undecoded(self.rest);
         self.read(&mut node).then_some(node)
     }
 }

@@ -139,7 +139,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         loop {
             let index = self.model.node_count() - usize::from(self.rest.remaining());
             let at = self.in_patches().then(|| self.rest.clone());
-            let mut node = Node::none();
+            let mut node = Node::undecoded(self.rest.rest());
             if !self.rest.read(&mut node) {
                 self.begin();
                 return None;

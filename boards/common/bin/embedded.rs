@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
 use static_cell::ConstStaticCell;
-use stepshift_runtime::{LoadError, Model, Session};
+use stepshift_runtime::{Model, Session};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
@@ -28,15 +28,12 @@ fn main() -> ! {
 }
 
 fn infer() -> Option<()> {
-    let mut session = Session::new(load(&MODEL.0).ok()?, ARENA.try_take()?).ok()?;
+    let model = if cfg!(feature = "loader") { Model::parse_linked(&MODEL.0).ok()? } else { TRUSTED };
+    let mut session = Session::new(model, ARENA.try_take()?).ok()?;
     black_box(session.input_mut().into_bytes());
     session.run();
     black_box(session.output());
     Some(())
-}
-
-fn load(bytes: &[u8]) -> Result<Model<'_, LINKS>, LoadError> {
-    if cfg!(feature = "loader") { Model::parse_linked(bytes) } else { Model::parse_trusted(bytes) }
 }
 
 fn stop() -> ! {

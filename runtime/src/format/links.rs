@@ -44,7 +44,7 @@ pub enum OperatorKind {
 pub const OPERATOR_COUNT: u32 = OperatorKind::AffineSoftmax as u32 + 1;
 
 /// First bit behind those of operators.
-const FIRST_CASE_BIT: u32 = 43;
+const FIRST_CASE_BIT: u32 = 42;
 
 /// First bit behind those of cases.
 const FIRST_ELEMENT_BIT: u32 = 48;
@@ -66,7 +66,7 @@ pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | Operato
 
 /// Every operator, case, element, width, packing and scheme.
 pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
-    | (31 << FIRST_CASE_BIT)
+    | (63 << FIRST_CASE_BIT)
     | (7 << FIRST_ELEMENT_BIT)
     | (15 << FIRST_WIDTH_BIT)
     | PACKING_LINKS
@@ -166,11 +166,13 @@ pub enum Case {
     Remainder,
     /// Convolutions in tiles, of which neighbors share most of what they read: three columns by a stride of 1.
     Band,
+    /// Convolutions in tiles, whose columns are dilated.
+    Dilation,
 }
 
 impl Case {
     /// Every case, in the order of its number.
-    pub const ALL: [Self; 5] = [Self::End, Self::Operator, Self::Place, Self::Remainder, Self::Band];
+    pub const ALL: [Self; 6] = [Self::End, Self::Operator, Self::Place, Self::Remainder, Self::Band, Self::Dilation];
 
     /// The bit of this case in a set.
     #[must_use]

@@ -149,11 +149,12 @@ pub struct Node<'a> {
     pub op: Op<'a>,
 }
 
-impl Node<'_> {
-    /// What a node is decoded over: its tag alone is written, where a constant would be copied as a whole.
+impl<'a> Node<'a> {
+    /// What the node that begins `bytes` is decoded over. With a name that is not known while compiling, since a constant would be
+    /// copied as a whole, unused bytes too.
     #[inline]
-    pub(crate) const fn none() -> Self {
-        Self { name: Name::from_bytes(&[]), op: Op::State(State {}) }
+    pub(crate) const fn undecoded(bytes: &'a [u8]) -> Self {
+        Self { name: Name::from_bytes(bytes), op: Op::State(State {}) }
     }
 }
 

@@ -23,11 +23,18 @@ pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &
         // A window that lies in the padding has an end of its own.
         Op::DepthwiseConv2d(op) if op.weights.packing == Packing::Pairs => return Case::End.bit(),
         Op::Mean(op) => is_common_mean(op, &tensor(op.input), output),
-        Op::Binary(op) => is_common_sum(op, tensor(op.a).element, tensor(op.b).element, output.element),
+        Op::Binary(op) => {
+            let elements = [tensor(op.a).element, tensor(op.b).element, output.element];
+            output.shape.len().is_multiple_of(4) && is_common_sum(op, elements)
+        }
         Op::AveragePool2d(op) => is_common_pool(op, &tensor(op.input), output),
         Op::AffineBinary(op) => {
             let [a, b] = [op.input_a, op.input_b].map(|input| tensor(input).element);
-            op.input_a != op.input_b && a == output.element && b == a && dsp::has_affine_sum(op, a)
+            output.shape.len().is_multiple_of(4)
+                && op.input_a != op.input_b
+                && a == output.element
+                && b == a
+                && dsp::has_affine_sum(op, a)
         }
         _ => true,
     };
@@ -45,12 +52,13 @@ fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> 
 fn tiles(op: &Conv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> u64 {
     let remainder = if output.shape.w.is_multiple_of(4) { 0 } else { Case::Remainder.bit() };
     let band = if dsp::shares_columns(&op.window, input.shape.c, input.element) { Case::Band.bit() } else { 0 };
-    remainder | band
+    let dilation = if op.window.dilation_w == 1 { 0 } else { Case::Dilation.bit() };
+    remainder | band | dilation
 }
 
 /// Every core's fast kernels have the sum.
-fn is_common_sum(op: &Binary, a: Element, b: Element, output: Element) -> bool {
-    op.a != op.b && dsp::has_sum(op, [a, b, output]) && mve::has_sum(op, [a, b, output])
+fn is_common_sum(op: &Binary, elements: [Element; 3]) -> bool {
+    op.a != op.b && dsp::has_sum(op, elements) && mve::has_sum(op, elements)
 }
 
 /// Every core's fast kernels have the mean.

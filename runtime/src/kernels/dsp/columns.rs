@@ -2,7 +2,7 @@
 
 use super::CONV_COLUMNS;
 use super::instructions::{BAND_COLUMNS, Band, Rows, widen, widen_band};
-use crate::format::{Element, Window};
+use crate::format::{Case, Element, Window};
 use crate::kernels::View;
 use crate::kernels::window::Span;
 
@@ -139,7 +139,8 @@ impl<'a> Gather<'a> {
     fn clipped<const LINKS: u64>(&self, rows: Span, ox: usize, stride: usize, target: &mut [u32]) {
         let columns = Span::columns(&self.window, self.input.shape, ox);
         let (kernel_h, kernel_w) = (usize::from(self.window.kernel_h), usize::from(self.window.kernel_w));
-        let (channels, dense) = (usize::from(self.input.shape.c), self.window.dilation_w == 1);
+        let dense = !Case::Dilation.is_in(LINKS) || self.window.dilation_w == 1;
+        let channels = usize::from(self.input.shape.c);
         let (runs, quads) = if dense { (1, self.quads) } else { (kernel_w, channels.div_ceil(4)) };
         let mut targets = target.chunks_mut((2 * quads * stride).max(1));
         for ky in 0..kernel_h {

@@ -232,18 +232,23 @@ impl First<'_> {
 /// Adds two tensors code by code; of the shortest as many as it has.
 #[inline]
 pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
-    by_quads(a, b, output, |a, b, output, quads| native::add::<LINKS>(sum, a, b, output, quads));
+    by_quads::<LINKS>(a, b, output, |a, b, output, quads| native::add::<LINKS>(sum, a, b, output, quads));
 }
 
 /// As [`add`], of the affine scheme.
 #[inline]
 pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
-    by_quads(a, b, output, |a, b, output, quads| native::add_scaled::<LINKS>(sum, a, b, output, quads));
+    by_quads::<LINKS>(a, b, output, |a, b, output, quads| native::add_scaled::<LINKS>(sum, a, b, output, quads));
 }
 
 /// Runs a loop over whole quads of codes, and what is left in one of its own.
 #[inline]
-fn by_quads(a: &First<'_>, b: &[u8], output: &mut [u8], run: impl Fn(&First<'_>, &[u8], &mut [u8], usize)) {
+fn by_quads<const LINKS: u64>(
+    a: &First<'_>,
+    b: &[u8],
+    output: &mut [u8],
+    run: impl Fn(&First<'_>, &[u8], &mut [u8], usize),
+) {
     let len = match a {
         First::InPlace => output.len(),
         First::Apart(a) => a.len().min(output.len()),
@@ -253,7 +258,7 @@ fn by_quads(a: &First<'_>, b: &[u8], output: &mut [u8], run: impl Fn(&First<'_>,
         run(a, b, output, len / 4);
     }
     let rest = len / 4 * 4..len;
-    if rest.is_empty() {
+    if rest.is_empty() || !Case::Operator.is_in(LINKS) {
         return;
     }
     let (mut sums, mut second) = ([0; 4], [0; 4]);

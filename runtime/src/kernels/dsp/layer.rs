@@ -132,7 +132,12 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
 
 /// The end that the inner loop has for a layer, if any: what [`Scale::is_right`], and a saturate that is one instruction.
 pub(super) fn end<const LINKS: u64>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
-    if Scale::is_right::<LINKS>(&weights.epilogue) { saturate(activation, output) } else { End::Accumulators }
+    // Where no layer has another end, the first saturate that fits is the one.
+    if !Case::End.is_in(LINKS) || Scale::is_right::<LINKS>(&weights.epilogue) {
+        saturate(activation, output)
+    } else {
+        End::Accumulators
+    }
 }
 
 /// Whether the inner loops have the end of a layer.

@@ -29,7 +29,9 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: &View<'_>, output: &mut ViewMut<
             }
             first += count;
         }
-        *means = sums.map(|sum| arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation) as u8);
+        for (mean, sum) in means.iter_mut().zip(sums) {
+            [*mean, ..] = arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation).to_le_bytes();
+        }
     }
     true
 }

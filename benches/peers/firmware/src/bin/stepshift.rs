@@ -22,7 +22,7 @@ fn main() -> ! {
 }
 
 fn prepare(input: &Input) -> Running {
-    let session = model::trusted().ok().and_then(|model| Session::new(model, &mut ARENA.take().0).ok());
+    let session = Session::new(model::trusted(), &mut ARENA.take().0).ok();
     let Some(mut session) = session else { exit(false) };
     for (byte, code) in session.input_mut().into_bytes().iter_mut().zip(input) {
         *byte = code.cast_unsigned();
