@@ -187,9 +187,6 @@ pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
 }
 
 impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
-    /// No nodes.
-    pub(crate) const NONE: Self = Self { rest: &[], remaining: 0 };
-
     /// Bytes that no node was read from yet.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest

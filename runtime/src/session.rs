@@ -72,7 +72,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             arena,
             rest: model.nodes(),
             steps: 0,
-            progress: Progress::NONE,
+            progress: Progress::outside(model.nodes()),
             #[cfg(feature = "std")]
             host: kernels::host::Layers::new(model.node_count()),
         })
@@ -165,7 +165,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         self.rest = self.model.nodes();
         self.steps = 0;
         if self.in_patches() {
-            self.progress = Progress::NONE;
+            self.progress = Progress::outside(self.model.nodes());
         }
     }
 
@@ -341,8 +341,11 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
 
     /// Runs a kernel that reads one tensor and writes another.
     fn unary(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
-        if let Some(InOut::Apart(x, y)) = self.in_out(input, output) {
-            kernel(x, y);
+        if let Some(input) = self.tensor(input.into())
+            && let Some((y, around)) = Around::take(self.arena, 0, &output.region())
+            && let Some(x) = around.get(0, &input.region())
+        {
+            kernel(input.view(x), output.view_mut(y));
         }
     }
 
@@ -363,35 +366,23 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.
     fn in_place(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>)) {
-        if let Some(codes) = self.in_out(input, output) {
-            kernel(codes);
-        }
-    }
-
-    /// An operand and the result.
-    fn in_out(&mut self, input: u16, output: TensorRecord) -> Option<InOut<'_>> {
-        let input = self.tensor(input.into())?;
-        let (y, around) = Around::take(self.arena, 0, &output.region())?;
-        in_out(&around, &input, &output, y)
+        self.combine(input, input, output, |codes, _| kernel(codes));
     }
 
     /// As [`Self::in_place`] on tensor `a`, with a second tensor, which may be the first.
     fn combine(&mut self, a: u16, b: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>, Option<View<'_>>)) {
-        if a == b {
-            return self.in_place(a, output, |a| kernel(a, None));
-        }
-        if let Some((a, b)) = self.operands(a, b, output) {
-            kernel(a, Some(b));
-        }
-    }
-
-    /// Two operands and the result, which may lie in the first one's place.
-    #[inline(never)]
-    fn operands(&mut self, a: u16, b: u16, output: TensorRecord) -> Option<(InOut<'_>, View<'_>)> {
-        let (a, b) = (self.tensor(a.into())?, self.tensor(b.into())?);
-        let (y, around) = Around::take(self.arena, 0, &output.region())?;
-        let z = around.get(0, &b.region())?;
-        Some((in_out(&around, &a, &output, y)?, b.view(z)))
+        let Some(input) = self.tensor(a.into()) else { return };
+        let second = if a == b { None } else { self.tensor(b.into()) };
+        let Some((y, around)) = Around::take(self.arena, 0, &output.region()) else { return };
+        let view = |tensor: &TensorRecord| around.get(0, &tensor.region()).map(|bytes| tensor.view(bytes));
+        let second = second.as_ref().and_then(view);
+        let codes = if input.region() == output.region() {
+            InOut::InPlace(output.view_mut(y), input.element)
+        } else {
+            let Some(input) = view(&input) else { return };
+            InOut::Apart(input, output.view_mut(y))
+        };
+        kernel(codes, second);
     }
 
     /// Leaves of a tensor what a patch needs to the end: moves its rows up to where the tensor begins.
@@ -436,14 +427,4 @@ fn forget<const LINKS: u64>(model: &Model<'_, LINKS>, arena: &mut [u8]) {
             CodesMut::new(tensor.element, bytes).fill(tensor.zero);
         }
     }
-}
-
-/// An operand and the result, whose bytes are given.
-#[inline(never)]
-fn in_out<'a>(around: &Around<'a>, input: &TensorRecord, output: &TensorRecord, y: &'a mut [u8]) -> Option<InOut<'a>> {
-    let region = input.region();
-    if region == output.region() {
-        return Some(InOut::InPlace(output.view_mut(y), input.element));
-    }
-    Some(InOut::Apart(input.view(around.get(0, &region)?), output.view_mut(y)))
 }

@@ -18,9 +18,12 @@ pub(crate) struct Progress<'m, const LINKS: u64> {
     regions: Regions,
 }
 
-impl<const LINKS: u64> Progress<'_, LINKS> {
+impl<'m, const LINKS: u64> Progress<'m, LINKS> {
     /// Outside every stage.
-    pub(crate) const NONE: Self = Self { nodes: Nodes::NONE, first: 0, patch: 0, patches: 0, regions: Regions::new() };
+    #[inline]
+    pub(crate) const fn outside(nodes: Nodes<'m, LINKS>) -> Self {
+        Self { nodes, first: 0, patch: 0, patches: 0, regions: Regions::new() }
+    }
 
     /// What there is of a tensor of the stage.
     pub(crate) fn region(&self, tensor: usize) -> Region {
@@ -122,7 +125,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
         if self.progress.patch < self.progress.patches {
             return Some(self.progress.nodes.clone());
         }
-        self.progress = Progress::NONE;
+        self.progress = Progress::outside(self.model().nodes());
         None
     }
 

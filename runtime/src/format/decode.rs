@@ -33,7 +33,7 @@ macro_rules! operators {
         fn take_op<'a, const LINKS: u64>(reader: &mut Reader<'a>, op: &mut Op<'a>) {
             let index = reader.varint();
             $(if OperatorKind::$name.is_in(LINKS) && index == OperatorKind::$name as u32 {
-                *op = Op::$name($name::default());
+                *op = Op::$name(Read::undecoded(reader.rest));
                 if let Op::$name(fields) = op {
                     fields.read(reader);
                 }
@@ -48,6 +48,9 @@ with_operators!(operators);
 
 /// A value that is read over another.
 trait Read<'a> {
+    /// What is read over: `bytes` in the place of all bytes, since a constant would be copied as a whole.
+    fn undecoded(bytes: &'a [u8]) -> Self;
+
     fn read(&mut self, reader: &mut Reader<'a>);
 }
 
@@ -55,6 +58,11 @@ trait Read<'a> {
 macro_rules! values {
     ($($name:ty: |$reader:ident| $value:expr;)*) => {
         $(impl<'a> Read<'a> for $name {
+            #[inline]
+            fn undecoded(_: &'a [u8]) -> Self {
+                0
+            }
+
             #[inline]
             fn read(&mut self, $reader: &mut Reader<'a>) {
                 *self = $value;
@@ -70,10 +78,26 @@ values!(
     i16: |reader| { let value = reader.zigzag(); reader.narrow(value) };
     u32: |reader| reader.varint();
     i32: |reader| reader.zigzag();
-    &'a [u8]: |reader| reader.bytes();
 );
 
+impl<'a> Read<'a> for &'a [u8] {
+    #[inline]
+    fn undecoded(bytes: &'a [u8]) -> Self {
+        bytes
+    }
+
+    #[inline]
+    fn read(&mut self, reader: &mut Reader<'a>) {
+        *self = reader.bytes();
+    }
+}
+
 impl<'a, T: Read<'a>, const LEN: usize> Read<'a> for [T; LEN] {
+    #[inline]
+    fn undecoded(bytes: &'a [u8]) -> Self {
+        core::array::from_fn(|_| T::undecoded(bytes))
+    }
+
     #[inline]
     fn read(&mut self, reader: &mut Reader<'a>) {
         for value in self {
@@ -83,6 +107,11 @@ impl<'a, T: Read<'a>, const LEN: usize> Read<'a> for [T; LEN] {
 }
 
 impl<'a> Read<'a> for Activation {
+    #[inline]
+    fn undecoded(_: &'a [u8]) -> Self {
+        Self::default()
+    }
+
     /// Two numbers of fixed width.
     #[inline(never)]
     fn read(&mut self, reader: &mut Reader<'a>) {
@@ -92,6 +121,11 @@ impl<'a> Read<'a> for Activation {
 }
 
 impl<'a> Read<'a> for Window {
+    #[inline]
+    fn undecoded(_: &'a [u8]) -> Self {
+        Self::default()
+    }
+
     #[inline(never)]
     fn read(&mut self, reader: &mut Reader<'a>) {
         let [kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_bottom, pad_left, pad_right] =
@@ -113,11 +147,16 @@ impl<'a> Read<'a> for Window {
 
 impl<'a> Read<'a> for Epilogue<'a> {
     #[inline]
+    fn undecoded(bytes: &'a [u8]) -> Self {
+        Self::Shift(bytes)
+    }
+
+    #[inline]
     fn read(&mut self, reader: &mut Reader<'a>) {
         match reader.varint() {
             0 => *self = Self::Shift(reader.bytes()),
             1 => {
-                let mut multiply = Multiply::default();
+                let mut multiply = Multiply::undecoded(reader.rest);
                 multiply.read(reader);
                 *self = Self::Multiply(multiply);
             }
@@ -130,6 +169,11 @@ impl<'a> Read<'a> for Epilogue<'a> {
 macro_rules! choices {
     ($name:ident: $($choice:ident),*) => {
         impl<'a> Read<'a> for $name {
+            #[inline]
+            fn undecoded(_: &'a [u8]) -> Self {
+                Self::default()
+            }
+
             #[inline]
             fn read(&mut self, reader: &mut Reader<'a>) {
                 let index = reader.varint();
@@ -148,6 +192,12 @@ macro_rules! fields {
     ($name:ty: $($field:ident),*) => {
         impl<'a> Read<'a> for $name {
             #[inline]
+            fn undecoded(bytes: &'a [u8]) -> Self {
+                let _ = bytes;
+                Self { $($field: Read::undecoded(bytes)),* }
+            }
+
+            #[inline]
             fn read(&mut self, reader: &mut Reader<'a>) {
                 let _ = &reader;
                 $(self.$field.read(reader);)*
@@ -162,6 +212,19 @@ choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 
 impl<'a> Read<'a> for Weights<'a> {
+    #[inline]
+    fn undecoded(bytes: &'a [u8]) -> Self {
+        Self {
+            bits: WeightBits::default(),
+            packing: Packing::default(),
+            scratch: Scratch::default(),
+            padding: bytes,
+            codes: bytes,
+            bias: bytes,
+            epilogue: Epilogue::undecoded(bytes),
+        }
+    }
+
     #[inline(never)]
     fn read(&mut self, reader: &mut Reader<'a>) {
         self.bits.read(reader);

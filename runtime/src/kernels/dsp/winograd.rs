@@ -87,7 +87,9 @@ impl Grid {
     #[inline]
     fn next_group(&mut self, output: &ViewMut<'_>, mut transform: impl FnMut(TileRun)) -> Option<Group> {
         let channels = usize::from(output.shape.c);
-        let mut group = Group { tiles: [TileOutput::default(); TILES], count: 0 };
+        // Not zeros, which would be a call of their own; tiles that are not counted are not used.
+        let unused = TileOutput { start: self.x, row_step: channels, column_step: channels };
+        let mut group = Group { tiles: [unused; TILES], count: 0 };
         while group.count < TILES && self.y < self.h {
             let count = (TILES - group.count).min((self.w - self.x).div_ceil(2));
             transform(TileRun { tile: group.count, count, oy: self.first_row + self.y, ox: self.x });
