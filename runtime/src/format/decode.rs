@@ -58,7 +58,7 @@ trait Read<'a> {
 macro_rules! values {
     ($($name:ty: |$reader:ident| $value:expr;)*) => {
         $(impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn undecoded(_: &'a [u8]) -> Self {
                 0
             }
@@ -81,7 +81,7 @@ values!(
 );
 
 impl<'a> Read<'a> for &'a [u8] {
-    #[inline]
+    #[inline(always)]
     fn undecoded(bytes: &'a [u8]) -> Self {
         bytes
     }
@@ -93,7 +93,7 @@ impl<'a> Read<'a> for &'a [u8] {
 }
 
 impl<'a, T: Read<'a>, const LEN: usize> Read<'a> for [T; LEN] {
-    #[inline]
+    #[inline(always)]
     fn undecoded(bytes: &'a [u8]) -> Self {
         core::array::from_fn(|_| T::undecoded(bytes))
     }
@@ -107,7 +107,7 @@ impl<'a, T: Read<'a>, const LEN: usize> Read<'a> for [T; LEN] {
 }
 
 impl<'a> Read<'a> for Activation {
-    #[inline]
+    #[inline(always)]
     fn undecoded(_: &'a [u8]) -> Self {
         Self::default()
     }
@@ -121,7 +121,7 @@ impl<'a> Read<'a> for Activation {
 }
 
 impl<'a> Read<'a> for Window {
-    #[inline]
+    #[inline(always)]
     fn undecoded(_: &'a [u8]) -> Self {
         Self::default()
     }
@@ -146,7 +146,7 @@ impl<'a> Read<'a> for Window {
 }
 
 impl<'a> Read<'a> for Epilogue<'a> {
-    #[inline]
+    #[inline(always)]
     fn undecoded(bytes: &'a [u8]) -> Self {
         Self::Shift(bytes)
     }
@@ -169,7 +169,7 @@ impl<'a> Read<'a> for Epilogue<'a> {
 macro_rules! choices {
     ($name:ident: $($choice:ident),*) => {
         impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn undecoded(_: &'a [u8]) -> Self {
                 Self::default()
             }
@@ -191,7 +191,7 @@ macro_rules! choices {
 macro_rules! fields {
     ($name:ty: $($field:ident),*) => {
         impl<'a> Read<'a> for $name {
-            #[inline]
+            #[inline(always)]
             fn undecoded(bytes: &'a [u8]) -> Self {
                 let _ = bytes;
                 Self { $($field: Read::undecoded(bytes)),* }
@@ -212,7 +212,7 @@ choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 
 impl<'a> Read<'a> for Weights<'a> {
-    #[inline]
+    #[inline(always)]
     fn undecoded(bytes: &'a [u8]) -> Self {
         Self {
             bits: WeightBits::default(),
