@@ -20,9 +20,10 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
         return;
     }
     // One instruction loads two words of weights; it wants them aligned, as they are in the file.
-    if tile.bits != WeightBits::Sixteen || tile.weights.as_ptr().addr().is_multiple_of(4) {
+    let loads_two = tile.bits == WeightBits::Sixteen || tile.bits == WeightBits::Eight && PIXELS == 1;
+    if !loads_two || tile.weights.as_ptr().addr().is_multiple_of(4) {
         native::multiply::<LINKS, PIXELS>(tile);
-    } else if WeightBits::Sixteen.is_in(LINKS) && Case::Place.is_in(LINKS) {
+    } else if Case::Place.is_in(LINKS) {
         tile_twin::multiply(tile, PIXELS);
     }
 }
