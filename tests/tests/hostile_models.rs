@@ -87,7 +87,7 @@ fn other_versions_and_files_are_named() {
     bytes[4] = 9;
     let error = Model::parse(&bytes).unwrap_err();
     assert_eq!(error, LoadError::Version { found: 9, supported: FORMAT_VERSION });
-    assert_eq!(error.to_string(), "format version 9, this runtime reads 4: export the model again");
+    assert_eq!(error.to_string(), "format version 9, this runtime reads 5: export the model again");
     assert_eq!(Model::parse(b"\x89PNG\r\n").unwrap_err(), LoadError::NotAModel);
     assert_eq!(Model::parse(&[]).unwrap_err(), LoadError::NotAModel);
 }

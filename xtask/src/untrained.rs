@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
-use stepshift_tests::random;
+use stepshift_tests::{random, reference};
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 use stepshift_trainer::network::Network;
 use stepshift_trainer::networks::NetworkName;
@@ -22,7 +22,7 @@ const OUTPUTS: u16 = 10;
 const ACTIVATION_EXPONENT: i8 = -4;
 const WEIGHT_EXPONENT: i8 = -9;
 
-/// Writes the model of a network, packed for a board; its path.
+/// Writes the model of a network, packed for a board, with a self-test by the reference; its path.
 ///
 /// # Errors
 /// Where there is no such network.
@@ -30,10 +30,10 @@ pub(crate) fn model(name: &str, board: &Board, prefer: Prefer) -> Result<PathBuf
     let parsed: Result<NetworkName, Error> = NetworkName::deserialize(name.into_deserializer());
     let network = parsed.context("--network")?;
     let network = Network::new(network.usual_input(), &network.layers(OUTPUTS))?;
-    let bytes = encode_with(
-        &with_usual_steps(random::fixed_point(&network, 1)),
-        Options { backend: board.backend, prefer, ..Options::default() },
-    )?;
+    let network = with_usual_steps(random::fixed_point(&network, 1));
+    let sample = reference::evaluate(&network, &random::input_codes(network.input, 1));
+    let options = Options { backend: board.backend, prefer, sample: Some(&sample), ..Options::default() };
+    let bytes = encode_with(&network, options)?;
     let path = target(&format!("networks/{name}-{}-{prefer:?}.stepshift", board.backend.name()).to_lowercase());
     fs::create_dir_all(target("networks"))?;
     fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;

@@ -8,6 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use stepshift_runtime::Backend;
+use stepshift_trainer::export::Prefer;
 
 use self::results::{Column, Results};
 use crate::bench::hardware;
@@ -24,7 +26,7 @@ use crate::stack::{self, Stack};
 use crate::table::grouped;
 use crate::verify::inputs;
 use crate::workspace::{cargo, root, target};
-use crate::{elf, firmware, front_end, inference, linked, no_float, process, tidy, verify};
+use crate::{elf, firmware, front_end, inference, linked, no_float, process, tidy, untrained, verify};
 
 /// The Fashion-MNIST run that is kept with the tests.
 const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
@@ -267,7 +269,7 @@ fn layer_ticks(board: &Board, file: &ModelFile) -> Result<()> {
     Ok(())
 }
 
-/// The same random networks on every board, and the suite of kernels packed for each one's own.
+/// The same random networks on every board, the suite of kernels packed for each one's own, and firmware of one model.
 fn conformance(boards: &[&'static Board], results: &mut Results) -> Result<()> {
     let tests = [
         ("random_networks_are_equal_on_the_emulated_boards", Column::Networks),
@@ -279,6 +281,22 @@ fn conformance(boards: &[&'static Board], results: &mut Results) -> Result<()> {
             let equal =
                 equal_models(&text, board.name).with_context(|| format!("{test} told nothing of {}", board.name))?;
             results.put(board, column, equal.to_string());
+        }
+    }
+    own_firmware(boards)
+}
+
+/// Firmware that links what one model uses, and no more, gives its bits: a board of each backend.
+fn own_firmware(boards: &[&'static Board]) -> Result<()> {
+    for backend in Backend::ALL {
+        let Some(board) = boards.iter().find(|board| board.backend == backend) else { continue };
+        for network in ["resnet-8", "ds-cnn"] {
+            for prefer in [Prefer::Memory, Prefer::Speed] {
+                let model = untrained::model(network, board, prefer)?;
+                let ran = inference::run(board, &model, None)?;
+                ensure!(ran.self_test, "{}: {network} tested nothing", board.name);
+                println!("{}: {network} {prefer:?} gives its bits, {} instructions", board.name, ran.instructions);
+            }
         }
     }
     Ok(())
