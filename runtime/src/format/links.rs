@@ -66,7 +66,7 @@ pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | Operato
 
 /// Every operator, case, element, width, packing and scheme.
 pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
-    | (63 << FIRST_CASE_BIT)
+    | ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT
     | (7 << FIRST_ELEMENT_BIT)
     | (15 << FIRST_WIDTH_BIT)
     | PACKING_LINKS
@@ -173,6 +173,12 @@ pub enum Case {
 impl Case {
     /// Every case, in the order of its number.
     pub const ALL: [Self; 6] = [Self::End, Self::Operator, Self::Place, Self::Remainder, Self::Band, Self::Dilation];
+
+    /// Whether every case is in a set.
+    pub(crate) const fn all_in(links: u64) -> bool {
+        let all = ((1 << Self::ALL.len()) - 1) << FIRST_CASE_BIT;
+        links & all == all
+    }
 
     /// The bit of this case in a set.
     #[must_use]

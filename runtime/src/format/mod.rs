@@ -283,11 +283,15 @@ impl Op<'_> {
     /// output  the record of what the node writes
     #[must_use]
     pub fn links(&self, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> u64 {
+        self.links_but_cases() | crate::kernels::cases(self, tensor, output)
+    }
+
+    /// As [`Self::links`] without [`Case`]s, of which a program that links all of them need not know.
+    pub(crate) fn links_but_cases(&self) -> u64 {
         let weights = self.weights();
         let width = weights.map_or(0, |weights| weights.packing.bit() | self.width_bit(weights));
         let divides = matches!(self, Self::AveragePool2d(op) if op.multipliers.is_empty());
         let affine = divides || weights.is_some_and(|weights| matches!(weights.epilogue, Epilogue::Multiply(_)));
-        let cases = crate::kernels::cases(self, tensor, output);
-        self.kind().bit() | width | cases | if affine { AFFINE_LINK } else { 0 }
+        self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }
     }
 }

@@ -30,7 +30,10 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
     let mut inside: Option<Inside> = None;
     for index in 0.. {
         let at = nodes.clone();
-        let Some(node) = nodes.next() else { break };
+        let mut node = Node::undecoded(nodes.rest());
+        if !nodes.read(&mut node) {
+            break;
+        }
         inside = inside.filter(|stage| stage.last >= index);
         if let Op::PatchInput(op) = &node.op
             && OperatorKind::PatchInput.is_in(LINKS)
@@ -108,7 +111,12 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     enter(&mut live, 0)?;
     let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
     let mut end = None;
-    for (writer, node) in model.nodes().enumerate() {
+    let mut nodes = model.nodes();
+    for writer in 0.. {
+        let mut node = Node::undecoded(nodes.rest());
+        if !nodes.read(&mut node) {
+            break;
+        }
         if let Some(last) = stages::end::<LINKS>(writer, &node) {
             is_apart(model, &live, last + 1, |_, _, _| false)?;
             enter(&mut live, last + 1)?;
