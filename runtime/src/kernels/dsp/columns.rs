@@ -197,7 +197,7 @@ impl<'a> Gather<'a> {
     }
 }
 
-/// Windows of pixels side by side are those of a [`Band`].
+/// Windows of pixels side by side are those of a band.
 pub fn shares_columns(window: &Window, channels: u16, input: Element) -> bool {
     (usize::from(window.kernel_w), window.stride_w, window.dilation_w) == (BAND_COLUMNS, 1, 1)
         && input != Element::I16
