@@ -41,7 +41,7 @@ struct FakeQuantize : Function<FakeQuantize> {
     TORCH_CHECK(step.scalar_type() == input.scalar_type(), "fake_quantize takes steps of the input's type");
     TORCH_CHECK(!zero || (zero->numel() == step.numel() && zero->scalar_type() == input.scalar_type()),
                 "fake_quantize takes as many zero points as steps, of the input's type");
-    const Codes codes{step, zero, axis, lo, hi};
+    const Codes codes{step, zero, axis, lo, hi, input.suggest_memory_format()};
     const Tensor y =
         noise ? FOR_EACH(stochastic_fake_quantize, codes, input, *noise) : FOR_EACH(fake_quantize, codes, input);
     // The input tells what was clamped. A mask would spare three of its four bytes and take a kernel more, whose results are of
@@ -58,7 +58,7 @@ struct FakeQuantize : Function<FakeQuantize> {
     const auto saved = ctx->get_saved_variables();
     const Tensor &gradient = gradients[0], &x = saved[0], &step = saved[1], &zero = saved[2], &output = saved[3];
     const Codes codes{step, zero.defined() ? std::optional(zero) : std::nullopt, ctx->saved_data["axis"].toInt(),
-                      ctx->saved_data["lo"].toDouble(), ctx->saved_data["hi"].toDouble()};
+                      ctx->saved_data["lo"].toDouble(), ctx->saved_data["hi"].toDouble(), x.suggest_memory_format()};
     const Tensor of_input = FOR_EACH(input_gradient, codes, gradient, x);
     Tensor of_step;
     if (output.defined()) of_step = channel_sum(FOR_EACH(step_gradient, codes, gradient, x, output), step, codes.axis);

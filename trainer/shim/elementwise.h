@@ -26,12 +26,14 @@ using std::floor, std::frexp, std::ldexp;
 
 constexpr int64_t kGrain = 1 << 14;
 
-// How real values become codes: one step and one zero point for all, or for each entry of dimension `axis`.
+// How real values become codes: one step and one zero point for all, or for each entry of dimension `axis`. `format` is that of the
+// values in memory, which results have as well.
 struct Codes {
   Tensor step;
   std::optional<Tensor> zero;
   int64_t axis;
   double lo, hi;
+  at::MemoryFormat format;
 };
 
 // libtorch's at::cuda::CompileAndLaunchKernel, of the part for CUDA that nothing links: compiles a text once, and calls a function
@@ -75,24 +77,24 @@ FOR_EVERY_PROCESSOR void fill(T* __restrict out, int64_t begin, int64_t end, F e
   for (int64_t i = begin; i < end; i++) out[i] = element(i);
 }
 
-// All values are contiguous, [outer, C, inner].
+// All values lie as those of `result`: one behind the other, [outer, C, inner], whichever dimensions these are of.
 template <typename T, typename F, typename... Pointers>
-void loop(F function, const Codes& codes, const Tensor& shape, T* out, const Pointers*... from) {
-  const Tensor step = codes.step.contiguous(), zero = codes.zero ? codes.zero->contiguous() : Tensor();
-  const T* const steps = step.const_data_ptr<T>();
-  const T* const zeros = zero.defined() ? zero.const_data_ptr<T>() : nullptr;
-  const int64_t channels = step.numel();
-  int64_t inner = shape.numel();
-  if (channels > 1) {
-    inner = 1;
-    for (int64_t d = codes.axis + 1; d < shape.dim(); d++) inner *= shape.size(d);
-  }
-  at::parallel_for(0, shape.numel(), kGrain, [&](int64_t begin, int64_t end) {
+void loop(F function, const Codes& codes, const Tensor& result, const Pointers*... from) {
+  T* const out = result.mutable_data_ptr<T>();
+  const Tensor step = codes.step.contiguous(), zero = codes.zero ? codes.zero->contiguous() : at::zeros_like(step);
+  const T *const steps = step.const_data_ptr<T>(), *const zeros = zero.const_data_ptr<T>();
+  const int64_t channels = step.numel(), inner = channels > 1 ? result.stride(codes.axis) : result.numel();
+  const double lo = codes.lo, hi = codes.hi;
+  at::parallel_for(0, result.numel(), kGrain, [&](int64_t begin, int64_t end) {
     while (begin < end) {
-      const int64_t row = begin / inner, channel = row % channels, stop = std::min(end, (row + 1) * inner);
-      const T step = steps[channel], zero = zeros ? zeros[channel] : T(0);
-      const double lo = codes.lo, hi = codes.hi;
-      fill(out, begin, stop, [=](int64_t i) { return function(from[i]..., step, zero, lo, hi); });
+      const int64_t row = begin / inner, channel = row % channels;
+      const int64_t stop = std::min(end, inner == 1 ? begin - channel + channels : (row + 1) * inner);
+      const T *const step = steps + channel, *const zero = zeros + channel;
+      if (inner == 1) {
+        fill(out, begin, stop, [=](int64_t i) { return function(from[i]..., step[i - begin], zero[i - begin], lo, hi); });
+      } else {
+        fill(out, begin, stop, [=, step = *step, zero = *zero](int64_t i) { return function(from[i]..., step, zero, lo, hi); });
+      }
       begin = stop;
     }
   });
@@ -102,10 +104,10 @@ void loop(F function, const Codes& codes, const Tensor& shape, T* out, const Poi
 template <typename F, typename... Tensors>
 Tensor for_each(const char* name, F function, const Codes& codes, const Tensor& x, const Tensors&... others) {
   if (x.is_cuda()) return launched_with(codes, name, x, others...);
-  const Tensor result = at::empty_like(x, at::MemoryFormat::Contiguous);
+  const Tensor result = at::empty_like(x, codes.format);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "fake_quantize", [&] {
-    loop<scalar_t>(function, codes, x, result.mutable_data_ptr<scalar_t>(), x.contiguous().const_data_ptr<scalar_t>(),
-                   others.contiguous().template const_data_ptr<scalar_t>()...);
+    loop<scalar_t>(function, codes, result, x.contiguous(codes.format).const_data_ptr<scalar_t>(),
+                   others.contiguous(codes.format).template const_data_ptr<scalar_t>()...);
   });
   return result;
 }

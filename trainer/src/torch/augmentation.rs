@@ -131,16 +131,7 @@ pub fn apply(codes: Tensor, labels: Tensor, draws: &Draws) -> Batch {
             .view([-1, 1, draws.extents[2], 1])
             .logical_or(&kept(&index(lefts), draws.extents[3], *side).view([-1, 1, 1, draws.extents[3]]));
     }
-    Batch { codes: channels_last_where_alone(x), targets: Targets { labels, mixed } }
-}
-
-/// One channel lies as the last axis as well as the second: the layout by which libtorch chooses its convolution, and with it
-/// the order of its sums, is the one that inputs have without a change.
-fn channels_last_where_alone(x: Tensor) -> Tensor {
-    match x.size()[..] {
-        [count, 1, h, w] => x.contiguous().view([count, h, w, 1]).permute([0, 3, 1, 2]),
-        _ => x,
-    }
+    Batch { codes: x, targets: Targets { labels, mixed } }
 }
 
 /// `len` entries of an axis, from a place of its own in each input.

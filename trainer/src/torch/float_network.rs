@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
-use super::operators::{average_pool_by_reciprocal, clipped, prelu, sum_over, weight_shape, weighted_sum, weightless};
+use super::operators::{
+    average_pool_by_reciprocal, channels_last, clipped, prelu, sum_over, weight_shape, weighted_sum, weightless,
+};
 use crate::network::{Layer, LayerOp, Network};
 
 /// Added to a variance before its root.
@@ -113,7 +115,7 @@ impl FloatNetwork {
     }
 
     fn all_tensors(&self, x: &Tensor, train: bool) -> Vec<Tensor> {
-        let mut tensors = vec![x.shallow_clone()];
+        let mut tensors = vec![channels_last(x)];
         for (index, layer) in self.network.layers.iter().enumerate() {
             let constants = self.layers[self.network.weights_of(index)].as_ref();
             let y = match &self.slopes[index] {

@@ -312,6 +312,34 @@ mod tests {
         }
     }
 
+    /// An operator whose output lay otherwise would have the next one copy it.
+    #[test]
+    fn the_channels_of_a_pixel_stay_side_by_side_from_layer_to_layer() {
+        let learned = "[quantized.weights]\nrange = 'tqt'\n[quantized.activations]\nrange = 'tqt'";
+        for (keys, tables) in [
+            ("", ""),
+            ("batch_norm = 'corrected'", "[quantized.activations]\nstochastic = true"),
+            ("batch_norm = 'unfolded'", learned),
+            ("scheme = 'affine'", ""),
+        ] {
+            let config = digits(keys, tables);
+            let x = Tensor::rand([4, 1, 8, 8], (Kind::Float, Device::Cpu));
+            let Model::Float(float) = float(&config).into_model() else { unreachable!("it begins in floating point") };
+            let Model::Quantized(mut network) = quantized(&config).into_model() else {
+                unreachable!("it is quantized")
+            };
+            let passes = [
+                float.tensors(&x),
+                network.train_tensors(&x, Mode::Learning).unwrap(),
+                network.train_tensors(&x, Mode::Frozen).unwrap(),
+                network.fast_forward(&x).unwrap(),
+            ];
+            for (index, tensor) in passes.iter().flat_map(|tensors| tensors.iter().enumerate()) {
+                assert!(tensor.permute([0, 2, 3, 1]).is_contiguous(), "{keys}, tensor {index}: {:?}", tensor.stride());
+            }
+        }
+    }
+
     /// Rounding factors as the reduced products do changes no sum of a layer whose bound allows them; others it changes.
     #[test]
     fn reduced_products_keep_the_sums_of_layers_that_have_them() {

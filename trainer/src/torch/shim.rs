@@ -310,6 +310,50 @@ mod tests {
         }
     }
 
+    /// Code for code and gradient for gradient, whichever dimension lies innermost, with a step for each entry of either.
+    #[test]
+    fn values_that_lie_otherwise_stay_so_and_have_the_same_bits() {
+        let (channels, shape) = (5_i64, [5, 5, 90, 11]);
+        let count = shape.iter().product::<i64>();
+        let x = Tensor::from_slice(&values(count as usize, Kind::Float)).to_kind(Kind::Float).view(shape);
+        let gradient = Tensor::arange(count, (Kind::Float, tch::Device::Cpu)).view(shape);
+        let steps = Tensor::from_slice(&[0.3_f32, 1.0, 0.25, 8.0, 1e-3]);
+        let zeros = Tensor::from_slice(&[-3_f32, 0.0, 8.0, -8.0, 7.0]);
+        let last = |x: &Tensor| x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+        let read = |x: &Tensor| Vec::<f32>::try_from(x.flatten(0, -1)).unwrap();
+        let bits = |x: &Tensor| read(x).into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+        for (count, axis, zero, stochastic) in
+            [(1, 1, false, false), (channels, 1, false, false), (channels, 1, true, true), (channels, 0, true, false)]
+        {
+            let step = steps.narrow(0, 0, count);
+            let zero = zero.then_some(&zeros);
+            let rounding = Rounding { stochastic, axis, ..Rounding::half_up(-8.0, 7.0) };
+            let run = |x: Tensor, gradient: &Tensor| {
+                tch::manual_seed(6);
+                let x = x.set_requires_grad(true);
+                let y = fake_quantize(&x, &step, zero, rounding).unwrap();
+                (&y * gradient).sum(Kind::Float).backward();
+                (y.detach(), x.grad())
+            };
+            // Tests beside this one draw from the same generator: where one did in between, both are drawn again.
+            let mut draws = if stochastic { 50 } else { 1 };
+            loop {
+                draws -= 1;
+                let (expected, expected_gradient) = run(x.copy(), &gradient);
+                let (got, got_gradient) = run(last(&x), &last(&gradient));
+                if bits(&expected) != bits(&got) && draws > 0 {
+                    continue;
+                }
+                assert_eq!(bits(&expected), bits(&got), "{count} along {axis}");
+                assert_eq!(bits(&expected_gradient), bits(&got_gradient), "{count} along {axis}");
+                assert!(got.permute([0, 2, 3, 1]).is_contiguous() && expected.is_contiguous());
+                // Where the gradient lies as the value does not.
+                assert_eq!(bits(&expected_gradient), bits(&run(last(&x), &gradient).1));
+                break;
+            }
+        }
+    }
+
     /// Codes of values, at a step.
     fn codes(values: &[f64], step: f64, kind: Kind) -> Vec<f64> {
         let x = Tensor::from_slice(values).to_kind(kind);

@@ -9,11 +9,11 @@ use super::norm::Norm;
 use crate::network::{LayerActivation, LayerOp};
 use crate::quantizer_config::{Products, RangeMethod, Scheme};
 use crate::torch::operators::{
-    average_pool_by_reciprocal, clipped, curve_by_table, mean_by_reciprocal, weighted_sum, weightless,
+    average_pool_by_reciprocal, channels_last, clipped, curve_by_table, mean_by_reciprocal, weighted_sum, weightless,
 };
 use crate::torch::quantize::exponent::MAX_WEIGHT_SHIFT;
 use crate::torch::quantize::gradient::with_quantized_gradient;
-use crate::torch::quantize::rows::extremes;
+use crate::torch::quantize::rows::{extremes, row};
 use crate::torch::shim::{fake_quantize, set_products};
 
 /// Units up to which f32 has every integer.
@@ -46,7 +46,7 @@ impl QuantizedNetwork {
     /// Those of libtorch.
     pub fn train_tensors(&mut self, x: &Tensor, mode: Mode) -> Result<Vec<Tensor>> {
         self.set_learning(mode == Mode::Learning);
-        let mut tensors = vec![x.shallow_clone()];
+        let mut tensors = vec![channels_last(x)];
         for index in 0..self.layers.len() {
             if mode == Mode::Learning {
                 self.observe_weights(index);
@@ -98,7 +98,7 @@ impl QuantizedNetwork {
     pub(super) fn forward(&self, x: &Tensor, kind: Kind) -> Result<Vec<Tensor>> {
         tch::no_grad(|| {
             self.use_products(Products::F32);
-            let mut tensors = vec![x.to_kind(kind)];
+            let mut tensors = vec![channels_last(&x.to_kind(kind))];
             for index in 0..self.layers.len() {
                 let sum = self.sum(index, &tensors, kind)?;
                 tensors.push(self.rounded(index, &sum, false)?.to_kind(kind));
@@ -200,7 +200,7 @@ impl QuantizedNetwork {
             }
             // Clipping is monotonic: the extremes stay the extremes.
             None if self.layers[index].output.settings().method == RangeMethod::Max => {
-                let (least, greatest) = extremes(&sum.reshape([1, -1]));
+                let (least, greatest) = extremes(&row(sum));
                 clipped(activation, &Tensor::cat(&[least, greatest], 0))
             }
             None => clipped(activation, sum),
