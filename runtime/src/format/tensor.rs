@@ -114,7 +114,10 @@ impl TensorRecord {
     #[must_use]
     #[inline(never)]
     pub const fn bytes(&self) -> usize {
-        self.shape.len().saturating_mul(self.element.bytes())
+        // One product of more than 32 bits.
+        let bytes = (self.shape.h as u32 * self.shape.w as u32) as u64
+            * (self.shape.c as u32 * self.element.bytes() as u32) as u64;
+        if bytes > usize::MAX as u64 { usize::MAX } else { bytes as usize }
     }
 
     /// Bytes of one row.

@@ -15,6 +15,9 @@ pub struct Bands<'a> {
     arena: Arena<'a>,
     input: &'a TensorRecord,
     output: &'a TensorRecord,
+    /// Their regions.
+    source: Range<usize>,
+    target: Range<usize>,
     window: &'a Window,
     /// First row of the next band, and rows of each.
     oy: u16,
@@ -46,7 +49,7 @@ impl<'a> Bands<'a> {
         let apart = source.end <= target.start || target.end <= source.start;
         let step = if apart { output.shape.h.max(1) } else { 1 };
         let arena = Arena { below, above, start: end };
-        Some((Self { arena, input, output, window, oy: 0, step }, scratch))
+        Some((Self { arena, input, output, source, target, window, oy: 0, step }, scratch))
     }
 
     /// The tensor that is read.
@@ -63,7 +66,7 @@ impl<'a> Bands<'a> {
     #[inline]
     pub(crate) fn whole(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
         let (input, output) = (self.input, self.output);
-        let (x, y) = self.arena.two(&input.region(), &output.region())?;
+        let (x, y) = self.arena.two(&self.source, &self.target)?;
         Some((input.view(x), output.view_mut(y)))
     }
 
@@ -76,10 +79,9 @@ impl<'a> Bands<'a> {
         }
         self.oy = oy.saturating_add(self.step);
         let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input.shape.h);
-        let source = input.region();
-        let source = source.start + input.row_bytes() * usize::from(first_row)..source.end;
+        let source = self.source.start + input.row_bytes() * usize::from(first_row)..self.source.end;
         let row = output.row_bytes();
-        let target = output.region().start + row * usize::from(oy);
+        let target = self.target.start + row * usize::from(oy);
         let (x, y) = self.arena.two(&source, &(target..target + row * usize::from(self.step)))?;
         Some((View { first_row, ..input.view(x) }, ViewMut { first_row: oy, ..output.view_mut(y) }))
     }
