@@ -236,16 +236,17 @@ fn data_and_gradients_are_configured_apart() {
 
 #[test]
 fn configs_of_one_forward_pass_are_put_back() {
-    let net = Net::new();
+    // One input: tests beside this one draw from the same generator.
+    let (net, x) = (Net::new(), input());
     net.set(FixMethod::Auto, Selector::default());
-    let _ = net.forward(&input(), true).unwrap();
+    let _ = net.forward(&x, true).unwrap();
     let before = net.top.get_fix_configs(false, false);
-    let plain = values(&net.forward(&input(), false).unwrap());
+    let plain = values(&net.forward(&x, false).unwrap());
     let two_bits = BTreeMap::from([("block.out.activation".to_owned(), FixConfig::fixed(2, 4.0))]);
-    let forward = || Ok(values(&net.forward(&input(), false)?));
+    let forward = || Ok(values(&net.forward(&x, false)?));
     let overridden = net.top.with_fix_configs(&two_bits, false, forward).unwrap();
     assert!(overridden.iter().all(|value| [-4.0, -2.0, 0.0, 2.0].contains(value)));
-    assert_eq!(values(&net.forward(&input(), false).unwrap()), plain);
+    assert_eq!(values(&net.forward(&x, false).unwrap()), plain);
     let after = net.top.get_fix_configs(false, false);
     assert_eq!(before["block.out.activation"].method, after["block.out.activation"].method);
 }
