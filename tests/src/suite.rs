@@ -41,6 +41,7 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         found.push(draw.average([a, b + 7], 4 * b));
         let halving = Window { stride_h: 2, stride_w: 2, ..Window::new(2, 2) };
         found.push(draw.averaged([2 * a, 2 * b], 4 * b, [a, b], halving));
+        found.push(draw.in_place([a, b]));
     }
     found
 }
@@ -139,6 +140,22 @@ impl Draw {
         let element = self.one(&[Element::I8, Element::U8]);
         let input = Self::tensor(element, size, 8);
         Some(self.network(input, [h, w], 8, FixedPointOp::DepthwiseConv2d { window, weights }))
+    }
+
+    /// The same with an output that may lie in its input's place, of either scheme; with many channels it does so memory first.
+    fn in_place(&mut self, size: [u16; 2]) -> FixedPointNetwork {
+        let [pad_top, pad_left] = [0, 1].map(|_| self.0.random_range(0..=2));
+        let padded =
+            Window { pad_top, pad_bottom: 2 - pad_top, pad_left, pad_right: 2 - pad_left, ..Window::new(3, 3) };
+        let channels = self.one(&[4, 8, 64, 128]);
+        let weights = self.weights(9 * usize::from(channels), channels);
+        let weights = FixedPointWeights { bits: WeightBits::Eight, ..weights };
+        let element = self.one(&[Element::I8, Element::U8]);
+        let input = Self::tensor(element, size, channels);
+        let op = FixedPointOp::DepthwiseConv2d { window: padded, weights };
+        let mut network = self.network(input, size, channels, op);
+        network.layers[0].activation = Activation::full(network.layers[0].output.element);
+        if self.one(&[true, false]) { self.affine(network) } else { network }
     }
 
     /// Convolutions of 3x3 of stride 1, which have transformed weights; of channels for the unrolled loop once, and more often.

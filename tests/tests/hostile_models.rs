@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use stepshift_runtime::format::{
-    Activation, AffineBinaryKind, BinaryKind, Certificate, Conv2d, Element, Epilogue, FORMAT_VERSION, HEADER_BYTES,
-    Header, MAGIC, ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord, WeightBits, Window,
+    Activation, AffineBinaryKind, BinaryKind, Certificate, Conv2d, DepthwiseConv2d, Element, Epilogue, FORMAT_VERSION,
+    HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord,
+    WeightBits, Window,
 };
 use stepshift_runtime::{Backend, LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
 use stepshift_tests::fixtures::small_network;
@@ -696,6 +697,51 @@ fn a_window_may_write_over_rows_that_it_has_passed_and_no_others() {
     );
     assert_eq!(reload(&network, |_, t, _| t[0].offset = 9), tensor_fault(1, TensorFault::Overlaps(0)));
     assert_eq!(reload(&network, |_, t, _| t[1].offset = 1), tensor_fault(1, TensorFault::Overlaps(0)));
+}
+
+#[test]
+fn a_depthwise_layer_may_write_over_its_input_by_strips_alone() {
+    let tensor = FixedPointTensor::i8(Shape { h: 8, w: 5, c: 64 }, -4);
+    let weights = FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: vec![1; 9 * 64],
+        exponents: vec![-5; 64],
+        mantissas: Vec::new(),
+        bias: vec![3; 64],
+    };
+    let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+    let layers = vec![layer("depthwise", &[0], tensor, FixedPointOp::DepthwiseConv2d { window, weights })];
+    let network = FixedPointNetwork { input: tensor, layers };
+    let good = encode_with(&network, Options { backend: Backend::Dsp, ..Options::default() }).unwrap();
+    let load = |change: fn(&mut DepthwiseConv2d<'_>)| {
+        reload_file(&good, None, |_, tensors, nodes| {
+            assert_eq!(tensors[0].region(), tensors[1].region());
+            let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
+            change(op);
+        })
+    };
+    let overlaps = tensor_fault(1, TensorFault::Overlaps(0));
+    assert_eq!(load(|_| {}), Ok(()));
+    // What the loop over strips has not runs pixel by pixel.
+    assert_eq!(load(|op| op.weights.scratch.bytes -= 1), overlaps);
+    assert_eq!(load(|op| op.activation.max = 100), overlaps);
+    assert_eq!(load(|op| op.weights.epilogue = Epilogue::Shift(&[0xff])), overlaps);
+    let wide = Window { kernel_h: 9, kernel_w: 1, pad_top: 4, pad_bottom: 4, pad_left: 0, pad_right: 0, ..window };
+    assert_eq!(
+        reload_file(&good, None, |_, _, nodes| {
+            let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
+            op.window = wide;
+        }),
+        overlaps
+    );
+    // Not beside its input's place.
+    assert_eq!(
+        reload_file(&good, None, |needs, t, _| {
+            t[1].offset += 1;
+            needs.arena_bytes += 1;
+        }),
+        overlaps
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions.
 
-use stepshift_runtime::format::Packing;
+use stepshift_runtime::format::{Op, Packing};
 use stepshift_runtime::{Backend, Model, Session};
 use stepshift_tests::{random, reference, suite};
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
@@ -37,6 +37,21 @@ fn every_length_gives_the_codes_of_the_reference() {
         }
     }
     assert!(saturated > 1000, "{saturated}");
+}
+
+#[test]
+fn depthwise_layers_write_over_their_inputs() {
+    let found = [Prefer::Memory, Prefer::Speed].map(|prefer| {
+        let networks = suite::networks();
+        let in_place = |network: &&FixedPointNetwork| {
+            let bytes = encode_with(network, Options { backend: Backend::Dsp, prefer, ..Options::default() }).unwrap();
+            let model = Model::parse(&bytes).unwrap();
+            let regions = [0, 1].map(|tensor| model.tensor(tensor).unwrap().region());
+            matches!(model.nodes().next().unwrap().op, Op::DepthwiseConv2d(_)) && regions[0] == regions[1]
+        };
+        networks.iter().filter(in_place).count()
+    });
+    assert!(found.iter().all(|count| *count > 10), "{found:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{View, ViewMut};
+use super::{InOut, View, ViewMut};
 use crate::arena::Around;
 use crate::format::{Scratch, TensorRecord, Window};
 
@@ -86,6 +86,18 @@ impl<'a> Bands<'a> {
         Some((View { first_row, ..input.view(x) }, ViewMut { first_row: oy, ..output.view_mut(y) }))
     }
 
+    /// As [`Self::whole`], for a kernel that reads each code before it writes over it: both may lie in one place.
+    #[inline(never)]
+    pub(crate) fn in_out(&mut self) -> Option<InOut<'_>> {
+        let (input, output) = (self.input, self.output);
+        let (source, target) = (input.region(), output.region());
+        if source == target {
+            return Some(InOut::InPlace(output.view_mut(self.arena.one(target)?), input.element));
+        }
+        let (x, y) = self.arena.two(&source, &target)?;
+        Some(InOut::Apart(input.view(x), output.view_mut(y)))
+    }
+
     /// Runs a kernel that makes nothing before.
     pub(crate) fn each(&mut self, mut kernel: impl FnMut(View<'_>, ViewMut<'_>)) {
         while let Some((x, y)) = self.next() {
@@ -95,6 +107,14 @@ impl<'a> Bands<'a> {
 }
 
 impl Arena<'_> {
+    /// A region on one side; `None` where it is over a side.
+    fn one(&mut self, region: Range<usize>) -> Option<&mut [u8]> {
+        match region.start.checked_sub(self.start) {
+            Some(start) => self.above.get_mut(start..region.end.checked_sub(self.start)?),
+            None => self.below.get_mut(region),
+        }
+    }
+
     /// A region that is read and one that is written; `None` where they share a byte, or one is over a side.
     fn two(&mut self, source: &Range<usize>, target: &Range<usize>) -> Option<(&[u8], &mut [u8])> {
         let (is_above, reads_above) = (target.start >= self.start, source.start >= self.start);

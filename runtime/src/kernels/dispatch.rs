@@ -31,9 +31,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut 
         Packing::Plain if Packing::Plain.is_in(LINKS) => {
             bands.each(|x, y| portable::depthwise_conv2d::<LINKS>(op, x, y))
         }
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
-            bands.each(|x, y| dsp::depthwise_conv2d::<LINKS>(op, x, y, scratch))
-        }
+        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, bands, scratch),
         Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::depthwise_conv2d::<LINKS>(op, bands, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => {
             bands.each(|x, y| v6m::depthwise_conv2d::<LINKS>(op, x, y, scratch))

@@ -10,7 +10,8 @@ mod stages;
 use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, Reader, TensorRecord};
+use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, Packing, Reader, TensorRecord};
+use crate::kernels::dsp;
 use crate::model::Model;
 use stages::Inside;
 
@@ -127,7 +128,7 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
         if !is_end {
             let in_stage = end.is_some();
             is_apart(model, &live, writer + 1, |index, other, output| {
-                in_place(&node, writer, index, other, output, in_stage)
+                in_place::<LINKS>(&node, writer, index, other, output, in_stage)
             })?;
         }
         let scratch = node.op.scratch().region();
@@ -225,7 +226,7 @@ const fn shares(a: &Range<usize>, b: &Range<usize>) -> bool {
 
 /// True when `node` may write its output over tensor `index`, which it reads for the last time. A window does not in a
 /// stage, whose patches have paddings of their own.
-fn in_place(
+fn in_place<const LINKS: u64>(
     node: &Node<'_>,
     writer: usize,
     index: u16,
@@ -244,7 +245,13 @@ fn in_place(
         let (from, to) = (input.region().start, output.region().start);
         let distance = window.row_distance(input.shape.h, input.row_bytes(), output.shape.h, output.row_bytes());
         let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
-        return operand == index && usize::from(input.last_use) == writer && passed && !in_stage;
+        let in_its_place = match &node.op {
+            Op::DepthwiseConv2d(op) if Packing::Pairs.is_in(LINKS) && from == to => {
+                dsp::runs_in_place(op, input, output)
+            }
+            _ => false,
+        };
+        return operand == index && usize::from(input.last_use) == writer && (passed || in_its_place) && !in_stage;
     }
     let operand = match node.op {
         Op::Clip(op) => op.input,

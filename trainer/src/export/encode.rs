@@ -13,7 +13,7 @@ use stepshift_runtime::{Backend, Model, crc32};
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
 use super::heads::Head;
-use super::pack::Packed;
+use super::pack::{self, Packed};
 use super::patches::{self, Patching};
 use super::plan::{Plan, plan};
 use super::steps::{arena_bytes_of, steps};
@@ -80,10 +80,9 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let whole = network;
     let lowered = options.patching.map(|patching| patches::lower(whole, patching)).transpose()?;
     let network = lowered.as_ref().unwrap_or(whole);
-    let packed: Vec<_> =
-        network.layers.iter().map(|layer| Packed::new(network, layer, options.backend, options.prefer)).collect();
-    let scratch: Vec<usize> = packed.iter().map(|packed| packed.scratch_bytes).collect();
-    let plan = plan(network, &scratch, options.prefer);
+    let packed = pack::packed(network, options.backend, options.prefer);
+    let rooms: Vec<_> = packed.iter().map(|packed| packed.room).collect();
+    let plan = plan(network, &rooms, options.prefer);
     let tensors = tensor_records(network, &plan)?;
     let mut blobs = (0..network.layers.len())
         .map(|index| blobs(network, &packed[index], &plan, index))

@@ -24,6 +24,7 @@ pub use affine::{exponential as affine_exponential, leaky as affine_leaky, quant
 pub use encode::{Options, Prefer, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Patch};
-pub use pack::scratch_bytes;
+pub use pack::rooms;
+pub use plan::Room;
 pub use reciprocal::{Reciprocal, reciprocal};
 pub use tables::Curve;

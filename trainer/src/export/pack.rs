@@ -10,11 +10,32 @@ use stepshift_runtime::kernels::{dsp, mve};
 use super::Prefer;
 use super::bounds::{ChannelBound, channel_bounds};
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
+use super::plan::{Room, least_bytes};
 
-/// Bytes of scratch that each layer needs on a backend.
+/// What each layer needs of the arena on a backend, memory first.
 #[must_use]
-pub fn scratch_bytes(network: &FixedPointNetwork, backend: Backend) -> Vec<usize> {
-    network.layers.iter().map(|layer| Packed::new(network, layer, backend, Prefer::Memory).scratch_bytes).collect()
+pub fn rooms(network: &FixedPointNetwork, backend: Backend) -> Vec<Room> {
+    packed(network, backend, Prefer::Memory).iter().map(|packed| packed.room).collect()
+}
+
+/// Every layer as a backend has it. Memory first, scratch that a layer can do without is spent where the arena is no larger for it.
+pub(super) fn packed(network: &FixedPointNetwork, backend: Backend, prefer: Prefer) -> Vec<Packed> {
+    let mut packed: Vec<Packed> =
+        network.layers.iter().map(|layer| Packed::new(network, layer, backend, prefer)).collect();
+    let is_spare = |packed: &Packed| matches!(packed.order, Order::Quads(_)) && packed.room.scratch_bytes > 0;
+    if prefer == Prefer::Speed || !packed.iter().any(is_spare) {
+        return packed;
+    }
+    let mut rooms: Vec<Room> =
+        packed.iter().map(|packed| if is_spare(packed) { Room::default() } else { packed.room }).collect();
+    let least = least_bytes(network, &rooms);
+    for (layer, packed) in packed.iter_mut().enumerate().filter(|(_, packed)| is_spare(packed)) {
+        let without = core::mem::replace(&mut rooms[layer], packed.room);
+        if least_bytes(network, &rooms) > least {
+            (rooms[layer], packed.room) = (without, without);
+        }
+    }
+    packed
 }
 
 /// Pixels of the output from which on a weight is stored in 16 bits though flash is to be spared: its second byte spares two instructions
@@ -31,8 +52,8 @@ fn uses(layer: &FixedPointLayer) -> usize {
 pub(super) struct Packed {
     /// Width in the file.
     pub(super) bits: WeightBits,
-    /// Bytes of scratch.
-    pub(super) scratch_bytes: usize,
+    /// What their kernel needs of the arena.
+    pub(super) room: Room,
     order: Order,
     /// What the kernel subtracts from every input.
     offset: i16,
@@ -62,7 +83,7 @@ impl Packed {
             Backend::Mve => Self::for_mve(network, layer, bits),
             Backend::V6m => Self::for_v6m(network, layer),
         };
-        found.unwrap_or(Self { bits, scratch_bytes: 0, order: Order::Plain, offset: 0 })
+        found.unwrap_or(Self { bits, room: Room::default(), order: Order::Plain, offset: 0 })
     }
 
     fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, prefer: Prefer) -> Option<Self> {
@@ -73,13 +94,13 @@ impl Packed {
             FixedPointOp::FullyConnected { .. } => (Runs::whole(input.shape.len()), 1),
             FixedPointOp::DepthwiseConv2d { window, .. } => {
                 let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
-                let strips = dsp::strip_bytes(window, layer.output.shape).filter(|_| prefer == Prefer::Speed);
-                return Some(Self {
-                    bits: WeightBits::Sixteen,
-                    scratch_bytes: strips.unwrap_or(0),
-                    order: Order::Quads(order),
-                    offset: 0,
+                let ends = channel_bounds(network, layer).ok()?.into_iter().map(|channel| channel.requantizer);
+                let output = (layer.output.shape, layer.output.element, layer.activation);
+                let room = dsp::strip_bytes(window, output, ends).map_or_else(Room::default, |scratch_bytes| Room {
+                    scratch_bytes,
+                    in_place: input.shape == layer.output.shape,
                 });
+                return Some(Self { bits: WeightBits::Sixteen, room, order: Order::Quads(order), offset: 0 });
             }
             _ => return None,
         };
@@ -90,7 +111,7 @@ impl Packed {
         let widened = prefer == Prefer::Speed || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
         let bits = if widened { WeightBits::Sixteen } else { bits };
         let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, order.scaled_by()))?;
-        Some(Self { bits, scratch_bytes: order.scratch_bytes(pixels), order: Order::Pairs(order), offset: 0 })
+        Some(Self { bits, room: scratch(order.scratch_bytes(pixels)), order: Order::Pairs(order), offset: 0 })
     }
 
     /// Transformed weights, where they are exact and win.
@@ -103,7 +124,7 @@ impl Packed {
             && transforms(order, &weights.codes).all(|places| places.is_some());
         fits.then(|| Self {
             bits: WeightBits::Sixteen,
-            scratch_bytes: order.scratch_bytes(),
+            room: scratch(order.scratch_bytes()),
             order: Order::Winograd(order),
             offset: 0,
         })
@@ -129,7 +150,7 @@ impl Packed {
             }
             _ => return None,
         };
-        let packed = Self { bits, scratch_bytes, order, offset: code_offset(element) };
+        let packed = Self { bits, room: scratch(scratch_bytes), order, offset: code_offset(element) };
         packed.bias_is_bounded(network, layer).then_some(packed)
     }
 
@@ -149,7 +170,7 @@ impl Packed {
         let input = Some(network.tensor(*layer.inputs.first()?)).filter(|input| input.element != Element::I16)?;
         let out_ch = weights.bias.len();
         let biases = Fours::bias_bytes(out_ch);
-        let packed = |scratch_bytes, order| Some(Self { bits: WeightBits::Eight, scratch_bytes, order, offset: 0 });
+        let packed = |bytes, order| Some(Self { bits: WeightBits::Eight, room: scratch(bytes), order, offset: 0 });
         if let FixedPointOp::DepthwiseConv2d { window, .. } = &layer.op {
             let has = Fours::has_depthwise(window, input.shape, layer.output.shape.c);
             return packed(biases + 3, Order::DepthwiseFours).filter(|_| has);
@@ -235,6 +256,11 @@ impl Packed {
             channel.bound + grown <= i128::from(i32::MAX)
         })
     }
+}
+
+/// So many bytes of the arena apart from the tensors.
+const fn scratch(scratch_bytes: usize) -> Room {
+    Room { scratch_bytes, in_place: false }
 }
 
 fn in_fours(order: Fours, weights: &FixedPointWeights) -> Vec<i16> {

@@ -5,7 +5,7 @@
 use core::arch::naked_asm;
 
 use super::affine_binary::ScaledSum;
-use super::instructions::{Band, First, PairOfRows, Rows, Strips, Sum};
+use super::instructions::{Band, First, Row, Rows, Strips, Sum, TwoRows};
 use super::scale::Scale;
 use super::strips::COLUMN_WORDS;
 use super::taps::Taps;
@@ -1024,26 +1024,25 @@ struct PairArguments {
 }
 
 impl PairArguments {
-    const fn new(rows: &PairOfRows<'_>, above: *mut u32, below: *mut u32) -> Self {
-        Self {
-            first: rows.first.as_ptr(),
-            second: rows.second.as_ptr(),
-            first_pitch: rows.first_pitch,
-            second_pitch: rows.second_pitch,
-            count: rows.count,
-            above,
-            below,
-        }
+    /// Of codes that begin at `codes`.
+    #[inline]
+    fn new(rows: &TwoRows<'_>, codes: *const u8, above: *mut u32, below: *mut u32) -> Self {
+        let place = |row: Row<'_>| match row {
+            Row::At(start) => (codes.wrapping_add(start), rows.pitch),
+            Row::Padding(pixel) => (pixel.as_ptr(), 0),
+        };
+        let ((first, first_pitch), (second, second_pitch)) = (place(rows.first), place(rows.second));
+        Self { first, second, first_pitch, second_pitch, count: rows.count, above, below }
     }
 }
 
 /// Pairs rows that [`super::instructions::pair_rows`] has checked.
 #[inline]
-pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
-    let (above, below) = (rows.above.as_mut_ptr(), rows.below.as_mut_ptr());
-    let arguments = PairArguments::new(&rows, above, below);
+pub(super) fn pair_rows<const LINKS: u64>(rows: &TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
+    let arguments = PairArguments::new(rows, codes.as_ptr(), above.as_mut_ptr(), below.as_mut_ptr());
     let arguments = &raw const arguments;
-    // SAFETY: every pixel has four bytes in its row, and seven words from its column's first on in both targets.
+    // SAFETY: every pixel has four bytes in its row, or all pixels of padding have the same four, and seven words from its
+    // column's first on in both targets.
     unsafe {
         match rows.signed {
             true if Element::I8.is_in(LINKS) => pair_i8(arguments),
@@ -1123,14 +1122,20 @@ struct StripsArguments {
 pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
     let records = strips.records.as_ptr_range();
     let (this, next) = (strips.this.as_mut_ptr(), strips.next.as_mut_ptr());
+    let output = strips.output.as_mut_ptr();
+    let codes = match strips.input {
+        First::InPlace => output.cast_const(),
+        First::Apart(codes) => codes.as_ptr(),
+    };
+    let (above, below) = (this.wrapping_add(strips.left + 1), next.wrapping_add(strips.left));
     let mut arguments = StripsArguments {
-        pair: PairArguments::new(&strips.rows, this.wrapping_add(strips.left + 1), next.wrapping_add(strips.left)),
+        pair: PairArguments::new(&strips.rows, codes, above, below),
         strip: StripArguments {
             records: records.start,
             records_end: records.end,
             columns: this,
             columns_end: this.wrapping_add(COLUMN_WORDS * strips.width),
-            output: strips.output.as_mut_ptr(),
+            output: output.wrapping_add(strips.start),
             row_pitch: strips.row_pitch,
             columns_back: 4 * COLUMN_WORDS * strips.width - 8,
             output_back: strips.channels * strips.width - 1,
@@ -1142,8 +1147,9 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
     };
     let arguments = &raw mut arguments;
     let affine = LINKS & AFFINE_LINK != 0 && strips.multiplies;
-    // SAFETY: of every strip there are both rows, four bytes a pixel, and room for two rows of the output; both buffers hold the
-    // columns of all pixels and two more, and there are the records of four channels.
+    // SAFETY: of every strip there are both rows, four bytes a pixel, and room for two rows of the output, which may lie over the
+    // input: pointers to it come from that of the output. Both buffers hold the columns of all pixels and two more, and there
+    // are the records of four channels.
     unsafe {
         match (strips.rows.signed, strips.end) {
             (true, End::Signed8) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_signed8(arguments),

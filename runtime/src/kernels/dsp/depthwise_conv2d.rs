@@ -6,7 +6,7 @@ use super::taps::Taps;
 use super::tile::End;
 use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Quads, WeightBits};
 use crate::kernels::window::{Span, positions};
-use crate::kernels::{View, ViewMut};
+use crate::kernels::{Bands, View, ViewMut};
 
 /// Quads of channels whose accumulators are taken out of the inner loop at a time.
 const QUADS_AT_A_TIME: usize = 4;
@@ -22,22 +22,23 @@ struct Accumulators([u8; 16 * QUADS_AT_A_TIME]);
 /// bias     `[C]`                i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
 /// scratch  [`strip_bytes`](super::strip_bytes), where the exporter spends them
-pub fn depthwise_conv2d<const LINKS: u64>(
-    op: &DepthwiseConv2d<'_>,
-    input: View<'_>,
-    mut output: ViewMut<'_>,
-    scratch: &mut [u8],
-) {
-    let channels = usize::from(input.shape.c);
-    let end = end::<LINKS>(&op.weights, op.activation, output.element);
-    if WeightBits::Sixteen.is_in(LINKS) && by_strips::<LINKS>(op, &input, &mut output, scratch, end) {
-        return;
+pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+    let end = end::<LINKS>(&op.weights, op.activation, bands.output().element);
+    let done = WeightBits::Sixteen.is_in(LINKS)
+        && bands.in_out().is_some_and(|operands| by_strips::<LINKS>(op, operands, scratch, end));
+    if !done {
+        bands.each(|x, y| by_pixels::<LINKS>(op, &x, y, end));
     }
+}
+
+/// Some rows of the output, pixel by pixel.
+fn by_pixels<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: &View<'_>, mut output: ViewMut<'_>, end: End) {
+    let channels = usize::from(input.shape.c);
     let order = Quads { taps: op.window.taps() };
     for (pixel, (oy, ox)) in positions(&output).enumerate() {
         let rows = Span::rows(&op.window, input.shape, oy);
         let columns = Span::columns(&op.window, input.shape, ox);
-        let layer = Layer { op, input: &input, order, rows, columns };
+        let layer = Layer { op, input, order, rows, columns };
         // A dilated kernel may meet no input at all.
         let has_end = end != End::Accumulators && rows.len > 0 && columns.len > 0;
         if has_end && !layer.meets_offset::<LINKS>() {

@@ -113,43 +113,59 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
 }
 
 /// Two rows of four channels, to be stood one below the other.
-#[derive(Debug)]
-pub(super) struct PairOfRows<'a> {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TwoRows<'a> {
     /// Codes have a sign.
     pub(super) signed: bool,
-    pub(super) first: &'a [u8],
-    pub(super) second: &'a [u8],
-    /// Bytes from one pixel to the next.
-    pub(super) first_pitch: usize,
-    pub(super) second_pitch: usize,
+    pub(super) first: Row<'a>,
+    pub(super) second: Row<'a>,
+    /// Bytes from one pixel to the next, of rows that are no padding.
+    pub(super) pitch: usize,
     /// Pixels of a row.
     pub(super) count: usize,
-    /// Every second word of each [`COLUMN_WORDS`], from the first on; the same words go below.
-    pub(super) above: &'a mut [u32],
-    pub(super) below: &'a mut [u32],
+}
+
+/// Where the codes of a row are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Row<'a> {
+    /// From an index of the input on.
+    At(usize),
+    /// Every pixel of padding reads as this one.
+    Padding(&'a [u8; 4]),
+}
+
+impl TwoRows<'_> {
+    /// Those that are `bytes` behind these lie in as many codes too.
+    #[inline]
+    fn are_inside(&self, bytes: usize, codes: usize) -> bool {
+        let reach = self.count.saturating_sub(1) * self.pitch + bytes + 4;
+        let is_inside = |row: Row<'_>| match row {
+            Row::At(start) => start + reach <= codes,
+            Row::Padding(_) => bytes == 0,
+        };
+        self.count > 0 && is_inside(self.first) && is_inside(self.second)
+    }
 }
 
 /// Pairs two rows. Nothing where they are shorter, or what is written.
+///
+/// above, below  every second word of each [`COLUMN_WORDS`], from the first on: the same words go to both
 #[inline]
-pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
-    let Some(last) = rows.count.checked_sub(1) else { return };
-    let words = last * COLUMN_WORDS + COLUMN_WORDS - 1;
-    let enough = last * rows.first_pitch + 4 <= rows.first.len()
-        && last * rows.second_pitch + 4 <= rows.second.len()
-        && words <= rows.above.len()
-        && words <= rows.below.len();
-    if enough {
-        native::pair_rows::<LINKS>(rows);
+pub(super) fn pair_rows<const LINKS: u64>(rows: TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
+    let words = rows.count.saturating_sub(1) * COLUMN_WORDS + COLUMN_WORDS - 1;
+    if rows.are_inside(0, codes.len()) && words <= above.len() && words <= below.len() {
+        native::pair_rows::<LINKS>(&rows, codes, above, below);
     }
 }
 
 /// Operands of the loop over strips, each of two rows of the output, four channels.
 #[derive(Debug)]
 pub(super) struct Strips<'a> {
-    /// The two rows of the input that the first strip lacks; where they go, `this` and `next` say.
-    pub(super) rows: PairOfRows<'a>,
-    /// Bytes from both rows to the next two.
+    /// The two rows of the input that the first strip lacks.
+    pub(super) rows: TwoRows<'a>,
+    /// Bytes from both rows to the next two; with more than one strip, none of them is padding.
     pub(super) rows_advance: usize,
+    pub(super) input: First<'a>,
     /// Words of the columns before the input's first one.
     pub(super) left: usize,
     /// [`COLUMN_WORDS`] of each column: of each channel the pairs of rows 0 and 1, which are there, then 2 and 3.
@@ -160,7 +176,8 @@ pub(super) struct Strips<'a> {
     pub(super) records: &'a [u32],
     /// Pixels of a row of the output.
     pub(super) width: usize,
-    /// From the first channel of the first row on.
+    /// Index of the first row's first code.
+    pub(super) start: usize,
     pub(super) output: &'a mut [u8],
     /// Bytes from one pixel of the output to the next.
     pub(super) channels: usize,
@@ -178,20 +195,18 @@ pub(super) struct Strips<'a> {
 /// Computes strips one below the other. Nothing where the operands contradict themselves.
 #[inline]
 pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
-    let (Some(last_strip), Some(last), Some(last_pixel)) =
-        (strips.count.checked_sub(1), strips.width.checked_sub(1), strips.rows.count.checked_sub(1))
-    else {
-        return;
-    };
+    let (Some(last_strip), Some(last)) = (strips.count.checked_sub(1), strips.width.checked_sub(1)) else { return };
     let rows = &strips.rows;
-    let read = last_strip * strips.rows_advance + 4;
-    let enough = read + last_pixel * rows.first_pitch <= rows.first.len()
-        && read + last_pixel * rows.second_pitch <= rows.second.len()
-        && strips.left + COLUMN_WORDS * (last_pixel + 1) <= strips.this.len()
+    let codes = match strips.input {
+        First::InPlace => strips.output.len(),
+        First::Apart(codes) => codes.len(),
+    };
+    let enough = rows.are_inside(last_strip * strips.rows_advance, codes)
+        && strips.left + COLUMN_WORDS * rows.count <= strips.this.len()
         && COLUMN_WORDS * (last + 3) <= strips.this.len()
         && strips.this.len() == strips.next.len()
         && strips.records.len() == 4 * RECORD_WORDS
-        && last * strips.channels + (2 * last_strip + 1) * strips.row_pitch + 4 <= strips.output.len();
+        && strips.start + last * strips.channels + (2 * last_strip + 1) * strips.row_pitch + 4 <= strips.output.len();
     if enough {
         native::run_strips::<LINKS>(strips);
     }
@@ -211,10 +226,10 @@ pub(super) struct Sum {
     pub(super) end: End,
 }
 
-/// Where an addition finds its first operand.
+/// Where a kernel finds its first operand.
 #[derive(Debug)]
 pub(super) enum First<'a> {
-    /// In the place of the sum.
+    /// In the place of the output.
     InPlace,
     Apart(&'a [u8]),
 }

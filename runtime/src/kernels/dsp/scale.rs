@@ -1,6 +1,6 @@
 //! What brings accumulators to codes, before the saturate.
 
-use crate::arithmetic::multiply;
+use crate::arithmetic::{Requantizer, multiply};
 use crate::format::{AFFINE_LINK, Epilogue, Multiply};
 
 /// Least multiplier for which the loops have an end: it takes twice the multiplier for a number with a sign, less `2^32`.
@@ -17,6 +17,14 @@ pub(super) struct Scale<'a> {
     pub(super) step: usize,
     /// What is added to a product.
     pub(super) zero: i32,
+}
+
+/// Whether the loops have an end for a channel: a right shift, by at least one behind a multiplication.
+pub(super) const fn has_end(channel: Requantizer) -> bool {
+    match channel {
+        Requantizer::Shift(right_shift) => right_shift >= 0,
+        Requantizer::Multiply { multiplier, shift, .. } => shift < 0 && multiplier >= LEAST_MULTIPLIER,
+    }
 }
 
 impl<'a> Scale<'a> {
@@ -37,15 +45,17 @@ impl<'a> Scale<'a> {
         }
     }
 
-    /// Whether the loops have an end for it: right shifts, by at least one behind a multiplication.
+    /// Whether the loops have an end for every channel.
     pub(super) fn is_right<const LINKS: u64>(epilogue: &Epilogue<'_>) -> bool {
         match epilogue {
-            Epilogue::Shift(shifts) => shifts.iter().all(|shift| shift.cast_signed() >= 0),
+            Epilogue::Shift(shifts) => shifts.iter().all(|shift| has_end(Requantizer::Shift(shift.cast_signed()))),
             Epilogue::Multiply(_) if LINKS & AFFINE_LINK == 0 => false,
             Epilogue::Multiply(Multiply { multipliers, shifts, .. }) => {
                 let (multipliers, _) = multipliers.as_chunks::<4>();
-                shifts.iter().all(|shift| shift.cast_signed() < 0)
-                    && multipliers.iter().all(|bytes| i32::from_le_bytes(*bytes) >= LEAST_MULTIPLIER)
+                multipliers.iter().zip(*shifts).all(|(bytes, shift)| {
+                    let (multiplier, shift) = (i32::from_le_bytes(*bytes), shift.cast_signed());
+                    has_end(Requantizer::Multiply { multiplier, shift, zero: 0 })
+                })
             }
         }
     }

@@ -1,14 +1,17 @@
 //! Depthwise 3x3 convolutions of stride 1, two rows of the output at a time.
 //!
 //! Rows of the input are widened to 16 bits and stood in pairs, one below the other, so that `SMLAD` multiplies two taps of
-//! one channel. A strip is what two rows of the output read: of every column, two pairs of each of four channels.
+//! one channel. A strip is what two rows of the output read: of every column, two pairs of each of four channels. It holds what
+//! it writes over, so that the output may lie in the input's place.
 
 use super::columns::words;
-use super::instructions::{PairOfRows, Strips, pair_rows, run_strips};
-use super::scale::Scale;
+use super::instructions::{First, Row, Strips, TwoRows, pair_rows, run_strips};
+use super::layer::saturate;
+use super::scale::{self, Scale};
 use super::tile::End;
-use crate::format::{DepthwiseConv2d, Element, Quads, Shape, Window};
-use crate::kernels::{View, ViewMut};
+use crate::arithmetic::Requantizer;
+use crate::format::{Activation, DepthwiseConv2d, Element, Packing, Quads, Shape, TensorRecord, Window};
+use crate::kernels::InOut;
 
 /// Words of a column of a strip: two pairs of rows of each of four channels.
 pub(super) const COLUMN_WORDS: usize = 8;
@@ -21,10 +24,29 @@ const QUAD_WORDS: usize = 4 * RECORD_WORDS;
 
 /// Bytes of scratch with which a layer in [`Quads`] runs two rows of its output at a time, whatever the alignment of the arena;
 /// `None` for layers that do not.
+///
+/// output  its shape, element and bounds
+/// ends    what its channels end in
 #[must_use]
-pub fn strip_bytes(window: &Window, output: Shape) -> Option<usize> {
-    let words = scratch_words(window, output.w.into())?;
-    words.checked_mul(4)?.checked_add(3)
+pub fn strip_bytes(
+    window: &Window,
+    (shape, element, activation): (Shape, Element, Activation),
+    mut ends: impl Iterator<Item = Requantizer>,
+) -> Option<usize> {
+    let words = scratch_words(window, shape.w.into())?;
+    let has_end = saturate(activation, element) != End::Accumulators && ends.all(scale::has_end);
+    words.checked_mul(4)?.checked_add(3).filter(|_| has_end)
+}
+
+/// Whether a layer may write over its input, place by place: by strips, with scratch for them.
+#[must_use]
+pub fn runs_in_place(op: &DepthwiseConv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> bool {
+    let epilogue = &op.weights.epilogue;
+    let ends = (0..epilogue.len()).map(|channel| epilogue.channel(channel));
+    let needed = strip_bytes(&op.window, (output.shape, output.element, op.activation), ends);
+    op.weights.packing == Packing::Pairs
+        && input.shape == output.shape
+        && needed.is_some_and(|bytes| bytes <= op.weights.scratch.bytes as usize)
 }
 
 fn scratch_words(window: &Window, width: usize) -> Option<usize> {
@@ -41,14 +63,17 @@ fn scratch_words(window: &Window, width: usize) -> Option<usize> {
 /// written, for others, and where there is less scratch.
 pub(super) fn by_strips<const LINKS: u64>(
     op: &DepthwiseConv2d<'_>,
-    input: &View<'_>,
-    output: &mut ViewMut<'_>,
+    operands: InOut<'_>,
     scratch: &mut [u8],
     end: End,
 ) -> bool {
+    let signed = operands.operand_element() == Element::I8;
+    let (input, codes, output) = match operands {
+        InOut::InPlace(output, _) => (output.shape, None, output),
+        InOut::Apart(input, output) => (input.shape, Some(input.codes.bytes()), output),
+    };
     let width = usize::from(output.shape.w);
-    let whole = output.first_row == 0 && input.first_row == 0 && output.bytes.len() == output.shape.len();
-    let Some(count) = scratch_words(&op.window, width).filter(|_| whole && end != End::Accumulators) else {
+    let Some(count) = scratch_words(&op.window, width).filter(|_| end != End::Accumulators) else {
         return false;
     };
     let strip_words = COLUMN_WORDS * (width + 2);
@@ -65,21 +90,25 @@ pub(super) fn by_strips<const LINKS: u64>(
     for quad in 0..channels / 4 {
         write_records(op, &scale, quad, channels, records);
         let [code, ..] = zero.to_le_bytes();
-        let rows = Rows { input, window: &op.window, channel: 4 * quad, padding: [code; 4] };
-        pair_rows::<LINKS>(rows.pair(0, next, this));
+        let rows = Rows { signed, shape: input, window: &op.window, channel: 4 * quad, padding: [code; 4] };
+        let left = COLUMN_WORDS * usize::from(op.window.pad_left);
+        let above = next.get_mut(left + 1..).unwrap_or_default();
+        let below = this.get_mut(left..).unwrap_or_default();
+        pair_rows::<LINKS>(rows.pair(0), codes.unwrap_or(output.bytes), above, below);
         let mut index = 0;
         while 2 * index < height {
             let count = rows.inside(index + 1).min((height / 2).saturating_sub(index)).max(1);
-            let start = 2 * index * width * channels + 4 * quad;
             run_strips::<LINKS>(Strips {
-                rows: rows.pair(index + 1, &mut [], &mut []),
-                rows_advance: 2 * input.row_len(),
-                left: COLUMN_WORDS * usize::from(op.window.pad_left),
+                rows: rows.pair(index + 1),
+                rows_advance: 2 * usize::from(input.w) * channels,
+                input: codes.map_or(First::InPlace, First::Apart),
+                left,
                 this,
                 next,
                 records,
                 width,
-                output: output.bytes.get_mut(start..).unwrap_or_default(),
+                start: 2 * index * width * channels + 4 * quad,
+                output: output.bytes,
                 channels,
                 // Of two rows in one place the first is written last.
                 row_pitch: if 2 * index + 1 < height { width * channels } else { 0 },
@@ -99,7 +128,10 @@ pub(super) fn by_strips<const LINKS: u64>(
 
 /// Four channels of the input.
 struct Rows<'v> {
-    input: &'v View<'v>,
+    /// Codes have a sign.
+    signed: bool,
+    /// Extent of the input.
+    shape: Shape,
     window: &'v Window,
     channel: usize,
     /// A pixel of padding.
@@ -110,34 +142,26 @@ impl Rows<'_> {
     /// How many pairs of rows from one on are no padding.
     fn inside(&self, pair: usize) -> usize {
         let y = (2 * pair).checked_sub(self.window.pad_top.into());
-        y.map_or(0, |y| usize::from(self.input.shape.h).saturating_sub(y) / 2)
+        y.map_or(0, |y| usize::from(self.shape.h).saturating_sub(y) / 2)
     }
 
-    /// A pair of rows, those of padding counted, as the lower rows of one strip and the upper ones of the next.
-    fn pair<'t>(&'t self, pair: usize, above: &'t mut [u32], below: &'t mut [u32]) -> PairOfRows<'t> {
-        let from = COLUMN_WORDS * usize::from(self.window.pad_left);
-        let (first, first_pitch) = self.row(2 * pair);
-        let (second, second_pitch) = self.row(2 * pair + 1);
-        PairOfRows {
-            signed: self.input.element() == Element::I8,
-            first,
-            second,
-            first_pitch,
-            second_pitch,
-            count: self.input.shape.w.into(),
-            above: above.get_mut(from + 1..).unwrap_or_default(),
-            below: below.get_mut(from..).unwrap_or_default(),
+    /// A pair of rows, those of padding counted.
+    fn pair(&self, pair: usize) -> TwoRows<'_> {
+        TwoRows {
+            signed: self.signed,
+            first: self.row(2 * pair),
+            second: self.row(2 * pair + 1),
+            pitch: self.shape.c.into(),
+            count: self.shape.w.into(),
         }
     }
 
-    /// A row with its pitch; of padding, one pixel.
-    fn row(&self, padded: usize) -> (&[u8], usize) {
+    fn row(&self, padded: usize) -> Row<'_> {
         let y = padded.wrapping_sub(self.window.pad_top.into());
-        if y >= self.input.shape.h.into() {
-            return (&self.padding, 0);
+        if y >= self.shape.h.into() {
+            return Row::Padding(&self.padding);
         }
-        let start = self.input.place(y, 0) + self.channel;
-        (self.input.codes.bytes().get(start..).unwrap_or_default(), self.input.shape.c.into())
+        Row::At(y * usize::from(self.shape.w) * usize::from(self.shape.c) + self.channel)
     }
 }
 

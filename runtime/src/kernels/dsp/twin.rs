@@ -1,7 +1,7 @@
 //! The other inner loops in Rust: what the instructions do, word by word.
 
 use super::affine_binary::ScaledSum;
-use super::instructions::{BAND_COLUMNS, Band, First, PairOfRows, Rows, Strips, Sum};
+use super::instructions::{BAND_COLUMNS, Band, First, Row, Rows, Strips, Sum, TwoRows};
 use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Tile};
@@ -88,17 +88,20 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
 }
 
 /// Twin of the pairing of rows.
-pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
-    let pixel = |row: &[u8], at: usize| {
-        row.get(at..).and_then(|row| row.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+pub(super) fn pair_rows<const LINKS: u64>(rows: &TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
+    let pixel = |row: Row<'_>, column: usize| {
+        let bytes = match row {
+            Row::At(start) => codes.get(start + column * rows.pitch..).and_then(|row| row.first_chunk()),
+            Row::Padding(pixel) => Some(pixel),
+        };
+        bytes.map_or(0, |bytes| u32::from_le_bytes(*bytes))
     };
     for column in 0..rows.count {
-        let first = pixel(rows.first, column * rows.first_pitch);
-        let second = pixel(rows.second, column * rows.second_pitch);
+        let (first, second) = (pixel(rows.first, column), pixel(rows.second, column));
         for channel in 0..4 {
             let code = |word: u32| extend(word.rotate_right(8 * channel), rows.signed) & 0xffff;
             let place = column * COLUMN_WORDS + 2 * channel as usize;
-            for target in [&mut *rows.above, &mut *rows.below] {
+            for target in [&mut *above, &mut *below] {
                 if let Some(word) = target.get_mut(place) {
                     *word = code(first) | code(second) << 16;
                 }
@@ -107,20 +110,29 @@ pub(super) fn pair_rows<const LINKS: u64>(rows: PairOfRows<'_>) {
     }
 }
 
+/// A row so many bytes behind another one.
+const fn advance(row: Row<'_>, bytes: usize) -> Row<'_> {
+    match row {
+        Row::At(start) => Row::At(start + bytes),
+        Row::Padding(_) => row,
+    }
+}
+
 /// Twin of the loop over strips.
 pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
     let Strips { rows, mut this, mut next, output, .. } = strips;
     for index in 0..strips.count {
-        let advance = index * strips.rows_advance;
-        pair_rows::<LINKS>(PairOfRows {
-            first: rows.first.get(advance..).unwrap_or_default(),
-            second: rows.second.get(advance..).unwrap_or_default(),
-            above: this.get_mut(strips.left + 1..).unwrap_or_default(),
-            below: next.get_mut(strips.left..).unwrap_or_default(),
-            ..rows
-        });
+        let codes = match strips.input {
+            First::InPlace => &*output,
+            First::Apart(codes) => codes,
+        };
+        let above = this.get_mut(strips.left + 1..).unwrap_or_default();
+        let below = next.get_mut(strips.left..).unwrap_or_default();
+        let bytes = index * strips.rows_advance;
+        let (first, second) = (advance(rows.first, bytes), advance(rows.second, bytes));
+        pair_rows::<LINKS>(&TwoRows { first, second, ..rows }, codes, above, below);
         for (channel, record) in strips.records.chunks_exact(RECORD_WORDS).enumerate() {
-            let start = 2 * index * strips.row_pitch + channel;
+            let start = strips.start + 2 * index * strips.row_pitch + channel;
             let output = output.get_mut(start..).unwrap_or_default();
             let columns = this.get(2 * channel..).unwrap_or_default();
             for x in 0..strips.width {

@@ -5,7 +5,7 @@ use stepshift_runtime::patches::{MAX_STAGE_NODES, Stage};
 
 use super::{ExportError, FixedPointNetwork, FixedPointOp, Patching, lower, stage};
 use crate::export::Prefer;
-use crate::export::pack::scratch_bytes;
+use crate::export::pack::rooms;
 use crate::export::plan::{least_bytes, plan};
 
 /// What was chosen for a budget.
@@ -81,7 +81,7 @@ pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Resu
 }
 
 fn arena_bytes(network: &FixedPointNetwork, backend: Backend) -> usize {
-    plan(network, &scratch_bytes(network, backend), Prefer::Memory).arena_bytes
+    plan(network, &rooms(network, backend), Prefer::Memory).arena_bytes
 }
 
 /// The least arena of all plans.
@@ -114,12 +114,7 @@ impl Choice {
     fn new(network: &FixedPointNetwork, backend: Backend, patching: Patching) -> Option<Self> {
         let lowered = lower(network, patching).ok()?;
         let recomputed_macs = recomputed_macs(network, &stage(network, patching).ok()?);
-        Some(Self {
-            patching,
-            bound: least_bytes(&lowered, &scratch_bytes(&lowered, backend)),
-            lowered,
-            recomputed_macs,
-        })
+        Some(Self { patching, bound: least_bytes(&lowered, &rooms(&lowered, backend)), lowered, recomputed_macs })
     }
 }
 

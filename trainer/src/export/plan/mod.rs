@@ -34,6 +34,15 @@ pub struct Plan {
     pub in_place: Vec<Option<usize>>,
 }
 
+/// What a layer's kernel has of the arena, and does with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes apart from the tensors.
+    pub scratch_bytes: usize,
+    /// A window may write over its input, place by place.
+    pub in_place: bool,
+}
+
 /// Where one tensor lies and how long it is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placement {
@@ -45,17 +54,17 @@ pub struct Placement {
 
 /// Bytes that no layout can do without: the most that are live during one layer, less what may share its place.
 #[must_use]
-pub fn least_bytes(network: &FixedPointNetwork, scratch: &[usize]) -> usize {
-    search::least_bytes(&Relations::new(network, scratch, Prefer::Memory))
+pub fn least_bytes(network: &FixedPointNetwork, rooms: &[Room]) -> usize {
+    search::least_bytes(&Relations::new(network, rooms, Prefer::Memory))
 }
 
 /// Lays out the arena: the least one, proven by search, wherever the search ends within its budget.
 ///
-/// scratch  bytes that each layer needs apart from its tensors
-/// prefer   whether windows may write over their inputs, which takes them row by row
+/// rooms   what each layer needs
+/// prefer  whether windows may write over what they have passed of their inputs, which takes them row by row
 #[must_use]
-pub fn plan(network: &FixedPointNetwork, scratch: &[usize], prefer: Prefer) -> Plan {
-    let relations = Relations::new(network, scratch, prefer);
+pub fn plan(network: &FixedPointNetwork, rooms: &[Room], prefer: Prefer) -> Plan {
+    let relations = Relations::new(network, rooms, prefer);
     let found = search::least(&relations, SEARCH_BUDGET);
     let place = |(offset, last_use): (&usize, &usize)| Placement { offset: *offset, last_use: *last_use };
     let tensors = found.offsets.iter().zip(&relations.last_use).take(network.layers.len() + 1).map(place).collect();
@@ -65,7 +74,7 @@ pub fn plan(network: &FixedPointNetwork, scratch: &[usize], prefer: Prefer) -> P
     };
     let in_place = (0..network.layers.len()).map(written_over).collect();
     let mut places = found.offsets[network.layers.len() + 1..].iter();
-    let place = |bytes: &usize| if *bytes == 0 { 0..0 } else { places.next().map_or(0..0, |at| *at..at + bytes) };
-    let scratch = scratch.iter().map(place).collect();
+    let mut place = |bytes: usize| if bytes == 0 { 0..0 } else { places.next().map_or(0..0, |at| *at..at + bytes) };
+    let scratch = rooms.iter().map(|room| place(room.scratch_bytes)).collect();
     Plan { arena_bytes: found.bytes, optimal: found.optimal, tensors, scratch, in_place }
 }

@@ -7,6 +7,7 @@ use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
 
 use super::super::Prefer;
 use super::super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
+use super::Room;
 
 /// Two tensors that are live at one time.
 #[derive(Debug, Clone, Copy)]
@@ -42,11 +43,12 @@ pub(super) struct Relations {
 
 impl Relations {
     /// Behind the tensors stand the layers' scratches, each live during its layer alone.
-    pub(super) fn new(network: &FixedPointNetwork, scratch: &[usize], prefer: Prefer) -> Self {
+    pub(super) fn new(network: &FixedPointNetwork, rooms: &[Room], prefer: Prefer) -> Self {
         let last_use = last_uses(network);
         let count = last_use.len();
         let bytes: Vec<usize> = (0..count).map(|tensor| network.tensor(tensor).bytes()).collect();
-        let overwritable = (0..network.layers.len()).map(|layer| overwritable(network, layer, &last_use)).collect();
+        let overwritable =
+            rooms.iter().enumerate().map(|(layer, room)| overwritable(network, layer, *room, &last_use)).collect();
         let live = |layer: usize| (0..count).filter(|tensor| is_live(network, &last_use, *tensor, layer)).collect();
         let mut relations = Self {
             bytes,
@@ -58,8 +60,8 @@ impl Relations {
         };
         let met: BTreeSet<(usize, usize)> = relations.live.iter().flat_map(|live| twos(live)).collect();
         relations.pairs = met.into_iter().map(|(b, a)| relations.relation(network, prefer, a, b)).collect();
-        for (layer, bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
-            relations.add_scratch(layer, *bytes);
+        for (layer, room) in rooms.iter().enumerate().filter(|(_, room)| room.scratch_bytes > 0) {
+            relations.add_scratch(layer, room.scratch_bytes);
         }
         let numbers = relations.pairs.iter().enumerate().map(|(number, pair)| ((pair.b, pair.a), number));
         let numbers: HashMap<(usize, usize), usize> = numbers.collect();
@@ -128,7 +130,7 @@ fn stage(network: &FixedPointNetwork) -> Option<Range<usize>> {
 }
 
 /// Operands that a layer may write over, read by nothing later.
-fn overwritable(network: &FixedPointNetwork, layer: usize, last_use: &[usize]) -> Vec<usize> {
+fn overwritable(network: &FixedPointNetwork, layer: usize, room: Room, last_use: &[usize]) -> Vec<usize> {
     let FixedPointLayer { inputs, op, output, .. } = &network.layers[layer];
     let dies_here = |tensor: &usize| {
         last_use[*tensor] == layer
@@ -150,6 +152,11 @@ fn overwritable(network: &FixedPointNetwork, layer: usize, last_use: &[usize]) -
             &inputs[..1]
         }
         FixedPointOp::Binary(_) | FixedPointOp::AffineBinary(_) if inputs[0] != inputs[1] => inputs,
+        FixedPointOp::DepthwiseConv2d { .. }
+            if room.in_place && stage(network).is_none_or(|stage| !stage.contains(&layer)) =>
+        {
+            &inputs[..1]
+        }
         _ => &[],
     };
     candidates.iter().copied().filter(dies_here).collect()
