@@ -76,6 +76,10 @@ const fn has_rest<const LINKS: u64>() -> bool {
 
 /// Two tensors of the affine scheme, code by code. Spec 4.20.
 pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+    #[cfg(stepshift_backend = "mve")]
+    if mve::affine_binary(op, &mut a_output, b.as_ref()) {
+        return;
+    }
     let done = DSP && dsp::affine_binary::<LINKS>(op, &mut a_output, b.as_ref());
     if !done && (Case::Operator.is_in(LINKS) || !DSP) {
         portable::affine_binary(op, a_output, b);
@@ -107,6 +111,10 @@ pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output:
 
 /// Mean over a window. Spec 4.5.
 pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+    #[cfg(stepshift_backend = "mve")]
+    if mve::average_pool2d::<LINKS>(op, &input, &mut output) {
+        return;
+    }
     let done = DSP && dsp::average_pool2d::<LINKS>(op, &input, &mut output);
     if !done && (Case::Operator.is_in(LINKS) || !DSP) {
         portable::average_pool2d::<LINKS>(op, input, output);

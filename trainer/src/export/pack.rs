@@ -146,7 +146,8 @@ impl Packed {
             }
             FixedPointOp::DepthwiseConv2d { window, .. } if layer.output.shape.c == input.shape.c => {
                 let order = Lanes::new(window.taps(), channels, bits, elements)?;
-                (Order::Lanes(order), order.scratch_bytes())
+                let multipliers = if is_affine(network, layer) { mve::multiplier_bytes(order) } else { 0 };
+                (Order::Lanes(order), order.scratch_bytes() + multipliers)
             }
             _ => return None,
         };
@@ -261,6 +262,12 @@ impl Packed {
 /// So many bytes of the arena apart from the tensors.
 const fn scratch(scratch_bytes: usize) -> Room {
     Room { scratch_bytes, in_place: false }
+}
+
+/// Whether a layer ends in multipliers.
+fn is_affine(network: &FixedPointNetwork, layer: &FixedPointLayer) -> bool {
+    let channels = channel_bounds(network, layer).unwrap_or_default();
+    channels.iter().any(|channel| matches!(channel.requantizer, Requantizer::Multiply { .. }))
 }
 
 fn in_fours(order: Fours, weights: &FixedPointWeights) -> Vec<i16> {

@@ -13,28 +13,28 @@ use crate::kernels::{InOut, View};
 
 /// What an addition does with two codes: the operand of the greater scale is halved, the other one multiplied.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct ScaledSum {
+pub(in crate::kernels) struct ScaledSum {
     /// Operands have a sign.
-    pub(super) signed: bool,
+    pub(in crate::kernels) signed: bool,
     /// The first operand is the one that is halved.
-    pub(super) first_is_wide: bool,
+    pub(in crate::kernels) first_is_wide: bool,
     /// Codes of 0.
-    pub(super) narrow_zero: i16,
-    pub(super) wide_zero: i16,
+    pub(in crate::kernels) narrow_zero: i16,
+    pub(in crate::kernels) wide_zero: i16,
     /// Q31, at least `2^30`; right shift.
-    pub(super) multiplier: i32,
-    pub(super) right_shift: u8,
+    pub(in crate::kernels) multiplier: i32,
+    pub(in crate::kernels) right_shift: u8,
     /// The result's; its right shift is at least 1.
-    pub(super) output_multiplier: i32,
-    pub(super) output_right_shift: u8,
-    pub(super) output_zero: i16,
+    pub(in crate::kernels) output_multiplier: i32,
+    pub(in crate::kernels) output_right_shift: u8,
+    pub(in crate::kernels) output_zero: i16,
     /// Not [`End::Accumulators`].
     pub(super) end: End,
 }
 
 impl ScaledSum {
     /// The addition that the instructions have.
-    fn new(op: &AffineBinary, element: Element) -> Option<Self> {
+    pub(in crate::kernels) fn new(op: &AffineBinary, element: Element) -> Option<Self> {
         let end = saturate(op.activation, element);
         let has_end = if element == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators };
         let is_wide = |operand: &AffineOperand| (operand.multiplier, operand.shift) == (LEAST_MULTIPLIER, 0);

@@ -27,6 +27,8 @@ mod winograd;
 mod winograd_loops;
 mod winograd_twin;
 
+#[cfg(stepshift_backend = "mve")]
+pub(super) use affine_binary::ScaledSum;
 pub use affine_binary::{affine_binary, has_affine_sum};
 pub use average_pool2d::{average_pool2d, has_average_pool};
 pub use binary::{binary, has_sum};

@@ -7,9 +7,10 @@ use core::marker::PhantomData;
 use core::ptr;
 
 use super::instructions::Runs;
-use super::lanes::{Inputs, LanesFilters, Taps};
+use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::tile::Filters;
-use crate::format::{AFFINE_LINK, Activation, Epilogue, Mean, VECTOR, WeightBits};
+use crate::format::{AFFINE_LINK, Activation, Element, Epilogue, Mean, VECTOR, WeightBits};
+use crate::kernels::dsp::ScaledSum;
 
 /// What a loop over a tile is told, in the order in which it loads it.
 #[derive(Debug)]
@@ -608,7 +609,7 @@ pub(super) struct LanesLoop {
     input: *const u8,
     weights: *const u8,
     bias: *const u32,
-    /// Left shifts, or where accumulators go.
+    /// Left shifts, multipliers and left shifts, or where accumulators go.
     ends: *mut u32,
     channels: usize,
     /// Moves from pixel to pixel.
@@ -620,35 +621,53 @@ pub(super) struct LanesLoop {
     /// Pixels that are left.
     pixels: usize,
     pixel_step: usize,
+    /// Added to products.
+    zero: i32,
     run: unsafe extern "C" fn(*mut Self),
 }
 
 impl LanesLoop {
-    /// Of these filters and taps.
+    /// Of these filters and taps, where the program links the loop.
     #[inline]
-    pub(super) fn new(filters: &LanesFilters<'_>, taps: &Taps<'_>) -> Self {
-        Self {
+    pub(super) fn new<const LINKS: u64>(filters: &LanesFilters<'_>, taps: &Taps<'_>) -> Option<Self> {
+        let (activation, zero) = match filters.end {
+            LanesEnd::Shift(activation) => (activation, 0),
+            LanesEnd::Multiply(activation, zero) => (activation, zero),
+            LanesEnd::Accumulators => (Activation { min: 0, max: 0 }, 0),
+        };
+        let element = if taps.unsigned { Element::U8 } else { Element::I8 };
+        let is_affine = !matches!(filters.end, LanesEnd::Shift(_));
+        if !element.is_in(LINKS) || is_affine && LINKS & AFFINE_LINK == 0 {
+            return None;
+        }
+        let whole = filters.channels.is_multiple_of(VECTOR);
+        Some(Self {
             input: ptr::null(),
             weights: ptr::null(),
             bias: ptr::null(),
             ends: ptr::null_mut(),
             channels: filters.channels,
             output: ptr::null_mut(),
-            min: filters.activation.map_or(0, |activation| activation.min.into()),
-            max: filters.activation.map_or(0, |activation| activation.max.into()),
+            min: activation.min.into(),
+            max: activation.max.into(),
             places: ptr::null(),
             taps: taps.places().len(),
             pixels: 0,
             pixel_step: filters.pixel_step,
-            run: match (taps.unsigned, filters.activation, filters.channels.is_multiple_of(VECTOR)) {
-                (false, Some(_), true) => lanes16_signed_codes,
-                (true, Some(_), true) => lanes16_unsigned_codes,
-                (false, Some(_), false) => lanes_signed_codes,
-                (true, Some(_), false) => lanes_unsigned_codes,
-                (false, None, _) => lanes_signed_accumulators,
-                (true, None, _) => lanes_unsigned_accumulators,
+            zero: zero.into(),
+            run: match (element, filters.end) {
+                (Element::I8, LanesEnd::Shift(_)) if whole => lanes16_signed_codes,
+                (Element::I8, LanesEnd::Shift(_)) => lanes_signed_codes,
+                (Element::I8, LanesEnd::Multiply(..)) if whole => lanes16_signed_products,
+                (Element::I8, LanesEnd::Multiply(..)) => lanes_signed_products,
+                (Element::I8, LanesEnd::Accumulators) => lanes_signed_accumulators,
+                (_, LanesEnd::Shift(_)) if whole => lanes16_unsigned_codes,
+                (_, LanesEnd::Shift(_)) => lanes_unsigned_codes,
+                (_, LanesEnd::Multiply(..)) if whole => lanes16_unsigned_products,
+                (_, LanesEnd::Multiply(..)) => lanes_unsigned_products,
+                (_, LanesEnd::Accumulators) => lanes_unsigned_accumulators,
             },
-        }
+        })
     }
 
     /// Runs the loop, over operands that [are consistent](LanesFilters::are_consistent) and taps that
@@ -747,6 +766,47 @@ macro_rules! lanes_codes {
     };
 }
 
+/// Multiplies to the nearest, then shifts right, by at least one, to the nearest, half away from zero: half up of what is one less
+/// below zero. Then the zero point, and codes.
+macro_rules! lanes_products {
+    ($store:ident) => {
+        concat!(
+            "vld40.32 {{q0, q1, q2, q3}}, [r6]
+            vld41.32 {{q0, q1, q2, q3}}, [r6]
+            vld42.32 {{q0, q1, q2, q3}}, [r6]
+            vld43.32 {{q0, q1, q2, q3}}, [r6]!
+            vqrdmulh.s32 q4, q4, q0
+            vqrdmulh.s32 q5, q5, q1
+            vqrdmulh.s32 q6, q6, q2
+            vqrdmulh.s32 q7, q7, q3
+            vshr.s32 q0, q4, #31
+            vqadd.s32 q4, q4, q0
+            vshr.s32 q1, q5, #31
+            vqadd.s32 q5, q5, q1
+            vshr.s32 q2, q6, #31
+            vqadd.s32 q6, q6, q2
+            vshr.s32 q3, q7, #31
+            vqadd.s32 q7, q7, q3
+            vld40.32 {{q0, q1, q2, q3}}, [r6]
+            vld41.32 {{q0, q1, q2, q3}}, [r6]
+            vld42.32 {{q0, q1, q2, q3}}, [r6]
+            vld43.32 {{q0, q1, q2, q3}}, [r6]!
+            ldr r4, [sp]
+            ldr r4, [r4, #48]
+            vrshl.s32 q4, q4, q0
+            vrshl.s32 q5, q5, q1
+            vrshl.s32 q6, q6, q2
+            vrshl.s32 q7, q7, q3
+            vqadd.s32 q4, q4, r4
+            vqadd.s32 q5, q5, r4
+            vqadd.s32 q6, q6, r4
+            vqadd.s32 q7, q7, r4
+            ",
+            narrow!($store)
+        )
+    };
+}
+
 /// Accumulators as they are.
 macro_rules! lanes_accumulators {
     ($store:ident) => {
@@ -794,8 +854,7 @@ macro_rules! load_16 {
 
 /// One function over the taps of the windows of some pixels, 16 channels at a time; with `load_16` the channels are whole vectors.
 ///
-/// q4 to q7 accumulators of the channels `4 i`, `4 i + 1`, `4 i + 2`, `4 i + 3`; r1 inputs, r2 weights, r3 biases, r6 shifts
-/// or accumulators, r7 channels, r8 output, r9 and r10 bounds, r11 places of the taps, r12 taps, the carry an odd one; on the stack
+/// q4 to q7 accumulators of the channels `4 i`, `4 i + 1`, `4 i + 2`, `4 i + 3`; r1 inputs, r2 weights, r3 biases, r6 ends, r7 channels, r8 output, r9 and r10 bounds, r11 places of the taps, r12 taps, the carry an odd one; on the stack
 /// the arguments. Two products fit 16 bits, since weights are at least -127; their sums are widened.
 ///
 /// 23 instructions for 32 products (24 where a predicate is needed): 6 load, 4 multiply, 10 add or widen, 3 find the taps. A Cortex-M55 overlaps loads
@@ -876,6 +935,10 @@ lanes!(lanes16_signed_codes, load_16, subtract_nothing, lanes_codes, store_16);
 lanes!(lanes16_unsigned_codes, load_16, subtract_128, lanes_codes, store_16);
 lanes!(lanes_signed_codes, load_some, subtract_nothing, lanes_codes, store_some);
 lanes!(lanes_unsigned_codes, load_some, subtract_128, lanes_codes, store_some);
+lanes!(lanes16_signed_products, load_16, subtract_nothing, lanes_products, store_16);
+lanes!(lanes16_unsigned_products, load_16, subtract_128, lanes_products, store_16);
+lanes!(lanes_signed_products, load_some, subtract_nothing, lanes_products, store_some);
+lanes!(lanes_unsigned_products, load_some, subtract_128, lanes_products, store_some);
 lanes!(lanes_signed_accumulators, load_some, subtract_nothing, lanes_accumulators, store_some);
 lanes!(lanes_unsigned_accumulators, load_some, subtract_128, lanes_accumulators, store_some);
 
@@ -993,10 +1056,50 @@ pub(super) fn mean(unsigned: bool, source: &[u8], pixels: usize, op: &Mean, outp
     }
 }
 
-/// One function over pixels, 16 channels at a time: sums of up to 128 pixels in 16 bits, q0 of the even channels and q1 of the odd
-/// ones, then in 32 bits, as the loop over lanes has them.
+/// Adds the codes of r4 pixels, r5 bytes from one to the next from r0 on, to sums as the loop over lanes has them, in q4 to q7:
+/// of up to 128 pixels in 16 bits, q0 of the even channels and q1 of the odd ones.
 ///
 /// 8 instructions for 16 codes: 1 loads, 4 add or widen, 2 find the codes, 1 branches. The four bound the loop.
+macro_rules! sum_pixels {
+    ($even:literal, $odd:literal) => {
+        concat!(
+            "2:
+            mov r11, #128
+            cmp r4, r11
+            it lo
+            movlo r11, r4
+            vmov.i32 q0, #0
+            vmov.i32 q1, #0
+            dls lr, r11
+            3:
+            vpst
+            vldrbt.u8 q2, [r0]
+            add r0, r0, r5
+            ",
+            $even,
+            " q3, q2
+            vadd.i16 q0, q0, q3
+            ",
+            $odd,
+            " q2, q2
+            vadd.i16 q1, q1, q2
+            le lr, 3b
+            vmovlb.s16 q2, q0
+            vadd.i32 q4, q4, q2
+            vmovlt.s16 q2, q0
+            vadd.i32 q6, q6, q2
+            vmovlb.s16 q2, q1
+            vadd.i32 q5, q5, q2
+            vmovlt.s16 q2, q1
+            vadd.i32 q7, q7, q2
+            subs r4, r4, r11
+            bne 2b
+            "
+        )
+    };
+}
+
+/// One function over pixels, 16 channels at a time.
 macro_rules! mean {
     ($name:ident, $even:literal, $odd:literal) => {
         #[unsafe(naked)]
@@ -1014,35 +1117,9 @@ macro_rules! mean {
                 vmov.i32 q6, #0
                 vmov.i32 q7, #0
                 mov r0, r1
-                mov r4, r2
-                2:
-                mov r11, #128
-                cmp r4, r11
-                it lo
-                movlo r11, r4
-                vmov.i32 q0, #0
-                vmov.i32 q1, #0
-                dls lr, r11
-                3:
-                vpst
-                vldrbt.u8 q2, [r0]
-                add r0, r0, r5",
-                concat!($even, " q3, q2\n"),
-                "vadd.i16 q0, q0, q3",
-                concat!($odd, " q2, q2\n"),
-                "vadd.i16 q1, q1, q2
-                le lr, 3b
-                vmovlb.s16 q2, q0
-                vadd.i32 q4, q4, q2
-                vmovlt.s16 q2, q0
-                vadd.i32 q6, q6, q2
-                vmovlb.s16 q2, q1
-                vadd.i32 q5, q5, q2
-                vmovlt.s16 q2, q1
-                vadd.i32 q7, q7, q2
-                subs r4, r4, r11
-                bne 2b
-                vmul.i32 q4, q4, r3
+                mov r4, r2",
+                sum_pixels!($even, $odd),
+                "vmul.i32 q4, q4, r3
                 vmul.i32 q5, q5, r3
                 vmul.i32 q6, q6, r3
                 vmul.i32 q7, q7, r3
@@ -1063,3 +1140,158 @@ macro_rules! mean {
 
 mean!(mean_signed, "vmovlb.s8", "vmovlt.s8");
 mean!(mean_unsigned, "vmovlb.u8", "vmovlt.u8");
+
+/// Adds the codes of some channels, at most 16, of pixels `pitch` bytes apart to their sums. Nothing where there are fewer codes.
+#[inline]
+pub(super) fn sum_pixels(
+    unsigned: bool,
+    source: &[u8],
+    (pitch, pixels): (usize, usize),
+    channels: usize,
+    sums: &mut [i32; VECTOR],
+) {
+    let Some(last) = pixels.checked_sub(1) else { return };
+    if (1..=VECTOR).contains(&channels) && last.saturating_mul(pitch).saturating_add(channels) <= source.len() {
+        let run = if unsigned { sum_unsigned } else { sum_signed };
+        // SAFETY: as many codes of each pixel as there are channels lie in the source; there are 16 sums.
+        unsafe { run(source.as_ptr(), pitch, pixels, channels, sums) }
+    }
+}
+
+/// One function over pixels.
+macro_rules! sum {
+    ($name:ident, $even:literal, $odd:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(
+            source: *const u8,
+            pitch: usize,
+            pixels: usize,
+            channels: usize,
+            sums: *mut [i32; VECTOR],
+        ) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r4, r5, r6, r11, r12, lr}}
+                vpush {{d8-d15}}
+                ldr r6, [sp, #88]
+                mov r4, r2
+                mov r5, r1
+                vctp.8 r3
+                vld40.32 {{q4, q5, q6, q7}}, [r6]
+                vld41.32 {{q4, q5, q6, q7}}, [r6]
+                vld42.32 {{q4, q5, q6, q7}}, [r6]
+                vld43.32 {{q4, q5, q6, q7}}, [r6]",
+                sum_pixels!($even, $odd),
+                "vst40.32 {{q4, q5, q6, q7}}, [r6]
+                vst41.32 {{q4, q5, q6, q7}}, [r6]
+                vst42.32 {{q4, q5, q6, q7}}, [r6]
+                vst43.32 {{q4, q5, q6, q7}}, [r6]
+                vpop {{d8-d15}}
+                pop {{r4, r5, r6, r11, r12, pc}}",
+            )
+        }
+    };
+}
+
+sum!(sum_signed, "vmovlb.s8", "vmovlt.s8");
+sum!(sum_unsigned, "vmovlb.u8", "vmovlt.u8");
+
+/// Operands of an addition in the affine scheme, in the order in which the loop loads them.
+#[repr(C)]
+struct ScaledSumArguments {
+    narrow: *const u8,
+    wide: *const u8,
+    output: *mut u8,
+    len: usize,
+    narrow_zero: i32,
+    wide_zero: i32,
+    multiplier: i32,
+    left_shift: i32,
+    output_multiplier: i32,
+    output_left_shift: i32,
+    output_zero: i32,
+    min: i32,
+    max: i32,
+}
+
+/// Adds codes of one byte in the affine scheme, of which as many lie in `output` as in `b`; `a` is the output's own codes where
+/// there is none. Nothing where there are fewer.
+#[inline]
+pub(super) fn add_scaled(sum: &ScaledSum, activation: Activation, a: Option<&[u8]>, b: &[u8], output: &mut [u8]) {
+    let len = output.len();
+    if len == 0 || b.len() < len || a.is_some_and(|a| a.len() < len) {
+        return;
+    }
+    let target = output.as_mut_ptr();
+    let (a, b) = (a.map_or(target.cast_const(), <[u8]>::as_ptr), b.as_ptr());
+    let (wide, narrow) = if sum.first_is_wide { (a, b) } else { (b, a) };
+    let arguments = ScaledSumArguments {
+        narrow,
+        wide,
+        output: target,
+        len,
+        narrow_zero: sum.narrow_zero.into(),
+        wide_zero: sum.wide_zero.into(),
+        multiplier: sum.multiplier,
+        left_shift: -i32::from(sum.right_shift),
+        output_multiplier: sum.output_multiplier,
+        output_left_shift: -i32::from(sum.output_right_shift),
+        output_zero: sum.output_zero.into(),
+        min: activation.min.into(),
+        max: activation.max.into(),
+    };
+    let run = if sum.signed { add_scaled_signed } else { add_scaled_unsigned };
+    // SAFETY: both operands have as many codes as the output, or are the output, whose codes are read before they are written.
+    unsafe { run(&raw const arguments) }
+}
+
+/// One function over two tensors, four codes at a time: the narrower operand is multiplied and shifted right, the wider one halved,
+/// their sum multiplied and shifted right by at least one. Shifts round half away from zero: half up of what is one less below
+/// zero, but where there is no shift (q3 is 0).
+///
+/// 21 instructions, of which 3 read or write memory: the 17 between the vector registers bound the loop.
+macro_rules! add_scaled {
+    ($name:ident, $load:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const ScaledSumArguments) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r4-r11, lr}}
+                vpush {{d8-d11}}
+                ldrd r1, r2, [r0, #44]
+                vdup.32 q4, r1
+                vdup.32 q5, r2
+                ldm r0, {{r1-r11}}
+                vdup.32 q3, r8
+                vshr.s32 q3, q3, #31
+                dlstp.32 lr, r4
+                1:",
+                concat!($load, " q0, [r1], #4\n", $load, " q1, [r2], #4"),
+                "vsub.i32 q0, q0, r5
+                vshl.i32 q0, q0, #20
+                vqrdmulh.s32 q0, q0, r7
+                vand q2, q0, q3
+                vshr.s32 q2, q2, #31
+                vadd.i32 q0, q0, q2
+                vrshl.s32 q0, r8
+                vsub.i32 q1, q1, r6
+                vshl.i32 q1, q1, #19
+                vadd.i32 q0, q0, q1
+                vqrdmulh.s32 q0, q0, r9
+                vshr.s32 q2, q0, #31
+                vqadd.s32 q0, q0, q2
+                vrshl.s32 q0, r10
+                vqadd.s32 q0, q0, r11
+                vmax.s32 q0, q0, q4
+                vmin.s32 q0, q0, q5
+                vstrb.32 q0, [r3], #4
+                letp lr, 1b
+                vpop {{d8-d11}}
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+add_scaled!(add_scaled_signed, "vldrb.s32");
+add_scaled!(add_scaled_unsigned, "vldrb.u32");

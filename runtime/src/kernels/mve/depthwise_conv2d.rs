@@ -2,8 +2,8 @@ use core::ops::Range;
 
 use super::columns::inner_columns;
 use super::instructions::{LaneMultiplier, Runs, fill, negate};
-use super::lanes::{Inputs, LanesFilters, Taps};
-use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Shape, Window};
+use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
+use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Lanes, Multiply, Shape, VECTOR, Window};
 use crate::kernels::Bands;
 use crate::kernels::window::Span;
 
@@ -13,35 +13,34 @@ use crate::kernels::window::Span;
 /// weights  `[1, K_H, K_W, C]`   8 bits, packed
 /// bias     `[C]`                i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
-/// scratch  [`Lanes::scratch_bytes`]
+/// scratch  [`Lanes::scratch_bytes`]; [`multiplier_bytes`] more, where the exporter spends them
 pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
     let (input, output) = (bands.input(), bands.output());
     let channels = usize::from(input.shape.c);
     let elements = (input.element, output.element);
     let Some(order) = Lanes::new(op.window.taps(), channels, op.weights.bits, elements) else { return };
-    let Some(mut tables) = Tables::new(order, scratch) else { return };
-    tables.fill(op);
+    let Some((tables, end)) = Tables::new::<LINKS>(order, op, scratch) else { return };
     let Tables { bias, ends, places, zeros } = tables;
-    let is_shift = matches!(op.weights.epilogue, Epilogue::Shift(_));
+    let is_slow = matches!(end, LanesEnd::Accumulators);
     let filters = LanesFilters {
         weights: op.weights.codes,
         bias,
         channels,
         pixel_step: channels * usize::from(op.window.stride_w),
-        activation: is_shift.then_some(op.activation),
+        end,
     };
     let row_len = usize::from(input.shape.w) * channels;
     let Some(taps) = Taps::new(&op.window, (row_len, channels), input.element == Element::U8, places) else { return };
-    let Some(mut multiplier) = LaneMultiplier::new(filters, taps, ends) else { return };
+    let Some(mut multiplier) = LaneMultiplier::new::<LINKS>(filters, taps, ends) else { return };
     let mut sliding = Sliding::new(&op.window, input.shape, output.shape.w.into());
     while let Some((input, mut output)) = bands.next() {
         let inputs = Inputs { codes: input.codes.bytes(), zeros };
         sliding.begin(output.first_row, input.first_row);
         let mut start = 0;
         while let Some(target) = output.bytes.get_mut(start..).filter(|target| channels <= target.len()) {
-            let (base, pixels) = sliding.next(if is_shift { usize::MAX } else { 1 }, &inputs, multiplier.taps());
+            let (base, pixels) = sliding.next(if is_slow { 1 } else { usize::MAX }, &inputs, multiplier.taps());
             multiplier.run(&inputs, base, pixels, target);
-            if !is_shift {
+            if is_slow && LINKS & AFFINE_LINK != 0 {
                 for (channel, acc) in multiplier.accumulators().enumerate() {
                     let code = op.weights.epilogue.channel(channel).apply::<LINKS>(acc, op.activation);
                     output.put(start + channel, code);
@@ -52,34 +51,72 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut 
     }
 }
 
+/// Bytes of scratch, beside those of the order, by which a layer ends in instructions.
+#[must_use]
+pub const fn multiplier_bytes(order: Lanes) -> usize {
+    4 * order.padded_channels()
+}
+
 /// The parts of scratch.
 struct Tables<'a> {
     bias: &'a mut [u32],
-    /// Left shifts, or accumulators.
+    /// As the loop takes them, or room for accumulators.
     ends: &'a mut [u32],
     places: &'a mut [u32],
     zeros: &'a mut [u8],
 }
 
 impl<'a> Tables<'a> {
-    fn new(order: Lanes, scratch: &'a mut [u8]) -> Option<Self> {
+    /// Those of a layer, and what it ends in; `None` where there is less scratch.
+    fn new<const LINKS: u64>(
+        order: Lanes,
+        op: &DepthwiseConv2d<'_>,
+        scratch: &'a mut [u8],
+    ) -> Option<(Self, LanesEnd)> {
         let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-        let (bias, rest) = words.split_at_mut_checked(order.padded_channels())?;
-        let (ends, rest) = rest.split_at_mut_checked(order.padded_channels())?;
+        let channels = order.padded_channels();
+        let (bias, rest) = words.split_at_mut_checked(channels)?;
         let (places, rest) = rest.split_at_mut_checked(order.padded_taps())?;
-        let zeros = rest.get_mut(..order.padded_channels() / 4)?;
-        Some(Self { bias, ends, places, zeros: bytemuck::cast_slice_mut(zeros) })
-    }
-
-    fn fill(&mut self, op: &DepthwiseConv2d<'_>) {
-        Runs::copy_all(false, op.weights.bias, bytemuck::cast_slice_mut(self.bias));
-        match op.weights.epilogue {
-            Epilogue::Shift([shift]) => self.ends.fill(i32::from(shift.cast_signed()).wrapping_neg().cast_unsigned()),
-            Epilogue::Shift(shifts) => negate(shifts, self.ends),
-            Epilogue::Multiply(_) => {}
-        }
+        let (zeros, ends) = rest.split_at_mut_checked(channels / 4)?;
+        let zeros = bytemuck::cast_slice_mut(zeros);
+        Runs::copy_all(false, op.weights.bias, bytemuck::cast_slice_mut(bias));
         let [zero, _] = op.weights.epilogue.input_zero().to_le_bytes();
-        fill(self.zeros, zero);
+        fill(zeros, zero);
+        let end = match &op.weights.epilogue {
+            Epilogue::Shift([shift]) => {
+                ends.fill(i32::from(shift.cast_signed()).wrapping_neg().cast_unsigned());
+                LanesEnd::Shift(op.activation)
+            }
+            Epilogue::Shift(shifts) => {
+                negate(shifts, ends);
+                LanesEnd::Shift(op.activation)
+            }
+            Epilogue::Multiply(end) if LINKS & AFFINE_LINK != 0 && 2 * channels <= ends.len() && shifts_right(end) => {
+                write_multipliers(end, ends);
+                LanesEnd::Multiply(op.activation, end.output_zero)
+            }
+            Epilogue::Multiply(_) => LanesEnd::Accumulators,
+        };
+        Some((Self { bias, ends, places, zeros }, end))
+    }
+}
+
+/// Whether every multiplication is followed by a right shift: the loop has no other.
+fn shifts_right(end: &Multiply<'_>) -> bool {
+    end.shifts.iter().all(|shift| shift.cast_signed() < 0)
+}
+
+/// Of each 16 channels the multipliers, then the shifts.
+fn write_multipliers(end: &Multiply<'_>, ends: &mut [u32]) {
+    let (all, _) = end.multipliers.as_chunks::<4>();
+    let step = usize::from(all.len() > 1);
+    for (vector, ends) in ends.as_chunks_mut::<{ 2 * VECTOR }>().0.iter_mut().enumerate() {
+        let (multipliers, shifts) = ends.split_at_mut(VECTOR);
+        for (lane, (multiplier, shift)) in multipliers.iter_mut().zip(shifts).enumerate() {
+            let entry = (vector * VECTOR + lane) * step;
+            *multiplier = all.get(entry).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            *shift = end.shifts.get(entry).map_or(0, |shift| i32::from(shift.cast_signed()).cast_unsigned());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 #[cfg(stepshift_backend = "mve")]
 use super::arm as native;
-use super::lanes::{Inputs, LanesFilters, Taps};
+use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::tile::Filters;
 #[cfg(not(stepshift_backend = "mve"))]
 use super::twin as native;
@@ -50,15 +50,19 @@ pub(super) struct LaneMultiplier<'a> {
 }
 
 impl<'a> LaneMultiplier<'a> {
-    /// `None` where the operands contradict each other.
+    /// `None` where the operands contradict each other, or the program does not link their element or end.
     ///
-    /// ends  for each channel, padding included: what its accumulator is shifted left by, or room for it
+    /// ends  as [`LanesFilters::are_consistent`] has them
     #[inline]
-    pub(super) fn new(filters: LanesFilters<'a>, taps: Taps<'a>, ends: &'a mut [u32]) -> Option<Self> {
+    pub(super) fn new<const LINKS: u64>(
+        filters: LanesFilters<'a>,
+        taps: Taps<'a>,
+        ends: &'a mut [u32],
+    ) -> Option<Self> {
         if !filters.are_consistent(taps.places().len(), ends) {
             return None;
         }
-        let native = native::LanesLoop::new(&filters, &taps);
+        let native = native::LanesLoop::new::<LINKS>(&filters, &taps)?;
         Some(Self { filters, taps, ends, native })
     }
 
@@ -73,10 +77,10 @@ impl<'a> LaneMultiplier<'a> {
     /// output  `[pixels, C]` codes; where accumulators are wanted, of one pixel, they are written instead
     #[inline]
     pub(super) fn run(&mut self, inputs: &Inputs<'_>, base: usize, pixels: usize, output: &mut [u8]) {
-        let LanesFilters { channels, pixel_step, activation, .. } = self.filters;
-        let has_room = match activation {
-            Some(_) => channels.saturating_mul(pixels) <= output.len(),
-            None => pixels == 1,
+        let LanesFilters { channels, pixel_step, end, .. } = self.filters;
+        let has_room = match end {
+            LanesEnd::Accumulators => pixels == 1,
+            _ => channels.saturating_mul(pixels) <= output.len(),
         };
         if pixels > 0 && has_room && self.taps.are_inside(inputs, (base, pixels), pixel_step, channels) {
             self.native.run(&self.filters, (&self.taps, inputs), self.ends, (base, pixels), output);

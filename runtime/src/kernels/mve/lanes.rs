@@ -14,21 +14,32 @@ pub(super) struct LanesFilters<'a> {
     pub(super) channels: usize,
     /// From the inputs of one pixel to those of the next.
     pub(super) pixel_step: usize,
-    /// The bounds of codes; `None` where accumulators are wanted.
-    pub(super) activation: Option<Activation>,
+    pub(super) end: LanesEnd,
+}
+
+/// What the accumulators of lanes end in.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum LanesEnd {
+    /// Shifted left by an entry each, and saturated.
+    Shift(Activation),
+    /// Multiplied and shifted right by two entries each, the zero point added, and saturated.
+    Multiply(Activation, i16),
+    /// Left as they are.
+    Accumulators,
 }
 
 impl LanesFilters<'_> {
     /// The loops over so many taps stay inside these operands.
     ///
-    /// ends  for each channel, padding included: what its accumulator is shifted left by, or room for it
+    /// ends  for each channel, padding included: what its accumulator is shifted left by, or room for it; to be multiplied, of each
+    ///       16 channels the Q31 multipliers, then what is shifted left by, at most -1
     pub(super) fn are_consistent(&self, taps: usize, ends: &[u32]) -> bool {
         let padded = self.channels.next_multiple_of(VECTOR);
         self.channels > 0
             && taps > 0
             && padded.saturating_mul(taps.next_multiple_of(2)) <= self.weights.len()
             && padded <= self.bias.len()
-            && padded <= ends.len()
+            && padded.saturating_mul(if matches!(self.end, LanesEnd::Multiply(..)) { 2 } else { 1 }) <= ends.len()
     }
 }
 

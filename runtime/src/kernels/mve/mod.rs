@@ -6,7 +6,11 @@
 //! integers.
 
 #[cfg(stepshift_backend = "mve")]
+mod affine_binary;
+#[cfg(stepshift_backend = "mve")]
 mod arm;
+#[cfg(stepshift_backend = "mve")]
+mod average_pool2d;
 #[cfg(stepshift_backend = "mve")]
 mod binary;
 mod columns;
@@ -24,9 +28,13 @@ mod twin;
 mod vectors;
 
 #[cfg(stepshift_backend = "mve")]
+pub use affine_binary::affine_binary;
+#[cfg(stepshift_backend = "mve")]
+pub use average_pool2d::average_pool2d;
+#[cfg(stepshift_backend = "mve")]
 pub use binary::binary;
 pub use conv2d::conv2d;
-pub use depthwise_conv2d::depthwise_conv2d;
+pub use depthwise_conv2d::{depthwise_conv2d, multiplier_bytes};
 pub use fully_connected::fully_connected;
 #[cfg(stepshift_backend = "mve")]
 pub use mean::mean;

@@ -1,9 +1,9 @@
 //! The inner loops in Rust: what the instructions do, lane by lane.
 
 use super::instructions::Runs;
-use super::lanes::{Inputs, LanesFilters, Taps};
+use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::tile::Filters;
-use crate::arithmetic::requantize;
+use crate::arithmetic::{multiply, requantize, saturate};
 use crate::format::{VECTOR, WeightBits};
 
 /// Twin of the loops over a tile.
@@ -63,8 +63,9 @@ fn weight(bytes: &[u8], bits: WeightBits, index: usize) -> i32 {
 pub(super) struct LanesLoop;
 
 impl LanesLoop {
-    pub(super) const fn new(_: &LanesFilters<'_>, _: &Taps<'_>) -> Self {
-        Self
+    /// Of any filters and taps.
+    pub(super) const fn new<const LINKS: u64>(_: &LanesFilters<'_>, _: &Taps<'_>) -> Option<Self> {
+        Some(Self)
     }
 
     #[expect(clippy::unused_self, reason = "the loop of instructions has its constants there")]
@@ -77,14 +78,25 @@ impl LanesLoop {
         output: &mut [u8],
     ) {
         for (pixel, output) in (0..pixels).zip(output.chunks_mut(filters.channels.max(1))) {
-            for (channel, end) in ends.iter_mut().enumerate().take(filters.channels) {
+            for channel in 0..filters.channels {
                 let acc = dot(filters, taps, base.wrapping_add(pixel * filters.pixel_step), channel);
-                match (filters.activation, output.get_mut(channel)) {
-                    (None, _) => *end = acc.cast_unsigned(),
-                    (Some(activation), Some(target)) => {
-                        [*target, ..] = requantize(acc, -end.cast_signed() as i8, activation).to_le_bytes();
+                let end = |place: usize| ends.get(place).map_or(0, |end| end.cast_signed());
+                let code = match filters.end {
+                    LanesEnd::Shift(activation) => requantize(acc, -end(channel) as i8, activation),
+                    LanesEnd::Multiply(activation, zero) => {
+                        let place = channel / VECTOR * 2 * VECTOR + channel % VECTOR;
+                        let product = multiply(acc, end(place), end(place + VECTOR) as i8);
+                        saturate(product.saturating_add(zero.into()), activation)
                     }
-                    (Some(_), None) => {}
+                    LanesEnd::Accumulators => {
+                        if let Some(end) = ends.get_mut(channel) {
+                            *end = acc.cast_unsigned();
+                        }
+                        continue;
+                    }
+                };
+                if let Some(target) = output.get_mut(channel) {
+                    [*target, ..] = code.to_le_bytes();
                 }
             }
         }

@@ -1,0 +1,22 @@
+use super::arm;
+use crate::format::AffineBinary;
+use crate::kernels::dsp::ScaledSum;
+use crate::kernels::{InOut, View};
+
+/// Sum of two tensors of one element of 8 bits in the affine scheme, four codes at a time; false for those that the DSP extension
+/// has no loop for either, which it leaves alone. Spec 4.20.
+///
+/// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
+/// b         `[H, W, C]`  codes
+pub fn affine_binary(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
+    let Some(b) = b else { return false };
+    let element = a_output.element();
+    let alike = a_output.operand_element() == element && b.element() == element;
+    let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
+    let (a, output) = match a_output {
+        InOut::InPlace(output, _) => (None, output),
+        InOut::Apart(a, output) => (Some(a.codes.bytes()), output),
+    };
+    arm::add_scaled(&sum, op.activation, a, b.codes.bytes(), output.bytes);
+    true
+}
