@@ -699,8 +699,8 @@ fn a_window_may_write_over_rows_that_it_has_passed_and_no_others() {
     assert_eq!(reload(&network, |_, t, _| t[1].offset = 1), tensor_fault(1, TensorFault::Overlaps(0)));
 }
 
-#[test]
-fn a_depthwise_layer_may_write_over_its_input_by_strips_alone() {
+/// A depthwise layer of one tensor's shape, as a backend has it.
+fn depthwise(backend: Backend) -> Vec<u8> {
     let tensor = FixedPointTensor::i8(Shape { h: 8, w: 5, c: 64 }, -4);
     let weights = FixedPointWeights {
         bits: WeightBits::Eight,
@@ -711,37 +711,75 @@ fn a_depthwise_layer_may_write_over_its_input_by_strips_alone() {
     };
     let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
     let layers = vec![layer("depthwise", &[0], tensor, FixedPointOp::DepthwiseConv2d { window, weights })];
-    let network = FixedPointNetwork { input: tensor, layers };
-    let good = encode_with(&network, Options { backend: Backend::Dsp, ..Options::default() }).unwrap();
-    let load = |change: fn(&mut DepthwiseConv2d<'_>)| {
-        reload_file(&good, None, |_, tensors, nodes| {
-            assert_eq!(tensors[0].region(), tensors[1].region());
-            let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
-            change(op);
-        })
-    };
+    encode_with(&FixedPointNetwork { input: tensor, layers }, Options { backend, ..Options::default() }).unwrap()
+}
+
+/// The same after a change of the layer, whose output lies in its input's place.
+fn load_in_place(backend: Backend, change: impl FnOnce(&mut DepthwiseConv2d<'_>)) -> Result<(), LoadError> {
+    reload_file(&depthwise(backend), None, |_, tensors, nodes| {
+        assert_eq!(tensors[0].region(), tensors[1].region());
+        let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
+        change(op);
+    })
+}
+
+#[test]
+fn a_depthwise_layer_may_write_over_its_input_by_strips_alone() {
     let overlaps = tensor_fault(1, TensorFault::Overlaps(0));
-    assert_eq!(load(|_| {}), Ok(()));
+    let wide = |op: &mut DepthwiseConv2d<'_>| {
+        op.window =
+            Window { kernel_h: 9, kernel_w: 1, pad_top: 4, pad_bottom: 4, pad_left: 0, pad_right: 0, ..op.window }
+    };
     // What the loop over strips has not runs pixel by pixel.
+    let load = |change: fn(&mut DepthwiseConv2d<'_>)| load_in_place(Backend::Dsp, change);
+    assert_eq!(load(|_| {}), Ok(()));
     assert_eq!(load(|op| op.weights.scratch.bytes -= 1), overlaps);
     assert_eq!(load(|op| op.activation.max = 100), overlaps);
     assert_eq!(load(|op| op.weights.epilogue = Epilogue::Shift(&[0xff])), overlaps);
-    let wide = Window { kernel_h: 9, kernel_w: 1, pad_top: 4, pad_bottom: 4, pad_left: 0, pad_right: 0, ..window };
-    assert_eq!(
-        reload_file(&good, None, |_, _, nodes| {
-            let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
-            op.window = wide;
-        }),
-        overlaps
-    );
+    assert_eq!(load_in_place(Backend::Dsp, wide), overlaps);
+    // The loops over lanes of the Cortex-M55 do not either, with scratch enough for them.
+    let load = |change: fn(&mut DepthwiseConv2d<'_>)| load_in_place(Backend::Mve, change);
+    assert_eq!(load(|_| {}), Ok(()));
+    assert_eq!(load(|op| op.weights.scratch.bytes -= 1), overlaps);
+    assert_eq!(load(|op| op.weights.scratch.bytes = 64), node(0, NodeFault::Scratch));
+    assert_eq!(load_in_place(Backend::Mve, |op| op.activation.max = 100), Ok(()));
     // Not beside its input's place.
-    assert_eq!(
-        reload_file(&good, None, |needs, t, _| {
-            t[1].offset += 1;
+    for backend in [Backend::Dsp, Backend::Mve] {
+        let moved = |needs: &mut Needs, tensors: &mut Vec<TensorRecord>, _: &mut [Node<'_>]| {
+            tensors[1].offset += 1;
             needs.arena_bytes += 1;
-        }),
-        overlaps
-    );
+        };
+        assert_ne!(reload_file(&depthwise(backend), None, moved), Ok(()));
+    }
+}
+
+#[test]
+fn rows_that_were_passed_are_written_over_by_lanes_alone() {
+    // As much scratch as strips need is less than lanes need for 256 channels.
+    let tensor = FixedPointTensor::i8(Shape { h: 8, w: 3, c: 256 }, -4);
+    let weights = FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: vec![1; 9 * 256],
+        exponents: vec![-5; 256],
+        mantissas: Vec::new(),
+        bias: vec![3; 256],
+    };
+    let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+    let layers = vec![layer("depthwise", &[0], tensor, FixedPointOp::DepthwiseConv2d { window, weights })];
+    let network = FixedPointNetwork { input: tensor, layers };
+    let good = encode_with(&network, Options { backend: Backend::Mve, ..Options::default() }).unwrap();
+    let distance = 2 * 3 * 256;
+    let slide = |scratch: Option<u32>| {
+        reload_file(&good, None, |needs, tensors, nodes| {
+            let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
+            (tensors[1].offset, tensors[0].offset) = (0, distance);
+            op.weights.scratch.offset = distance + 8 * 3 * 256;
+            op.weights.scratch.bytes = scratch.unwrap_or(op.weights.scratch.bytes);
+            needs.arena_bytes = op.weights.scratch.region().end as u32;
+        })
+    };
+    assert_eq!(slide(None), node(0, NodeFault::Scratch));
+    assert_eq!(slide(Some(9 * 256 + 4 * 10 + 3)), Ok(()));
 }
 
 #[test]

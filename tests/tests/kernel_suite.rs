@@ -41,16 +41,19 @@ fn every_length_gives_the_codes_of_the_reference() {
 
 #[test]
 fn depthwise_layers_write_over_their_inputs() {
-    let found = [Prefer::Memory, Prefer::Speed].map(|prefer| {
+    let ways = [Backend::Dsp, Backend::Mve].map(|backend| [(backend, Prefer::Memory), (backend, Prefer::Speed)]);
+    let found = ways.as_flattened().iter().map(|(backend, prefer)| {
         let networks = suite::networks();
         let in_place = |network: &&FixedPointNetwork| {
-            let bytes = encode_with(network, Options { backend: Backend::Dsp, prefer, ..Options::default() }).unwrap();
+            let options = Options { backend: *backend, prefer: *prefer, ..Options::default() };
+            let bytes = encode_with(network, options).unwrap();
             let model = Model::parse(&bytes).unwrap();
             let regions = [0, 1].map(|tensor| model.tensor(tensor).unwrap().region());
             matches!(model.nodes().next().unwrap().op, Op::DepthwiseConv2d(_)) && regions[0] == regions[1]
         };
         networks.iter().filter(in_place).count()
     });
+    let found: Vec<usize> = found.collect();
     assert!(found.iter().all(|count| *count > 10), "{found:?}");
 }
 

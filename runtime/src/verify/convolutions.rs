@@ -86,7 +86,12 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
             Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 self.require(self.output.shape.c == input.shape.c, NodeFault::Packing)?;
                 let order = Lanes::new(op.window.taps(), input.shape.c.into(), op.weights.bits, self.elements(&input));
-                self.packed(&op.weights, order.map_or(0, |order| order.scratch_bytes()), order.map(Layout::Lanes))?
+                // Patches may be too small for strips, and rows that were passed are written over by lanes alone.
+                let (x, y) = (input.region(), self.output.region());
+                let is_whole = self.stage.is_none() && (x == y || x.end <= y.start || y.end <= x.start);
+                let by_strips = is_whole && mve::runs_by_strips(op, &self.output);
+                let needed = order.filter(|_| !by_strips).map_or(0, |order| order.scratch_bytes());
+                self.packed(&op.weights, needed, order.map(Layout::Lanes))?
             }
             Packing::Fours if Packing::Fours.is_in(LINKS) => {
                 let packed = Fours::has_depthwise(&op.window, input.shape, self.output.shape.c);

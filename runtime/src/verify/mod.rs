@@ -11,7 +11,7 @@ use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
 use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, Packing, Reader, TensorRecord};
-use crate::kernels::dsp;
+use crate::kernels::{dsp, mve};
 use crate::model::Model;
 use stages::Inside;
 
@@ -246,8 +246,9 @@ fn in_place<const LINKS: u64>(
         let distance = window.row_distance(input.shape.h, input.row_bytes(), output.shape.h, output.row_bytes());
         let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
         let in_its_place = match &node.op {
-            Op::DepthwiseConv2d(op) if Packing::Pairs.is_in(LINKS) && from == to => {
-                dsp::runs_in_place(op, input, output)
+            Op::DepthwiseConv2d(op) if from == to && input.shape == output.shape => {
+                Packing::Pairs.is_in(LINKS) && dsp::runs_by_strips(op, output)
+                    || Packing::Blocks.is_in(LINKS) && mve::runs_by_strips(op, output)
             }
             _ => false,
         };

@@ -25,6 +25,6 @@ pub use encode::{Options, Prefer, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Patch};
 pub use pack::rooms;
-pub use plan::Room;
+pub use plan::{Over, Room};
 pub use reciprocal::{Reciprocal, reciprocal};
 pub use tables::Curve;

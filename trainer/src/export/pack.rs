@@ -10,7 +10,8 @@ use stepshift_runtime::kernels::{dsp, mve};
 use super::Prefer;
 use super::bounds::{ChannelBound, channel_bounds};
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
-use super::plan::{Room, least_bytes};
+use super::patches::stage_of;
+use super::plan::{Over, Room, least_bytes};
 
 /// What each layer needs of the arena on a backend, memory first.
 #[must_use]
@@ -18,21 +19,26 @@ pub fn rooms(network: &FixedPointNetwork, backend: Backend) -> Vec<Room> {
     packed(network, backend, Prefer::Memory).iter().map(|packed| packed.room).collect()
 }
 
-/// Every layer as a backend has it. Memory first, scratch that a layer can do without is spent where the arena is no larger for it.
+/// Every layer as a backend has it. Memory first, scratch that spares time is spent where the arena is no larger for it.
 pub(super) fn packed(network: &FixedPointNetwork, backend: Backend, prefer: Prefer) -> Vec<Packed> {
     let mut packed: Vec<Packed> =
         network.layers.iter().map(|layer| Packed::new(network, layer, backend, prefer)).collect();
-    let is_spare = |packed: &Packed| matches!(packed.order, Order::Quads(_)) && packed.room.scratch_bytes > 0;
-    if prefer == Prefer::Speed || !packed.iter().any(is_spare) {
+    // Patches may be too small for the strips of vectors, whose layers have the scratch of lanes then.
+    for layer in stage_of(network).map(|stage| stage.layers).into_iter().flatten() {
+        packed[layer].fast = packed[layer].fast.filter(|_| !matches!(packed[layer].order, Order::Lanes(_)));
+    }
+    let mut rooms: Vec<Room> = packed.iter().map(|packed| packed.room).collect();
+    if packed.iter().all(|packed| packed.fast.is_none()) {
         return packed;
     }
-    let mut rooms: Vec<Room> =
-        packed.iter().map(|packed| if is_spare(packed) { Room::default() } else { packed.room }).collect();
     let least = least_bytes(network, &rooms);
-    for (layer, packed) in packed.iter_mut().enumerate().filter(|(_, packed)| is_spare(packed)) {
-        let without = core::mem::replace(&mut rooms[layer], packed.room);
-        if least_bytes(network, &rooms) > least {
-            (rooms[layer], packed.room) = (without, without);
+    for (layer, packed) in packed.iter_mut().enumerate() {
+        let Some(fast) = packed.fast else { continue };
+        rooms[layer] = fast;
+        if prefer == Prefer::Speed || least_bytes(network, &rooms) <= least {
+            packed.room = fast;
+        } else {
+            rooms[layer] = packed.room;
         }
     }
     packed
@@ -54,6 +60,8 @@ pub(super) struct Packed {
     pub(super) bits: WeightBits,
     /// What their kernel needs of the arena.
     pub(super) room: Room,
+    /// What it needs to take less time.
+    fast: Option<Room>,
     order: Order,
     /// What the kernel subtracts from every input.
     offset: i16,
@@ -83,7 +91,7 @@ impl Packed {
             Backend::Mve => Self::for_mve(network, layer, bits),
             Backend::V6m => Self::for_v6m(network, layer),
         };
-        found.unwrap_or(Self { bits, room: Room::default(), order: Order::Plain, offset: 0 })
+        found.unwrap_or(Self { bits, room: Room::default(), fast: None, order: Order::Plain, offset: 0 })
     }
 
     fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, prefer: Prefer) -> Option<Self> {
@@ -94,13 +102,11 @@ impl Packed {
             FixedPointOp::FullyConnected { .. } => (Runs::whole(input.shape.len()), 1),
             FixedPointOp::DepthwiseConv2d { window, .. } => {
                 let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
-                let ends = channel_bounds(network, layer).ok()?.into_iter().map(|channel| channel.requantizer);
                 let output = (layer.output.shape, layer.output.element, layer.activation);
-                let room = dsp::strip_bytes(window, output, ends).map_or_else(Room::default, |scratch_bytes| Room {
-                    scratch_bytes,
-                    in_place: input.shape == layer.output.shape,
-                });
-                return Some(Self { bits: WeightBits::Sixteen, room, order: Order::Quads(order), offset: 0 });
+                let strips = dsp::strip_bytes(window, output, ends(network, layer)?);
+                let fast = strips.map(|bytes| by_strips(bytes, input, layer));
+                let room = Room::default();
+                return Some(Self { bits: WeightBits::Sixteen, room, fast, order: Order::Quads(order), offset: 0 });
             }
             _ => return None,
         };
@@ -111,7 +117,13 @@ impl Packed {
         let widened = prefer == Prefer::Speed || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
         let bits = if widened { WeightBits::Sixteen } else { bits };
         let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, order.scaled_by()))?;
-        Some(Self { bits, room: scratch(order.scratch_bytes(pixels)), order: Order::Pairs(order), offset: 0 })
+        Some(Self {
+            bits,
+            room: scratch(order.scratch_bytes(pixels)),
+            fast: None,
+            order: Order::Pairs(order),
+            offset: 0,
+        })
     }
 
     /// Transformed weights, where they are exact and win.
@@ -125,6 +137,7 @@ impl Packed {
         fits.then(|| Self {
             bits: WeightBits::Sixteen,
             room: scratch(order.scratch_bytes()),
+            fast: None,
             order: Order::Winograd(order),
             offset: 0,
         })
@@ -151,7 +164,14 @@ impl Packed {
             }
             _ => return None,
         };
-        let packed = Self { bits, room: scratch(scratch_bytes), order, offset: code_offset(element) };
+        let fast = match &layer.op {
+            FixedPointOp::DepthwiseConv2d { window, .. } => {
+                let strips = mve::strip_bytes(window, layer.output.shape, ends(network, layer)?);
+                strips.map(|bytes| by_strips(bytes, input, layer))
+            }
+            _ => None,
+        };
+        let packed = Self { bits, room: scratch(scratch_bytes), fast, order, offset: code_offset(element) };
         packed.bias_is_bounded(network, layer).then_some(packed)
     }
 
@@ -171,7 +191,8 @@ impl Packed {
         let input = Some(network.tensor(*layer.inputs.first()?)).filter(|input| input.element != Element::I16)?;
         let out_ch = weights.bias.len();
         let biases = Fours::bias_bytes(out_ch);
-        let packed = |bytes, order| Some(Self { bits: WeightBits::Eight, room: scratch(bytes), order, offset: 0 });
+        let packed =
+            |bytes, order| Some(Self { bits: WeightBits::Eight, room: scratch(bytes), fast: None, order, offset: 0 });
         if let FixedPointOp::DepthwiseConv2d { window, .. } = &layer.op {
             let has = Fours::has_depthwise(window, input.shape, layer.output.shape.c);
             return packed(biases + 3, Order::DepthwiseFours).filter(|_| has);
@@ -261,13 +282,23 @@ impl Packed {
 
 /// So many bytes of the arena apart from the tensors.
 const fn scratch(scratch_bytes: usize) -> Room {
-    Room { scratch_bytes, in_place: false }
+    Room { scratch_bytes, over: Over::PassedRows }
+}
+
+/// The same for a depthwise layer by strips, which hold what they write over.
+fn by_strips(scratch_bytes: usize, input: FixedPointTensor, layer: &FixedPointLayer) -> Room {
+    let over = if input.shape == layer.output.shape { Over::Everything } else { Over::Nothing };
+    Room { scratch_bytes, over }
+}
+
+/// What a layer's channels end in.
+fn ends(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Option<impl Iterator<Item = Requantizer> + use<>> {
+    Some(channel_bounds(network, layer).ok()?.into_iter().map(|channel| channel.requantizer))
 }
 
 /// Whether a layer ends in multipliers.
 fn is_affine(network: &FixedPointNetwork, layer: &FixedPointLayer) -> bool {
-    let channels = channel_bounds(network, layer).unwrap_or_default();
-    channels.iter().any(|channel| matches!(channel.requantizer, Requantizer::Multiply { .. }))
+    ends(network, layer).is_some_and(|mut ends| ends.any(|end| matches!(end, Requantizer::Multiply { .. })))
 }
 
 fn in_fours(order: Fours, weights: &FixedPointWeights) -> Vec<i16> {

@@ -38,7 +38,7 @@ pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
 pub use layer::has_end;
 pub use mean::{has_mean, mean};
-pub use strips::{runs_in_place, strip_bytes};
+pub use strips::{runs_by_strips, strip_bytes};
 pub use winograd::winograd;
 
 /// Pixels whose columns a convolution builds at a time.

@@ -38,15 +38,13 @@ pub fn strip_bytes(
     words.checked_mul(4)?.checked_add(3).filter(|_| has_end)
 }
 
-/// Whether a layer may write over its input, place by place: by strips, with scratch for them.
+/// Whether a layer has the scratch to run by strips.
 #[must_use]
-pub fn runs_in_place(op: &DepthwiseConv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> bool {
+pub fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> bool {
     let epilogue = &op.weights.epilogue;
     let ends = (0..epilogue.len()).map(|channel| epilogue.channel(channel));
     let needed = strip_bytes(&op.window, (output.shape, output.element, op.activation), ends);
-    op.weights.packing == Packing::Pairs
-        && input.shape == output.shape
-        && needed.is_some_and(|bytes| bytes <= op.weights.scratch.bytes as usize)
+    op.weights.packing == Packing::Pairs && needed.is_some_and(|bytes| bytes <= op.weights.scratch.bytes as usize)
 }
 
 fn scratch_words(window: &Window, width: usize) -> Option<usize> {

@@ -1,24 +1,29 @@
 use core::ops::Range;
 
 use super::columns::inner_columns;
+use super::ends;
 use super::instructions::{LaneMultiplier, Runs, fill, negate};
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
-use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Lanes, Multiply, Shape, VECTOR, Window};
+use super::strips::by_strips;
+use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Lanes, Shape, Window};
 use crate::kernels::Bands;
 use crate::kernels::window::Span;
 
-/// Depthwise 2-D convolution, one output a channel, weights in [`Lanes`]: 16 channels at a time. Spec 4.2.
+/// Depthwise 2-D convolution, one output a channel, weights in [`Lanes`]: 16 channels at a time, by strips where they serve. Spec 4.2.
 ///
 /// input    `[H, W, C]`          codes of one byte at the input's step
 /// weights  `[1, K_H, K_W, C]`   8 bits, packed
 /// bias     `[C]`                i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
-/// scratch  [`Lanes::scratch_bytes`]; [`multiplier_bytes`] more, where the exporter spends them
+/// scratch  [`Lanes::scratch_bytes`]; [`multiplier_bytes`] more, or [`strip_bytes`](super::strip_bytes), where the exporter spends them
 pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
     let (input, output) = (bands.input(), bands.output());
     let channels = usize::from(input.shape.c);
     let elements = (input.element, output.element);
     let Some(order) = Lanes::new(op.window.taps(), channels, op.weights.bits, elements) else { return };
+    if bands.in_out().is_some_and(|operands| by_strips::<LINKS>(op, order, operands, scratch)) {
+        return;
+    }
     let Some((tables, end)) = Tables::new::<LINKS>(order, op, scratch) else { return };
     let Tables { bias, ends, places, zeros } = tables;
     let is_slow = matches!(end, LanesEnd::Accumulators);
@@ -82,41 +87,23 @@ impl<'a> Tables<'a> {
         Runs::copy_all(false, op.weights.bias, bytemuck::cast_slice_mut(bias));
         let [zero, _] = op.weights.epilogue.input_zero().to_le_bytes();
         fill(zeros, zero);
-        let end = match &op.weights.epilogue {
-            Epilogue::Shift([shift]) => {
+        let end = ends::of_layer::<LINKS>(&op.weights.epilogue, op.activation);
+        let end = match (&op.weights.epilogue, end) {
+            (Epilogue::Shift([shift]), Some(end)) => {
                 ends.fill(i32::from(shift.cast_signed()).wrapping_neg().cast_unsigned());
-                LanesEnd::Shift(op.activation)
+                end
             }
-            Epilogue::Shift(shifts) => {
+            (Epilogue::Shift(shifts), Some(end)) => {
                 negate(shifts, ends);
-                LanesEnd::Shift(op.activation)
+                end
             }
-            Epilogue::Multiply(end) if LINKS & AFFINE_LINK != 0 && 2 * channels <= ends.len() && shifts_right(end) => {
-                write_multipliers(end, ends);
-                LanesEnd::Multiply(op.activation, end.output_zero)
+            (Epilogue::Multiply(multiply), Some(end)) if 2 * channels <= ends.len() => {
+                ends::write_multipliers(multiply, 0, ends);
+                end
             }
-            Epilogue::Multiply(_) => LanesEnd::Accumulators,
+            _ => LanesEnd::Accumulators,
         };
         Some((Self { bias, ends, places, zeros }, end))
-    }
-}
-
-/// Whether every multiplication is followed by a right shift: the loop has no other.
-fn shifts_right(end: &Multiply<'_>) -> bool {
-    end.shifts.iter().all(|shift| shift.cast_signed() < 0)
-}
-
-/// Of each 16 channels the multipliers, then the shifts.
-fn write_multipliers(end: &Multiply<'_>, ends: &mut [u32]) {
-    let (all, _) = end.multipliers.as_chunks::<4>();
-    let step = usize::from(all.len() > 1);
-    for (vector, ends) in ends.as_chunks_mut::<{ 2 * VECTOR }>().0.iter_mut().enumerate() {
-        let (multipliers, shifts) = ends.split_at_mut(VECTOR);
-        for (lane, (multiplier, shift)) in multipliers.iter_mut().zip(shifts).enumerate() {
-            let entry = (vector * VECTOR + lane) * step;
-            *multiplier = all.get(entry).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-            *shift = end.shifts.get(entry).map_or(0, |shift| i32::from(shift.cast_signed()).cast_unsigned());
-        }
     }
 }
 

@@ -3,9 +3,11 @@
 #[cfg(stepshift_backend = "mve")]
 use super::arm as native;
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
+use super::strips::{SPAN, STRIP_PIXELS};
 use super::tile::Filters;
 #[cfg(not(stepshift_backend = "mve"))]
 use super::twin as native;
+use crate::format::VECTOR;
 
 /// The inner loop over a layer's channels.
 #[derive(Debug)]
@@ -148,5 +150,98 @@ pub(super) fn negate(codes: &[u8], target: &mut [u32]) {
     let len = codes.len().min(target.len());
     if len > 0 {
         native::negate(codes, target, len);
+    }
+}
+
+/// Pixels that lie side by side, on their way into strips.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    /// True for codes without a sign: 128 is subtracted.
+    pub(super) unsigned: bool,
+    /// Bytes from one pixel to the next; 0 for one pixel again and again.
+    pub(super) pitch: usize,
+    /// Pixels.
+    pub(super) count: usize,
+    /// Bytes from one strip to the next.
+    pub(super) step: usize,
+    /// Channels of a pixel, at most 16.
+    pub(super) channels: usize,
+}
+
+/// Greatest distance of two strips: seven of them are counted in 16 bits.
+const MOST_STEP: usize = 8192;
+
+/// The strip of a channel among 16: of every four the second and the third change places.
+#[cfg(not(stepshift_backend = "mve"))]
+pub(super) const fn strip_of(channel: usize) -> usize {
+    let within = channel % 4;
+    channel - within + within % 2 * 2 + within / 2
+}
+
+/// Writes a code of each channel and pixel to the channel's strip, every [`SPAN`] bytes. Nothing where there are fewer codes, or less room.
+///
+/// target  16 strips, from the place of the first pixel on
+#[inline]
+pub(super) fn load_columns(columns: &Columns, source: &[u8], target: &mut [u8]) {
+    let Some(last) = columns.count.checked_sub(1) else { return };
+    let enough = (1..=VECTOR).contains(&columns.channels)
+        && columns.step <= MOST_STEP
+        && last * columns.pitch + columns.channels <= source.len()
+        && (VECTOR - 1) * columns.step + last * SPAN < target.len();
+    if enough {
+        native::load_columns(columns, source, target);
+    }
+}
+
+/// Turns the weights of each column down by so many of the [`SPAN`] rows.
+#[inline]
+pub(super) fn turn(weights: &mut [u8], rows: usize) {
+    if let Some(weights) = weights.first_chunk_mut() {
+        for _ in 0..rows {
+            native::turn(weights);
+        }
+    }
+}
+
+/// Operands of the loop over strips, of one row of the output.
+#[derive(Debug)]
+pub(super) struct StripRow<'a> {
+    pub(super) strips: &'a [u8],
+    /// Bytes from one strip to the next.
+    pub(super) step: usize,
+    /// Of each strip 16.
+    pub(super) weights: &'a [u8],
+    /// One i32 for each channel.
+    pub(super) bias: &'a [u32],
+    /// As [`LanesFilters::are_consistent`] has them, of 16 channels.
+    pub(super) ends: &'a [u32],
+    /// Not [`LanesEnd::Accumulators`].
+    pub(super) end: LanesEnd,
+    /// Pixels, at least [`STRIP_PIXELS`].
+    pub(super) pixels: usize,
+    /// Bytes of a strip from one pixel to the next.
+    pub(super) pixel_step: usize,
+    pub(super) channels: usize,
+    /// Bytes of the output from one pixel to the next.
+    pub(super) pitch: usize,
+    /// From the first channel of the first pixel on.
+    pub(super) output: &'a mut [u8],
+}
+
+/// Multiplies the windows of a row by the weights of 16 channels. Nothing where the operands contradict themselves, or the program does not
+/// link their end.
+#[inline]
+pub(super) fn run_strip_row<const LINKS: u64>(row: StripRow<'_>) {
+    let Some(last) = row.pixels.checked_sub(1) else { return };
+    let entries = if matches!(row.end, LanesEnd::Multiply(..)) { 2 * VECTOR } else { VECTOR };
+    let enough = row.pixels >= STRIP_PIXELS
+        && (1..=VECTOR).contains(&row.channels)
+        && (VECTOR - 1) * row.step + last * row.pixel_step + VECTOR <= row.strips.len()
+        && VECTOR * VECTOR <= row.weights.len()
+        && VECTOR <= row.bias.len()
+        && entries <= row.ends.len()
+        && last * row.pitch + row.channels <= row.output.len();
+    if enough {
+        native::run_strip_row::<LINKS>(row);
     }
 }

@@ -1,7 +1,8 @@
 //! The inner loops in Rust: what the instructions do, lane by lane.
 
-use super::instructions::Runs;
+use super::instructions::{Columns, Runs, StripRow, strip_of};
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
+use super::strips::SPAN;
 use super::tile::Filters;
 use crate::arithmetic::{multiply, requantize, saturate};
 use crate::format::{VECTOR, WeightBits};
@@ -80,26 +81,31 @@ impl LanesLoop {
         for (pixel, output) in (0..pixels).zip(output.chunks_mut(filters.channels.max(1))) {
             for channel in 0..filters.channels {
                 let acc = dot(filters, taps, base.wrapping_add(pixel * filters.pixel_step), channel);
-                let end = |place: usize| ends.get(place).map_or(0, |end| end.cast_signed());
-                let code = match filters.end {
-                    LanesEnd::Shift(activation) => requantize(acc, -end(channel) as i8, activation),
-                    LanesEnd::Multiply(activation, zero) => {
-                        let place = channel / VECTOR * 2 * VECTOR + channel % VECTOR;
-                        let product = multiply(acc, end(place), end(place + VECTOR) as i8);
-                        saturate(product.saturating_add(zero.into()), activation)
+                let Some(code) = code(filters.end, ends, channel, acc) else {
+                    if let Some(end) = ends.get_mut(channel) {
+                        *end = acc.cast_unsigned();
                     }
-                    LanesEnd::Accumulators => {
-                        if let Some(end) = ends.get_mut(channel) {
-                            *end = acc.cast_unsigned();
-                        }
-                        continue;
-                    }
+                    continue;
                 };
                 if let Some(target) = output.get_mut(channel) {
                     [*target, ..] = code.to_le_bytes();
                 }
             }
         }
+    }
+}
+
+/// The code of a channel; `None` where accumulators are wanted.
+fn code(end: LanesEnd, ends: &[u32], channel: usize, acc: i32) -> Option<i32> {
+    let entry = |place: usize| ends.get(place).map_or(0, |end| end.cast_signed());
+    match end {
+        LanesEnd::Shift(activation) => Some(requantize(acc, -entry(channel) as i8, activation)),
+        LanesEnd::Multiply(activation, zero) => {
+            let place = channel / VECTOR * 2 * VECTOR + channel % VECTOR;
+            let product = multiply(acc, entry(place), entry(place + VECTOR) as i8);
+            Some(saturate(product.saturating_add(zero.into()), activation))
+        }
+        LanesEnd::Accumulators => None,
     }
 }
 
@@ -160,5 +166,39 @@ pub(super) fn fill(target: &mut [u8], value: u8) {
 pub(super) fn negate(codes: &[u8], target: &mut [u32], len: usize) {
     for (target, code) in target.iter_mut().zip(codes).take(len) {
         *target = (-i32::from(code.cast_signed())).cast_unsigned();
+    }
+}
+
+/// Twin of the loop that fills strips.
+pub(super) fn load_columns(columns: &Columns, source: &[u8], target: &mut [u8]) {
+    let flip = sign_flip(columns.unsigned);
+    for (pixel, channel) in (0..columns.count).flat_map(|pixel| (0..columns.channels).map(move |c| (pixel, c))) {
+        let code = source.get(pixel * columns.pitch + channel).copied().unwrap_or(0);
+        if let Some(target) = target.get_mut(strip_of(channel) * columns.step + pixel * SPAN) {
+            *target = code ^ flip;
+        }
+    }
+}
+
+/// Twin of the loop that turns weights.
+pub(super) fn turn(weights: &mut [u8; VECTOR * VECTOR]) {
+    weights.as_chunks_mut::<SPAN>().0.iter_mut().for_each(|column| column.rotate_right(1));
+}
+
+/// Twin of the loop over strips.
+pub(super) fn run_strip_row<const LINKS: u64>(row: StripRow<'_>) {
+    for (pixel, channel) in (0..row.pixels).flat_map(|pixel| (0..row.channels).map(move |c| (pixel, c))) {
+        let from = |bytes: &'_ [u8], start: usize| {
+            bytes.get(start..).and_then(|bytes| bytes.first_chunk::<VECTOR>().copied()).unwrap_or_default()
+        };
+        let window = from(row.strips, strip_of(channel) * row.step + pixel * row.pixel_step);
+        let weights = from(row.weights, strip_of(channel) * VECTOR);
+        let bias = row.bias.get(channel).map_or(0, |bias| bias.cast_signed());
+        let product = |(x, w): (u8, u8)| i32::from(x.cast_signed()) * i32::from(w.cast_signed());
+        let acc = window.into_iter().zip(weights).map(product).fold(bias, i32::wrapping_add);
+        let code = code(row.end, row.ends, channel, acc).unwrap_or(0);
+        if let Some(target) = row.output.get_mut(pixel * row.pitch + channel) {
+            [*target, ..] = code.to_le_bytes();
+        }
     }
 }

@@ -39,8 +39,20 @@ pub struct Plan {
 pub struct Room {
     /// Bytes apart from the tensors.
     pub scratch_bytes: usize,
-    /// A window may write over its input, place by place.
-    pub in_place: bool,
+    /// What a window may write over.
+    pub over: Over,
+}
+
+/// What of its input a layer that slides a window may write over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Over {
+    /// Rows that the window has passed.
+    #[default]
+    PassedRows,
+    /// All of it, place by place.
+    Everything,
+    /// Nothing.
+    Nothing,
 }
 
 /// Where one tensor lies and how long it is needed.

@@ -7,7 +7,7 @@ use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
 
 use super::super::Prefer;
 use super::super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
-use super::Room;
+use super::{Over, Room};
 
 /// Two tensors that are live at one time.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ impl Relations {
             within: Vec::new(),
         };
         let met: BTreeSet<(usize, usize)> = relations.live.iter().flat_map(|live| twos(live)).collect();
-        relations.pairs = met.into_iter().map(|(b, a)| relations.relation(network, prefer, a, b)).collect();
+        relations.pairs = met.into_iter().map(|(b, a)| relations.relation(network, rooms, prefer, (a, b))).collect();
         for (layer, room) in rooms.iter().enumerate().filter(|(_, room)| room.scratch_bytes > 0) {
             relations.add_scratch(layer, room.scratch_bytes);
         }
@@ -81,11 +81,17 @@ impl Relations {
     }
 
     /// `b` is written after `a`.
-    fn relation(&self, network: &FixedPointNetwork, prefer: Prefer, a: usize, b: usize) -> Relation {
+    fn relation(
+        &self,
+        network: &FixedPointNetwork,
+        rooms: &[Room],
+        prefer: Prefer,
+        (a, b): (usize, usize),
+    ) -> Relation {
         let layer = b.saturating_sub(1);
+        let passes = prefer == Prefer::Memory && rooms[layer].over == Over::PassedRows;
         let stored = stored_into(network, b) == Some(a);
-        let window = window_distance(network, &self.last_use, layer)
-            .filter(|(_, input)| *input == a && prefer == Prefer::Memory);
+        let window = window_distance(network, &self.last_use, layer).filter(|(_, input)| *input == a && passes);
         Relation {
             a,
             b,
@@ -153,7 +159,7 @@ fn overwritable(network: &FixedPointNetwork, layer: usize, room: Room, last_use:
         }
         FixedPointOp::Binary(_) | FixedPointOp::AffineBinary(_) if inputs[0] != inputs[1] => inputs,
         FixedPointOp::DepthwiseConv2d { .. }
-            if room.in_place && stage(network).is_none_or(|stage| !stage.contains(&layer)) =>
+            if room.over == Over::Everything && stage(network).is_none_or(|stage| !stage.contains(&layer)) =>
         {
             &inputs[..1]
         }
