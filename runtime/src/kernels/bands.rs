@@ -90,11 +90,10 @@ impl<'a> Bands<'a> {
     #[inline(never)]
     pub(crate) fn in_out(&mut self) -> Option<InOut<'_>> {
         let (input, output) = (self.input, self.output);
-        let (source, target) = (input.region(), output.region());
-        if source == target {
-            return Some(InOut::InPlace(output.view_mut(self.arena.one(target)?), input.element));
+        if self.source == self.target {
+            return Some(InOut::InPlace(output.view_mut(self.arena.one(self.target.clone())?), input.element));
         }
-        let (x, y) = self.arena.two(&source, &target)?;
+        let (x, y) = self.arena.two(&self.source, &self.target)?;
         Some(InOut::Apart(input.view(x), output.view_mut(y)))
     }
 
