@@ -57,7 +57,7 @@ impl Size {
     fn model_path(&self, boards: &[&Board]) -> Result<PathBuf> {
         match (&self.model, &self.network, boards) {
             (Some(model), ..) => Ok(model.clone()),
-            (None, Some(network), [board]) => untrained::model(network, board, self.prefer.into()),
+            (None, Some(network), [board]) => untrained::model(network, board, self.prefer.into(), None),
             _ => bail!("--network packs a model for one board: name it by --board"),
         }
     }

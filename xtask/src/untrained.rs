@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
 use stepshift_tests::{random, reference};
+use stepshift_trainer::export::patches::fit;
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 use stepshift_trainer::network::Network;
 use stepshift_trainer::networks::NetworkName;
@@ -24,15 +25,18 @@ const WEIGHT_EXPONENT: i8 = -9;
 
 /// Writes the model of a network, packed for a board, with a self-test by the reference; its path.
 ///
+/// ram  bytes of arena, for which its first layers run patch by patch where they must
+///
 /// # Errors
-/// Where there is no such network.
-pub(crate) fn model(name: &str, board: &Board, prefer: Prefer) -> Result<PathBuf> {
+/// Where there is no such network, or none that fits.
+pub(crate) fn model(name: &str, board: &Board, prefer: Prefer, ram: Option<usize>) -> Result<PathBuf> {
     let parsed: Result<NetworkName, Error> = NetworkName::deserialize(name.into_deserializer());
     let network = parsed.context("--network")?;
     let network = Network::new(network.usual_input(), &network.layers(OUTPUTS))?;
     let network = with_usual_steps(random::fixed_point(&network, 1));
     let sample = reference::evaluate(&network, &random::input_codes(network.input, 1));
-    let options = Options { backend: board.backend, prefer, sample: Some(&sample), ..Options::default() };
+    let patching = ram.map(|budget| fit(&network, board.backend, budget)).transpose()?.and_then(|fit| fit.patching);
+    let options = Options { backend: board.backend, prefer, patching, sample: Some(&sample) };
     let bytes = encode_with(&network, options)?;
     let path = target(&format!("networks/{name}-{}-{prefer:?}.stepshift", board.backend.name()).to_lowercase());
     fs::create_dir_all(target("networks"))?;

@@ -48,7 +48,8 @@ with_operators!(operators);
 
 /// A value that is read over another.
 trait Read<'a> {
-    /// What is read over: `bytes` in the place of all bytes, since a constant would be copied as a whole.
+    /// What is read over: `bytes` in the place of all bytes, since a constant would be copied as a whole. Always inlined, so that it
+    /// is made where it is read.
     fn undecoded(bytes: &'a [u8]) -> Self;
 
     fn read(&mut self, reader: &mut Reader<'a>);

@@ -149,7 +149,7 @@ const _: () = {
     }
 };
 
-/// What fast kernels leave to slower ones. Format 1.
+/// What fast kernels leave to slower ones. Format 1.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]

@@ -17,8 +17,8 @@ pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &
             let tiles = if op.weights.packing == Packing::Pairs { tiles(op, &tensor(op.input), output) } else { 0 };
             return end(&op.weights, op.activation, output) | tiles;
         }
-        // Parts of a tensor have columns of their own.
-        Op::PatchInput(_) => return Case::Remainder.bit(),
+        // Parts of a tensor have rows and columns of their own.
+        Op::PatchInput(_) => return Case::Remainder.bit() | Case::Operator.bit(),
         Op::FullyConnected(op) => return end(&op.weights, op.activation, output),
         // A window that lies in the padding has an end of its own.
         Op::DepthwiseConv2d(op) if op.weights.packing == Packing::Pairs => return Case::End.bit(),
