@@ -66,11 +66,14 @@ pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | Operato
 
 /// Every operator, case, element, width, packing and scheme.
 pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
-    | ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT
+    | CASE_LINKS
     | (7 << FIRST_ELEMENT_BIT)
     | (15 << FIRST_WIDTH_BIT)
     | PACKING_LINKS
     | AFFINE_LINK;
+
+/// Every case.
+const CASE_LINKS: u64 = ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT;
 
 /// Every packing.
 const PACKING_LINKS: u64 = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
@@ -125,21 +128,6 @@ macro_rules! all_operators {
 
 with_operators!(all_operators);
 
-impl OperatorKind {
-    /// The bit of this operator in a set.
-    #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << (self as u8)
-    }
-
-    /// Whether this operator is in a set.
-    #[inline]
-    #[must_use]
-    pub const fn is_in(self, links: u64) -> bool {
-        links & self.bit() != 0
-    }
-}
-
 /// The list is in the order of the numbers.
 const _: () = {
     let mut number = 0;
@@ -176,65 +164,34 @@ impl Case {
 
     /// Whether every case is in a set.
     pub(crate) const fn all_in(links: u64) -> bool {
-        let all = ((1 << Self::ALL.len()) - 1) << FIRST_CASE_BIT;
-        links & all == all
-    }
-
-    /// The bit of this case in a set.
-    #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << (FIRST_CASE_BIT + self as u32)
-    }
-
-    /// Whether this case is in a set.
-    #[inline]
-    #[must_use]
-    pub const fn is_in(self, links: u64) -> bool {
-        links & self.bit() != 0
+        links & CASE_LINKS == CASE_LINKS
     }
 }
 
-impl Element {
-    /// The bit of this element in a set.
-    #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << (FIRST_ELEMENT_BIT + self as u32)
-    }
+/// What has a bit of its own in a set, those of its kind from `$first` on.
+macro_rules! in_sets {
+    ($($name:ident: $what:literal from $first:expr;)*) => {
+        $(impl $name {
+            #[doc = concat!("The bit of this ", $what, " in a set.")]
+            #[must_use]
+            pub const fn bit(self) -> u64 {
+                1 << ($first + self as u32)
+            }
 
-    /// Whether this element is in a set.
-    #[inline]
-    #[must_use]
-    pub const fn is_in(self, links: u64) -> bool {
-        links & self.bit() != 0
-    }
+            #[doc = concat!("Whether this ", $what, " is in a set.")]
+            #[inline]
+            #[must_use]
+            pub const fn is_in(self, links: u64) -> bool {
+                links & self.bit() != 0
+            }
+        })*
+    };
 }
 
-impl WeightBits {
-    /// The bit of this width in a set.
-    #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << (FIRST_WIDTH_BIT + self as u32)
-    }
-
-    /// Whether this width is in a set.
-    #[inline]
-    #[must_use]
-    pub const fn is_in(self, links: u64) -> bool {
-        links & self.bit() != 0
-    }
-}
-
-impl Packing {
-    /// The bit of this packing in a set.
-    #[must_use]
-    pub const fn bit(self) -> u64 {
-        1 << (FIRST_PACKING_BIT + self as u32)
-    }
-
-    /// Whether this packing is in a set.
-    #[inline]
-    #[must_use]
-    pub const fn is_in(self, links: u64) -> bool {
-        links & self.bit() != 0
-    }
-}
+in_sets!(
+    OperatorKind: "operator" from 0;
+    Case: "case" from FIRST_CASE_BIT;
+    Element: "element" from FIRST_ELEMENT_BIT;
+    WeightBits: "width" from FIRST_WIDTH_BIT;
+    Packing: "packing" from FIRST_PACKING_BIT;
+);

@@ -34,8 +34,16 @@ const FASHION_MNIST: &str = "tests/fixtures/fashion-mnist";
 /// Most bytes of code and constants around a model.
 const CODE_BUDGET: u64 = 30 << 10;
 
-/// Bytes of arena for which ResNet-8's first layers run patch by patch.
-const PATCHED_BYTES: usize = 28 << 10;
+/// Networks whose model has firmware of its own, what it spares, and bytes of arena where its first layers run patch by patch.
+const OWN_FIRMWARE: [(&str, Prefer, Option<usize>); 7] = [
+    ("resnet-8", Prefer::Memory, None),
+    ("resnet-8", Prefer::Speed, None),
+    ("resnet-8", Prefer::Memory, Some(28 << 10)),
+    ("ds-cnn", Prefer::Memory, None),
+    ("ds-cnn", Prefer::Speed, None),
+    ("sensor-cnn", Prefer::Memory, None),
+    ("sensor-cnn", Prefer::Speed, None),
+];
 
 /// Least accuracy in integers, in percent.
 const DIGITS_ACCURACY: f64 = 97.5;
@@ -294,18 +302,12 @@ fn own_firmware(boards: &[&'static Board]) -> Result<()> {
     for backend in Backend::ALL {
         let Some(board) = boards.iter().find(|board| board.backend == backend) else { continue };
         // The emulated Cortex-M0 has the RAM of a micro:bit.
-        let networks: &[_] = if backend == Backend::V6m {
-            &[("sensor-cnn", None)]
-        } else {
-            &[("resnet-8", None), ("resnet-8", Some(PATCHED_BYTES)), ("ds-cnn", None), ("sensor-cnn", None)]
-        };
-        for (network, ram) in networks {
-            for prefer in [Prefer::Memory, Prefer::Speed].into_iter().take(if ram.is_some() { 1 } else { 2 }) {
-                let model = untrained::model(network, board, prefer, *ram)?;
-                let ran = inference::run(board, &model, None)?;
-                ensure!(ran.self_test, "{}: {network} tested nothing", board.name);
-                println!("{}: {network} {prefer:?} gives its bits, {} instructions", board.name, ran.instructions);
-            }
+        let fits = |network: &str| backend != Backend::V6m || network == "sensor-cnn";
+        for (network, prefer, ram) in OWN_FIRMWARE.into_iter().filter(|(network, ..)| fits(network)) {
+            let model = untrained::model(network, board, prefer, ram)?;
+            let ran = inference::run(board, &model, None)?;
+            ensure!(ran.self_test, "{}: {network} tested nothing", board.name);
+            println!("{}: {network} {prefer:?} gives its bits, {} instructions", board.name, ran.instructions);
         }
     }
     Ok(())
