@@ -6,7 +6,7 @@ use core::arch::naked_asm;
 use core::marker::PhantomData;
 use core::ptr;
 
-use super::instructions::{Columns, Runs, StripRow};
+use super::instructions::{Columns, Runs, StripRows};
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::tile::Filters;
 use crate::format::{AFFINE_LINK, Activation, Element, Epilogue, Mean, VECTOR, WeightBits};
@@ -1362,6 +1362,13 @@ pub(super) fn turn(weights: &mut [u8; VECTOR * VECTOR]) {
     unsafe { turn_weights(weights.as_mut_ptr()) }
 }
 
+/// By two rows.
+#[inline]
+pub(super) fn turn_by_two(weights: &mut [u8; VECTOR * VECTOR]) {
+    // SAFETY: 16 vectors.
+    unsafe { turn_weights_by_two(weights.as_mut_ptr()) }
+}
+
 #[unsafe(naked)]
 unsafe extern "C" fn turn_weights(weights: *mut u8) {
     naked_asm!(
@@ -1379,7 +1386,23 @@ unsafe extern "C" fn turn_weights(weights: *mut u8) {
     )
 }
 
-/// What the loop over strips is told.
+#[unsafe(naked)]
+unsafe extern "C" fn turn_weights_by_two(weights: *mut u8) {
+    naked_asm!(
+        ".cpu cortex-m55
+        push {{r7, lr}}
+        mov r1, #16
+        dls lr, r1
+        1:
+        vldrw.u32 q0, [r0]
+        vrev32.16 q0, q0
+        vstrw.32 q0, [r0], #16
+        le lr, 1b
+        pop {{r7, pc}}",
+    )
+}
+
+/// What the loops over strips are told.
 #[repr(C)]
 struct StripArguments {
     strips: *const u8,
@@ -1395,33 +1418,40 @@ struct StripArguments {
     zero: i32,
     min: i32,
     max: i32,
+    /// 0 for one row.
+    below: usize,
 }
 
-/// Runs the loop over a row that [`super::instructions::run_strip_row`] has checked.
+/// Runs the loop over rows that [`super::instructions::run_strips`] has checked.
 #[inline]
-pub(super) fn run_strip_row<const LINKS: u64>(row: StripRow<'_>) {
-    let (activation, zero, run): (_, _, unsafe extern "C" fn(*const StripArguments)) = match row.end {
-        LanesEnd::Shift(activation) => (activation, 0, strip_codes),
-        LanesEnd::Multiply(activation, zero) if LINKS & AFFINE_LINK != 0 => (activation, zero, strip_products),
-        _ => return,
-    };
+pub(super) fn run_strips<const LINKS: u64>(rows: StripRows<'_>) {
+    let (activation, zero, [one_row, two_rows]): (_, _, [unsafe extern "C" fn(*const StripArguments); 2]) =
+        match rows.end {
+            LanesEnd::Shift(activation) => (activation, 0, [strip_codes, square_codes]),
+            LanesEnd::Multiply(activation, zero) if LINKS & AFFINE_LINK != 0 => {
+                (activation, zero, [strip_products, square_products])
+            }
+            _ => return,
+        };
     let arguments = StripArguments {
-        strips: row.strips.as_ptr(),
-        weights: row.weights.as_ptr(),
-        bias: row.bias.as_ptr(),
-        ends: row.ends.as_ptr(),
-        output: row.output.as_mut_ptr(),
-        channels: row.channels,
-        step: row.step,
-        pixel_step: row.pixel_step,
-        pixels: row.pixels,
-        pitch: row.pitch,
+        strips: rows.strips.as_ptr(),
+        weights: rows.weights.as_ptr(),
+        bias: rows.bias.as_ptr(),
+        ends: rows.ends.as_ptr(),
+        output: rows.output.as_mut_ptr(),
+        channels: rows.channels,
+        step: rows.step,
+        pixel_step: rows.pixel_step,
+        pixels: rows.pixels,
+        pitch: rows.pitch,
         zero: zero.into(),
         min: activation.min.into(),
         max: activation.max.into(),
+        below: rows.below.unwrap_or(0),
     };
+    let run = if rows.below.is_some() { two_rows } else { one_row };
     // SAFETY: each of 16 strips holds the windows of all pixels, of which there are three or more; there are the weights, biases
-    // and ends of 16 channels, and the output has room for the channels of every pixel.
+    // and ends of 16 channels, and the output has room for the channels of every pixel of its rows.
     unsafe { run(&raw const arguments) }
 }
 
@@ -1572,3 +1602,170 @@ macro_rules! strips {
 
 strips!(strip_codes, shift_strips);
 strips!(strip_products, multiply_strips);
+
+/// One channel of two pixels, one beside the other, and of the two below: 10 instructions for 36 products of windows of 3x3.
+macro_rules! square {
+    ($a:literal, $b:literal, $c:literal, $d:literal) => {
+        concat!(
+            "vldrb.u8 q0, [r5], #16\n",
+            "vldrb.u8 q2, [r1]\n",
+            "vshl.i32 q1, q0, #8\n",
+            concat!("vmladav.s8 ", $a, ", q0, q2\n"),
+            "vsri.32 q1, q0, #24\n",
+            concat!("vmladav.s8 ", $c, ", q1, q2\n"),
+            "vldrb.u8 q2, [r1, #4]\n",
+            "add r1, r1, r3\n",
+            concat!("vmladav.s8 ", $b, ", q0, q2\n"),
+            concat!("vmladav.s8 ", $d, ", q1, q2\n"),
+        )
+    };
+}
+
+/// Sums of four channels of four pixels, q3 to q6, shifted.
+macro_rules! shift_squares {
+    () => {
+        "vldrw.u32 q1, [r9], #16
+        vqshl.s32 q3, q3, q1
+        vqshl.s32 q4, q4, q1
+        vqshl.s32 q5, q5, q1
+        vqshl.s32 q6, q6, q1
+        "
+    };
+}
+
+/// Multiplied, and shifted right as in the loop over lanes; the zero point.
+macro_rules! multiply_squares {
+    () => {
+        "vldrw.u32 q1, [r9]
+        vldrw.u32 q2, [r9, #64]
+        add r9, r9, #16
+        ldr r0, [sp]
+        ldr r0, [r0, #40]
+        vqrdmulh.s32 q3, q3, q1
+        vqrdmulh.s32 q4, q4, q1
+        vqrdmulh.s32 q5, q5, q1
+        vqrdmulh.s32 q6, q6, q1
+        vshr.s32 q0, q3, #31
+        vqadd.s32 q3, q3, q0
+        vshr.s32 q1, q4, #31
+        vqadd.s32 q4, q4, q1
+        vshr.s32 q0, q5, #31
+        vqadd.s32 q5, q5, q0
+        vshr.s32 q1, q6, #31
+        vqadd.s32 q6, q6, q1
+        vrshl.s32 q3, q3, q2
+        vrshl.s32 q4, q4, q2
+        vrshl.s32 q5, q5, q2
+        vrshl.s32 q6, q6, q2
+        vqadd.s32 q3, q3, r0
+        vqadd.s32 q4, q4, r0
+        vqadd.s32 q5, q5, r0
+        vqadd.s32 q6, q6, r0
+        "
+    };
+}
+
+/// One function over the pixels of two rows, two by two, and over channels, four at a time; a column that is left is taken with the one
+/// before it, once more. The windows of both rows lie in the same 16 bytes of a strip: those of the row below meet the weights turned by one.
+///
+/// r0, r2, r4, r6, r8, r10, r12, lr products of two channels, then of the other two; r1 strip, r3 from one strip to the next, r5 weights,
+/// r7 biases, r9 ends, r11 channels; q3 to q6 sums of the four pixels, q7 lower bound. On the stack: what it was told, the strip and
+/// the output of the tile, pixels that are left, the output of the four channels, the distances of pixels and rows, the upper bound.
+///
+/// 82 instructions for 16 codes of windows of 3x3, of which 12 load vectors for 16 that multiply: the products bound the loop.
+macro_rules! squares {
+    ($name:ident, $end:ident) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(arguments: *const StripArguments) {
+            naked_asm!(
+                ".cpu cortex-m55
+                push {{r4-r11, lr}}
+                vpush {{d8-d15}}
+                sub sp, sp, #52
+                ldrd r1, r2, [r0, #44]
+                vdup.32 q7, r1
+                vdup.32 q0, r2
+                vstrw.32 q0, [sp, #32]
+                ldr r1, [r0]
+                ldr r2, [r0, #16]
+                ldrd r3, r4, [r0, #32]
+                ldr r5, [r0, #52]
+                strd r0, r1, [sp]
+                strd r2, r3, [sp, #8]
+                strd r4, r5, [sp, #20]
+                1:
+                ldrd r0, r1, [sp]
+                ldrd r5, r7, [r0, #4]
+                ldr r9, [r0, #12]
+                ldrd r11, r3, [r0, #20]
+                ldr r0, [sp, #8]
+                str r0, [sp, #16]
+                2:",
+                square!("r0", "r2", "r4", "r6"),
+                square!("r8", "r10", "r12", "lr"),
+                "vmov q3[2], q3[0], r0, r8
+                vmov q4[2], q4[0], r2, r10
+                vmov q5[2], q5[0], r4, r12
+                vmov q6[2], q6[0], r6, lr",
+                square!("r0", "r2", "r4", "r6"),
+                square!("r8", "r10", "r12", "lr"),
+                "vmov q3[3], q3[1], r0, r8
+                vmov q4[3], q4[1], r2, r10
+                vmov q5[3], q5[1], r4, r12
+                vmov q6[3], q6[1], r6, lr
+                vldrw.u32 q0, [r7], #16
+                vadd.i32 q3, q3, q0
+                vadd.i32 q4, q4, q0
+                vadd.i32 q5, q5, q0
+                vadd.i32 q6, q6, q0",
+                $end!(),
+                "vldrw.u32 q1, [sp, #32]
+                vmax.s32 q3, q3, q7
+                vmax.s32 q4, q4, q7
+                vmax.s32 q5, q5, q7
+                vmax.s32 q6, q6, q7
+                vmin.s32 q3, q3, q1
+                vmin.s32 q4, q4, q1
+                vmin.s32 q5, q5, q1
+                vmin.s32 q6, q6, q1
+                ldrd r0, r2, [sp, #16]
+                ldr r4, [sp, #24]
+                add r6, r0, r2
+                add r2, r0, r4
+                add r4, r6, r4
+                add r12, r0, #4
+                str r12, [sp, #16]
+                vctp.32 r11
+                vpstttt
+                vstrbt.32 q3, [r0]
+                vstrbt.32 q4, [r6]
+                vstrbt.32 q5, [r2]
+                vstrbt.32 q6, [r4]
+                subs r11, r11, #4
+                bhi.w 2b
+                ldrd r2, r0, [sp, #8]
+                subs r0, r0, #2
+                beq.w 3f
+                mov r1, #2
+                cmp r0, #2
+                itt lo
+                movlo r1, r0
+                movlo r0, #2
+                ldr r3, [sp, #20]
+                mla r2, r1, r3, r2
+                strd r2, r0, [sp, #8]
+                ldr r2, [sp, #4]
+                add r2, r2, r1, lsl #2
+                str r2, [sp, #4]
+                b.w 1b
+                3:
+                add sp, sp, #52
+                vpop {{d8-d15}}
+                pop {{r4-r11, pc}}",
+            )
+        }
+    };
+}
+
+squares!(square_codes, shift_squares);
+squares!(square_products, multiply_squares);

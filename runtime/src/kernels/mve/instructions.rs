@@ -197,15 +197,17 @@ pub(super) fn load_columns(columns: &Columns, source: &[u8], target: &mut [u8]) 
 #[inline]
 pub(super) fn turn(weights: &mut [u8], rows: usize) {
     if let Some(weights) = weights.first_chunk_mut() {
-        for _ in 0..rows {
-            native::turn(weights);
+        match rows {
+            0 => {}
+            2 => native::turn_by_two(weights),
+            _ => (0..rows).for_each(|_| native::turn(weights)),
         }
     }
 }
 
-/// Operands of the loop over strips, of one row of the output.
+/// Operands of the loops over strips, of one row of the output, or of two.
 #[derive(Debug)]
-pub(super) struct StripRow<'a> {
+pub(super) struct StripRows<'a> {
     pub(super) strips: &'a [u8],
     /// Bytes from one strip to the next.
     pub(super) step: usize,
@@ -224,6 +226,8 @@ pub(super) struct StripRow<'a> {
     pub(super) channels: usize,
     /// Bytes of the output from one pixel to the next.
     pub(super) pitch: usize,
+    /// Bytes from the row to the one below, which is computed too: by the same weights, turned down by one.
+    pub(super) below: Option<usize>,
     /// From the first channel of the first pixel on.
     pub(super) output: &'a mut [u8],
 }
@@ -231,17 +235,18 @@ pub(super) struct StripRow<'a> {
 /// Multiplies the windows of a row by the weights of 16 channels. Nothing where the operands contradict themselves, or the program does not
 /// link their end.
 #[inline]
-pub(super) fn run_strip_row<const LINKS: u64>(row: StripRow<'_>) {
-    let Some(last) = row.pixels.checked_sub(1) else { return };
-    let entries = if matches!(row.end, LanesEnd::Multiply(..)) { 2 * VECTOR } else { VECTOR };
-    let enough = row.pixels >= STRIP_PIXELS
-        && (1..=VECTOR).contains(&row.channels)
-        && (VECTOR - 1) * row.step + last * row.pixel_step + VECTOR <= row.strips.len()
-        && VECTOR * VECTOR <= row.weights.len()
-        && VECTOR <= row.bias.len()
-        && entries <= row.ends.len()
-        && last * row.pitch + row.channels <= row.output.len();
+pub(super) fn run_strips<const LINKS: u64>(rows: StripRows<'_>) {
+    let Some(last) = rows.pixels.checked_sub(1) else { return };
+    let entries = if matches!(rows.end, LanesEnd::Multiply(..)) { 2 * VECTOR } else { VECTOR };
+    let enough = rows.pixels >= STRIP_PIXELS
+        && (1..=VECTOR).contains(&rows.channels)
+        && (VECTOR - 1) * rows.step + last * rows.pixel_step + VECTOR <= rows.strips.len()
+        && VECTOR * VECTOR <= rows.weights.len()
+        && VECTOR <= rows.bias.len()
+        && entries <= rows.ends.len()
+        && (rows.below.is_none() || rows.pixel_step == SPAN)
+        && rows.below.unwrap_or(0) + last * rows.pitch + rows.channels <= rows.output.len();
     if enough {
-        native::run_strip_row::<LINKS>(row);
+        native::run_strips::<LINKS>(rows);
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! A strip is what one channel of a row of the output reads: of every column four codes, one below the other, that of the padded
 //! row `r` at `r` modulo 4. A window is then 16 bytes of the strip, and its product with 16 weights one `VMLADAV`; what the window
-//! does not reach has weights of zero. The weights turn by as many places as the window moves down. A strip holds what is written over, so
-//! that the output may lie in the input's place.
+//! does not reach has weights of zero. The weights turn by as many places as the window moves down. Of windows of three rows at most, which
+//! move by one, a strip holds those of two rows of the output. It holds what is written over, so that the output may lie in the input's place.
 
 use super::ends;
-use super::instructions::{Columns, Runs, StripRow, fill, load_columns, run_strip_row, turn};
+use super::instructions::{Columns, Runs, StripRows, fill, load_columns, run_strips, turn};
 use crate::arithmetic::Requantizer;
 use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Packing, Shape, TensorRecord, VECTOR, Window};
 use crate::kernels::InOut;
@@ -91,19 +91,24 @@ pub(super) fn by_strips<const LINKS: u64>(
     let Some(mut parts) = Parts::new(scratch, columns) else { return false };
     let [zero, _] = op.weights.epilogue.input_zero().to_le_bytes();
     let padding = [zero; VECTOR];
-    let (width, channels) = (usize::from(output.shape.w), usize::from(output.shape.c));
+    let [out_h, width, channels] = [output.shape.h, output.shape.w, output.shape.c].map(usize::from);
+    let row_len = width * channels;
     let [stride, kernel_h, pad_top, pad_left] =
         [op.window.stride_h, op.window.kernel_h, op.window.pad_top, op.window.pad_left].map(usize::from);
     let [in_h, in_w] = [input.h, input.w].map(usize::from);
     let step = SPAN * columns;
+    // Four rows of a strip hold the windows of two rows of the output.
+    let by_twos = [op.window.stride_h, op.window.stride_w] == [1, 1] && kernel_h < SPAN;
     for first in (0..channels).step_by(VECTOR) {
         let count = VECTOR.min(channels - first);
         begin(op, order, first, &mut parts);
         fill(parts.strips, if unsigned { zero ^ 0x80 } else { zero });
         // Rows of padding above are there.
         let mut loaded = pad_top;
-        for oy in 0..usize::from(output.shape.h) {
-            while loaded < oy * stride + kernel_h {
+        let mut oy = 0;
+        while oy < out_h {
+            let rows = if by_twos { 2.min(out_h - oy) } else { 1 };
+            while loaded < (oy + rows - 1) * stride + kernel_h {
                 let row = loaded - pad_top;
                 let codes = codes.unwrap_or(output.bytes);
                 let start = row * in_w * channels + first;
@@ -114,8 +119,8 @@ pub(super) fn by_strips<const LINKS: u64>(
                 load_columns(&Columns { unsigned, pitch, count: inside, step, channels: count }, source, target);
                 loaded += 1;
             }
-            let start = oy * width * channels + first;
-            run_strip_row::<LINKS>(StripRow {
+            let start = oy * row_len + first;
+            run_strips::<LINKS>(StripRows {
                 strips: parts.strips,
                 step,
                 weights: parts.weights,
@@ -126,9 +131,11 @@ pub(super) fn by_strips<const LINKS: u64>(
                 pixel_step: SPAN * usize::from(op.window.stride_w),
                 channels: count,
                 pitch: channels,
+                below: (rows == 2).then_some(row_len),
                 output: output.bytes.get_mut(start..).unwrap_or_default(),
             });
-            turn(parts.weights, stride % SPAN);
+            turn(parts.weights, rows * stride % SPAN);
+            oy += rows;
         }
     }
     true

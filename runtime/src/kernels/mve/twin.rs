@@ -1,6 +1,6 @@
 //! The inner loops in Rust: what the instructions do, lane by lane.
 
-use super::instructions::{Columns, Runs, StripRow, strip_of};
+use super::instructions::{Columns, Runs, StripRows, strip_of};
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::strips::SPAN;
 use super::tile::Filters;
@@ -185,20 +185,28 @@ pub(super) fn turn(weights: &mut [u8; VECTOR * VECTOR]) {
     weights.as_chunks_mut::<SPAN>().0.iter_mut().for_each(|column| column.rotate_right(1));
 }
 
-/// Twin of the loop over strips.
-pub(super) fn run_strip_row<const LINKS: u64>(row: StripRow<'_>) {
-    for (pixel, channel) in (0..row.pixels).flat_map(|pixel| (0..row.channels).map(move |c| (pixel, c))) {
-        let from = |bytes: &'_ [u8], start: usize| {
-            bytes.get(start..).and_then(|bytes| bytes.first_chunk::<VECTOR>().copied()).unwrap_or_default()
-        };
-        let window = from(row.strips, strip_of(channel) * row.step + pixel * row.pixel_step);
-        let weights = from(row.weights, strip_of(channel) * VECTOR);
-        let bias = row.bias.get(channel).map_or(0, |bias| bias.cast_signed());
-        let product = |(x, w): (u8, u8)| i32::from(x.cast_signed()) * i32::from(w.cast_signed());
-        let acc = window.into_iter().zip(weights).map(product).fold(bias, i32::wrapping_add);
-        let code = code(row.end, row.ends, channel, acc).unwrap_or(0);
-        if let Some(target) = row.output.get_mut(pixel * row.pitch + channel) {
-            [*target, ..] = code.to_le_bytes();
+/// Twin of the loop that turns them by two.
+pub(super) fn turn_by_two(weights: &mut [u8; VECTOR * VECTOR]) {
+    weights.as_chunks_mut::<SPAN>().0.iter_mut().for_each(|column| column.rotate_right(2));
+}
+
+/// Twin of the loops over strips.
+pub(super) fn run_strips<const LINKS: u64>(rows: StripRows<'_>) {
+    let from = |bytes: &'_ [u8], start: usize| {
+        bytes.get(start..).and_then(|bytes| bytes.first_chunk::<VECTOR>().copied()).unwrap_or_default()
+    };
+    for (pixel, channel) in (0..rows.pixels).flat_map(|pixel| (0..rows.channels).map(move |c| (pixel, c))) {
+        let window = from(rows.strips, strip_of(channel) * rows.step + pixel * rows.pixel_step);
+        let mut weights = from(rows.weights, strip_of(channel) * VECTOR);
+        let bias = rows.bias.get(channel).map_or(0, |bias| bias.cast_signed());
+        for row in [Some(0), rows.below].into_iter().flatten() {
+            let product = |(x, w): (u8, u8)| i32::from(x.cast_signed()) * i32::from(w.cast_signed());
+            let acc = window.into_iter().zip(weights).map(product).fold(bias, i32::wrapping_add);
+            let code = code(rows.end, rows.ends, channel, acc).unwrap_or(0);
+            if let Some(target) = rows.output.get_mut(row + pixel * rows.pitch + channel) {
+                [*target, ..] = code.to_le_bytes();
+            }
+            weights.as_chunks_mut::<SPAN>().0.iter_mut().for_each(|column| column.rotate_right(1));
         }
     }
 }
