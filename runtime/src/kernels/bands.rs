@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::{InOut, View, ViewMut};
 use crate::arena::Around;
-use crate::format::{Scratch, TensorRecord, Window};
+use crate::format::{Element, Scratch, Shape, TensorRecord, Window};
 
 /// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; row by row
 /// where it lies over rows that were passed.
@@ -19,6 +19,8 @@ pub struct Bands<'a> {
     source: Range<usize>,
     target: Range<usize>,
     window: &'a Window,
+    /// Extents of both, as far as bands are concerned.
+    shapes: [Shape; 2],
     /// First row of the next band, and rows of each.
     oy: u16,
     step: u16,
@@ -49,7 +51,22 @@ impl<'a> Bands<'a> {
         let apart = source.end <= target.start || target.end <= source.start;
         let step = if apart { output.shape.h.max(1) } else { 1 };
         let arena = Arena { below, above, start: end };
-        Some((Self { arena, input, output, source, target, window, oy: 0, step }, scratch))
+        let shapes = [input.shape, output.shape];
+        Some((Self { arena, input, output, source, target, window, shapes, oy: 0, step }, scratch))
+    }
+
+    /// For a kernel that takes so many pixels at a time: rows without a remainder. A window of one pixel does not see where rows end, so
+    /// that both tensors are taken as rows of as many tiles as fit into one of theirs; the last row may be shorter.
+    #[inline]
+    pub(crate) fn round_rows(&mut self, tile: u16) {
+        let Shape { h, w, .. } = self.output.shape;
+        let columns = w - w % tile;
+        if self.step > 1 || columns == 0 || *self.window != const { Window::new(1, 1) } {
+            return;
+        }
+        if let Ok(rows) = u16::try_from((usize::from(h) * usize::from(w)).div_ceil(columns.into())) {
+            self.shapes = self.shapes.map(|shape| Shape { h: rows, w: columns, ..shape });
+        }
     }
 
     /// The tensor that is read.
@@ -74,16 +91,22 @@ impl<'a> Bands<'a> {
     #[inline(never)]
     pub(crate) fn next(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
         let (input, output, oy) = (self.input, self.output, self.oy);
-        if oy >= output.shape.h {
+        let [input_shape, output_shape] = self.shapes;
+        if oy >= output_shape.h {
             return None;
         }
         self.oy = oy.saturating_add(self.step);
-        let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input.shape.h);
-        let source = self.source.start + input.row_bytes() * usize::from(first_row)..self.source.end;
-        let row = output.row_bytes();
-        let target = self.target.start + row * usize::from(oy);
-        let (x, y) = self.arena.two(&source, &(target..target + row * usize::from(self.step)))?;
-        Some((View { first_row, ..input.view(x) }, ViewMut { first_row: oy, ..output.view_mut(y) }))
+        let row_bytes = |shape: Shape, element: Element| shape.w as usize * shape.c as usize * element.bytes();
+        let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input_shape.h);
+        let source = self.source.start + row_bytes(input_shape, input.element) * usize::from(first_row)..self.source.end;
+        let row = row_bytes(output_shape, output.element);
+        let start = self.target.start + row * usize::from(oy);
+        let end = (start + row * usize::from(self.step)).min(self.target.end);
+        let (x, y) = self.arena.two(&source, &(start..end))?;
+        Some((
+            View { shape: input_shape, first_row, ..input.view(x) },
+            ViewMut { shape: output_shape, first_row: oy, ..output.view_mut(y) },
+        ))
     }
 
     /// As [`Self::whole`], for a kernel that reads each code before it writes over it: both may lie in one place.

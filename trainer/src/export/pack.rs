@@ -117,13 +117,8 @@ impl Packed {
         let widened = prefer == Prefer::Speed || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
         let bits = if widened { WeightBits::Sixteen } else { bits };
         let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, order.scaled_by()))?;
-        Some(Self {
-            bits,
-            room: scratch(order.scratch_bytes(pixels)),
-            fast: None,
-            order: Order::Pairs(order),
-            offset: 0,
-        })
+        let room = scratch(order.scratch_bytes(pixels));
+        Some(Self { bits, room, fast: at_once(layer, room), order: Order::Pairs(order), offset: 0 })
     }
 
     /// Transformed weights, where they are exact and win.
@@ -169,7 +164,7 @@ impl Packed {
                 let strips = mve::strip_bytes(window, layer.output.shape, ends(network, layer)?);
                 strips.map(|bytes| by_strips(bytes, input, layer))
             }
-            _ => None,
+            _ => at_once(layer, scratch(scratch_bytes)),
         };
         let packed = Self { bits, room: scratch(scratch_bytes), fast, order, offset: code_offset(element) };
         packed.bias_is_bounded(network, layer).then_some(packed)
@@ -285,7 +280,12 @@ const fn scratch(scratch_bytes: usize) -> Room {
     Room { scratch_bytes, over: Over::PassedRows }
 }
 
-/// The same for a depthwise layer by strips, which hold what they write over.
+/// As much for a convolution that runs in one pass, not row by row, since its output lies apart from its input.
+fn at_once(layer: &FixedPointLayer, room: Room) -> Option<Room> {
+    matches!(layer.op, FixedPointOp::Conv2d { .. }).then_some(Room { over: Over::Nothing, ..room })
+}
+
+/// Room of a depthwise layer by strips, which hold what they write over.
 fn by_strips(scratch_bytes: usize, input: FixedPointTensor, layer: &FixedPointLayer) -> Room {
     let over = if input.shape == layer.output.shape { Over::Everything } else { Over::Nothing };
     Room { scratch_bytes, over }
