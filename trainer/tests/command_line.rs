@@ -537,6 +537,28 @@ fn a_training_that_diverges_names_the_layer_and_keeps_its_checkpoint() {
     assert_eq!(log.lines().count(), 4, "{log}");
 }
 
+/// A network that batches normalized bears a rate that it does not bear frozen.
+#[test]
+fn a_training_that_loses_what_it_had_learned_ends_and_keeps_its_checkpoint() {
+    let place = Place::new();
+    let out = place.path("run");
+    let keys = "batch_norm = 'corrected'\nepochs = 3\nfreeze_after = 2\n\
+                optimizer = { learning_rate = 0.1, schedule = 'constant' }";
+    let text = SMALL.replace("epochs = 2\nfreeze_after = 1\noptimizer = { learning_rate = 0.005 }", keys);
+    let conv = |name: &str| {
+        let keys = "op = 'conv2d'\nout_ch = 16\nkernel = 3\npadding = 1\nbatch_norm = true\nrelu = true";
+        format!("[[layers]]\nname = '{name}'\n{keys}\n\n")
+    };
+    let fc = "[[layers]]\nname = \"fc\"";
+    let text = text.replace(fc, &format!("{}{}{fc}", conv("conv2"), conv("conv3")));
+    let message = refusal(stepshift().arg("train").arg(place.config(&text)).arg("--out").arg(&out));
+    assert!(message.contains("Quantized epoch 3: the mean loss climbed to"), "{message}");
+    assert!(message.contains("in epoch 2; layer ") && message.contains("or freeze later"), "{message}");
+    let (state, _) = checkpoint::load(&out.join("checkpoint.safetensors")).unwrap();
+    assert_eq!((state.epoch, state.history.len()), (2, 5));
+    assert!(!out.join("model.stepshift").exists());
+}
+
 #[test]
 fn diff_shows_noise_and_the_first_difference_of_each_layer() {
     let place = Place::new();

@@ -98,7 +98,8 @@ impl<'a> Bands<'a> {
         self.oy = oy.saturating_add(self.step);
         let row_bytes = |shape: Shape, element: Element| shape.w as usize * shape.c as usize * element.bytes();
         let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input_shape.h);
-        let source = self.source.start + row_bytes(input_shape, input.element) * usize::from(first_row)..self.source.end;
+        let source =
+            self.source.start + row_bytes(input_shape, input.element) * usize::from(first_row)..self.source.end;
         let row = row_bytes(output_shape, output.element);
         let start = self.target.start + row * usize::from(oy);
         let end = (start + row * usize::from(self.step)).min(self.target.end);

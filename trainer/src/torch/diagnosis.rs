@@ -15,6 +15,18 @@ pub fn is_lost(loss: f64, classes: usize) -> bool {
     !loss.is_finite() || loss > GUESSES * (classes.max(2) as f64).ln()
 }
 
+/// How many times the loss of its best pass a training may come back to.
+const CLIMB: f64 = 2.0;
+
+/// True where the mean loss of a pass says that what was learned before is gone: it is worse than a guess, and was far better.
+///
+/// best     least mean loss of the passes before
+/// classes  that are told apart
+#[must_use]
+pub fn has_climbed(loss: f64, best: f64, classes: usize) -> bool {
+    loss > (classes.max(2) as f64).ln() && loss > CLIMB * best
+}
+
 /// What to say of the first layer whose output holds something that is no number, or else of the one with the greatest values.
 ///
 /// tensors  every tensor of a forward pass, the input first
@@ -46,5 +58,12 @@ mod tests {
         let large = [tensor(1.0), tensor(2e9), tensor(3.0), tensor(4.0)];
         assert_eq!(first_broken_layer(&network, &large), "layer conv1 has the greatest output, 2.000e9");
         assert!(is_lost(f64::NAN, 10) && is_lost(1e4, 10) && !is_lost(5.0, 10));
+    }
+
+    #[test]
+    fn a_loss_has_climbed_where_it_is_worse_than_a_guess_and_was_better() {
+        assert!(has_climbed(5.4, 0.2, 10));
+        assert!(!has_climbed(2.2, 0.2, 10), "a guess's loss is 2.3");
+        assert!(!has_climbed(5.4, 2.0, 10), "it was never good");
     }
 }

@@ -171,7 +171,12 @@ impl Learner {
     }
 
     /// The layer that a diverged training broke in.
-    fn diagnosis(&self, x: &Tensor) -> Result<String> {
+    ///
+    /// x  `[N, C, H, W]`, input codes times their step
+    ///
+    /// # Errors
+    /// Those of libtorch.
+    pub fn diagnosis(&self, x: &Tensor) -> Result<String> {
         if let Some(parameter) = self.optimizer.broken_gradient() {
             return Ok(format!("the gradient of {parameter} is not finite"));
         }

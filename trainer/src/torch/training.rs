@@ -9,7 +9,7 @@ use tch::{Device, Tensor};
 
 use super::batches::{Batch, Batches, Stream, to_tensor};
 use super::checkpoint::{self, CHECKPOINT_VERSION, EpochRecord, Phase, State, Sums};
-use super::diagnosis::is_lost;
+use super::diagnosis::{has_climbed, is_lost};
 use super::float_network::restore;
 use super::learner::{Learner, Model, Place};
 use super::losses::Losses;
@@ -257,6 +257,7 @@ impl Training {
     /// Evaluates, records, goes on to the next pass or phase, and saves.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let phase = self.state.phase;
+        self.refuse_climb()?;
         if phase == Phase::Quantized && self.state.epoch + 1 == self.config.quantized.freeze_after {
             // Exponents are known now: a network that cannot be exported is refused before it is trained on.
             encode(&self.learner.freeze()?.to_fixed_point()?)?;
@@ -278,11 +279,39 @@ impl Training {
         self.folder.record(observation, &self.config, &self.state, &self.data)
     }
 
+    /// Ends a training that has lost what it had learned, before its checkpoint is written over.
+    fn refuse_climb(&self) -> Result<()> {
+        let State { phase, epoch, history, sums, .. } = &self.state;
+        let loss = sums.loss / sums.images as f64;
+        let before = history.iter().filter(|record| record.phase == *phase);
+        let Some(best) = before.min_by(|a, b| a.loss.total_cmp(&b.loss)) else { return Ok(()) };
+        if !has_climbed(loss, best.loss, self.data.classes) {
+            return Ok(());
+        }
+        let layer = self.learner.diagnosis(&self.inputs(&self.data.train, self.config.batch_size)?)?;
+        let freeze = if *phase == Phase::Quantized && *epoch >= self.config.quantized.freeze_after {
+            ", or freeze later: behind `freeze_after` batches normalize no more"
+        } else {
+            ""
+        };
+        bail!(
+            "{phase:?} epoch {}: the mean loss climbed to {loss:.3}, worse than a guess, from {:.3} in epoch {}; {layer}: \
+             lower the learning rate{freeze}; the last good checkpoint is kept",
+            epoch + 1,
+            best.loss,
+            best.epoch
+        )
+    }
+
+    /// The first inputs of a set, at most so many, as the network takes them.
+    fn inputs(&self, images: &Images, count: usize) -> Result<Tensor> {
+        let x = to_tensor(images.range(0..images.len().min(count))?.view());
+        Ok(x.to_device(self.device) * 2_f64.powi(self.data.input_exponent.into()))
+    }
+
     /// What the report is to show of a pass.
     fn observe(&self, record: &EpochRecord) -> Result<Observation> {
-        let test = &self.data.test;
-        let x = to_tensor(test.range(0..test.len().min(OBSERVED_INPUTS))?.view());
-        let x = x.to_device(self.device) * 2_f64.powi(self.data.input_exponent.into());
+        let x = self.inputs(&self.data.test, OBSERVED_INPUTS)?;
         let layers = match self.learner.model() {
             Model::Float(network) => recording::of_float(network, &x),
             Model::Quantized(network) => recording::of_quantized(network, &x)?,
