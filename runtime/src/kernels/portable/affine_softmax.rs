@@ -1,4 +1,4 @@
-use crate::arithmetic::{doubling_high_multiply, rounding_divide};
+use crate::arithmetic::doubling_high_multiply;
 use crate::format::{AffineSoftmax, SOFTMAX_ENTRIES};
 use crate::kernels::InOut;
 
@@ -21,21 +21,31 @@ pub fn affine_softmax(op: &AffineSoftmax<'_>, codes: InOut<'_>) {
     for pixel in codes.into_bytes().chunks_exact_mut(channels) {
         pixel.iter_mut().for_each(|code| *code ^= operand_flip);
         let greatest = pixel.iter().copied().max().unwrap_or(0);
-        let exponential = |code: u8| i32::from_le_bytes(table[usize::from(greatest.wrapping_sub(code))]);
-        let part = |code: &u8| rounding_divide(exponential(*code), SUM_BITS);
-        let (scale, right_shift) = reciprocal(pixel.iter().map(part).fold(0, i32::wrapping_add));
+        let exponential = |code: u8| u32::from_le_bytes(table[usize::from(greatest.wrapping_sub(code))]);
+        let part = |code: &u8| rounded(exponential(*code), SUM_BITS);
+        let (scale, right_shift) = reciprocal(pixel.iter().map(part).fold(0, u32::wrapping_add));
         for code in pixel {
-            let product = doubling_high_multiply(scale, exponential(*code));
-            *code = rounding_divide(product, right_shift).clamp(0, u8::MAX.into()) as u8 ^ flip;
+            // No factor is negative, so that a half is added whatever the sign.
+            let product = u64::from(scale) * u64::from(exponential(*code));
+            let product = (product.wrapping_add(1 << 30) >> 31) as u32;
+            *code = rounded(product, right_shift).min(u8::MAX.into()) as u8 ^ flip;
         }
     }
+}
+
+/// `x / 2^right_shift`, half up.
+///
+/// right_shift  1 to 32
+fn rounded(x: u32, right_shift: u8) -> u32 {
+    let doubled = x >> (right_shift.wrapping_sub(1) & 31);
+    doubled.wrapping_add(1) >> 1
 }
 
 /// `1 / sum` in units of `2^-31`, and the shift that brings its products to units of `2^-8`. Spec 4.26.
 ///
 /// sum  in units of `2^-19`, at least 1, below 512
-fn reciprocal(sum: i32) -> (i32, u8) {
-    let sum = sum.cast_unsigned().max(1);
+fn reciprocal(sum: u32) -> (u32, u8) {
+    let sum = sum.max(1);
     let zeros = sum.leading_zeros() as u8;
     let half = ((sum << (zeros & 31)) >> 1).cast_signed();
     let mut x = LINE.0.wrapping_add(doubling_high_multiply(LINE.1, half));
@@ -43,5 +53,5 @@ fn reciprocal(sum: i32) -> (i32, u8) {
         let error = (1 << 29) - doubling_high_multiply(half, x);
         x = x.wrapping_add(doubling_high_multiply(x, error).saturating_mul(4));
     }
-    (x.saturating_mul(2), (SUM_BITS + 23).saturating_sub(zeros))
+    (x.saturating_mul(2).cast_unsigned(), (SUM_BITS + 23).saturating_sub(zeros))
 }
