@@ -9,7 +9,7 @@ use super::instructions::{Band, First, Row, Rows, Strips, Sum, TwoRows};
 use super::scale::Scale;
 use super::strips::COLUMN_WORDS;
 use super::taps::Taps;
-use super::tile::{End, Tile};
+use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
 use crate::format::{AFFINE_LINK, Case, Element, PLACES, WeightBits, Winograd};
@@ -70,31 +70,31 @@ fn multipliers_of(scale: &Scale<'_>) -> usize {
     scale.multipliers.as_ptr().expose_provenance().wrapping_sub(scale.shifts.as_ptr().addr().wrapping_mul(4))
 }
 
-/// Runs the loop of a tile that [`Tile::is_consistent`].
+/// Runs the loop over a tile that [`super::instructions::Multiplier::run`] has checked.
 #[inline]
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
+pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
     let columns = tile.columns.as_ptr_range();
     let (shifts, multiplications) =
         if PIXELS == 4 { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
     let arguments = Arguments {
-        weights: tile.weights.as_ptr(),
+        weights: filters.weights.as_ptr(),
         columns: columns.start,
         columns_end: columns.end,
-        bias: tile.bias.as_ptr(),
-        shifts: tile.scale.shifts.as_ptr(),
-        shift_step: tile.scale.step,
-        pairs: tile.pairs(),
+        bias: filters.bias.as_ptr(),
+        shifts: filters.scale.shifts.as_ptr(),
+        shift_step: filters.scale.step,
+        pairs: filters.pairs(),
         output: tile.output.as_mut_ptr(),
         pitch: tile.pitch,
-        end: end_of::<LINKS>(shifts, multiplications, &tile.scale, tile.end),
-        multipliers: multipliers_of(&tile.scale),
-        zero: tile.scale.zero,
+        end: end_of::<LINKS>(shifts, multiplications, &filters.scale, filters.end),
+        multipliers: multipliers_of(&filters.scale),
+        zero: filters.scale.zero,
     };
     let arguments = &raw const arguments;
-    // SAFETY: the tile is consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
-    // entries of its scale or the one, and room for what it writes.
+    // SAFETY: the filters are consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
+    // entries of its scale or the one; and the tile has room for what they write.
     unsafe {
-        match (PIXELS, tile.bits) {
+        match (PIXELS, filters.bits) {
             (4, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
             (4, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile4_bits4(arguments),
             (4, WeightBits::Sixteen) if WeightBits::Sixteen.is_in(LINKS) => tile4_bits16(arguments),

@@ -15,7 +15,8 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch:
     let runs = Runs::of_window(&op.window, bands.input().shape.c.into());
     let Some(order) = Pairs::new(runs, op.weights.bits) else { return };
     let columns = words(scratch, order.channel_len() / 2 * CONV_COLUMNS);
-    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, bands.output().element);
+    let layer =
+        Layer::new::<LINKS>(&op.weights, order, op.activation, (bands.output().element, bands.output().shape.c));
     bands.round_rows(CONV_COLUMNS as u16);
     while let Some((input, mut output)) = bands.next() {
         band::<LINKS>(op, &layer, input, &mut output, columns);

@@ -19,6 +19,6 @@ pub fn fully_connected<const LINKS: u64>(
     let Some(order) = Pairs::new(Runs::whole(input.codes.len()), op.weights.bits) else { return };
     let column = words(scratch, order.channel_len() / 2);
     flat::<LINKS>(&input, column);
-    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, output.element);
+    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, (output.element, output.shape.c));
     layer.multiply::<LINKS, 1>(column, 0, &mut output);
 }

@@ -6,25 +6,47 @@ use super::affine_binary::ScaledSum;
 use super::arm as native;
 use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
-use super::tile::{End, Tile};
+use super::tile::{End, Filters, Tile};
 use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
 use crate::format::{Case, Element, WeightBits};
 
-/// Multiplies the columns of `PIXELS` pixels by every pair of channels of a tile, a model that lies at no multiple of
-/// 4 by slower means. Nothing where the tile contradicts itself.
-#[inline]
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
-    if !tile.is_consistent(PIXELS) {
-        return;
+/// Filters that were checked once, for every tile of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Multiplier<'a> {
+    filters: Filters<'a>,
+    /// Words of the column of a pixel.
+    words: usize,
+    /// The weights lie at a multiple of 4.
+    is_aligned: bool,
+}
+
+impl<'a> Multiplier<'a> {
+    /// `None` for filters that contradict themselves, and for those at no multiple of 4 in a program that links nothing for them.
+    ///
+    /// words  of the column of a pixel
+    pub(super) fn new<const LINKS: u64>(filters: Filters<'a>, words: usize) -> Option<Self> {
+        let is_aligned = filters.weights.as_ptr().addr().is_multiple_of(4);
+        let runs = (is_aligned || Case::Place.is_in(LINKS)) && filters.are_consistent(words);
+        runs.then_some(Self { filters, words, is_aligned })
     }
-    // One instruction loads two words of weights; it wants them aligned, as they are in the file.
-    let loads_two = tile.bits == WeightBits::Sixteen || tile.bits == WeightBits::Eight && PIXELS == 1;
-    if !loads_two || tile.weights.as_ptr().addr().is_multiple_of(4) {
-        native::multiply::<LINKS, PIXELS>(tile);
-    } else if Case::Place.is_in(LINKS) {
-        tile_twin::multiply(tile, PIXELS);
+
+    /// Multiplies the columns of `PIXELS` pixels by every pair of channels, those of a model that lies at no multiple of 4 by slower
+    /// means. Nothing where there are other columns, or less room.
+    #[inline]
+    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, tile: Tile<'_>) {
+        if tile.columns.len() != self.words * PIXELS || tile.output.len() < self.filters.written(PIXELS, tile.pitch) {
+            return;
+        }
+        // One instruction loads two words of weights; it wants them aligned, as they are in the file.
+        let bits = self.filters.bits;
+        let loads_two = bits == WeightBits::Sixteen || bits == WeightBits::Eight && PIXELS == 1;
+        if self.is_aligned || !loads_two {
+            native::multiply::<LINKS, PIXELS>(&self.filters, tile);
+        } else if Case::Place.is_in(LINKS) {
+            tile_twin::multiply(&self.filters, tile, PIXELS);
+        }
     }
 }
 

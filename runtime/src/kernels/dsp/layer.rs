@@ -1,9 +1,9 @@
 //! A layer's constants as the inner loops take them, and its end where an inner loop has none.
 
 use super::CONV_COLUMNS;
-use super::instructions::multiply;
+use super::instructions::Multiplier;
 use super::scale::Scale;
-use super::tile::{End, Tile};
+use super::tile::{End, Filters, Tile};
 use crate::format::{ALL_LINKS, Activation, Case, Element, Pairs, Weights};
 use crate::kernels::ViewMut;
 
@@ -23,17 +23,30 @@ pub(super) struct Layer<'a> {
     weights: &'a Weights<'a>,
     order: Pairs,
     activation: Activation,
-    end: End,
+    /// Pairs of channels that the inner loops end, from the first one on.
+    fast: usize,
+    multiplier: Option<Multiplier<'a>>,
 }
 
 impl<'a> Layer<'a> {
+    /// That of so many output channels.
     pub(super) fn new<const LINKS: u64>(
         weights: &'a Weights<'a>,
         order: Pairs,
         activation: Activation,
-        output: Element,
+        (output, out_ch): (Element, u16),
     ) -> Self {
-        Self { weights, order, activation, end: end::<LINKS>(weights, activation, output) }
+        let end = end::<LINKS>(weights, activation, output);
+        let fast = if end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
+        let filters = Filters {
+            bits: order.bits,
+            weights: weights.codes,
+            bias: part(weights.bias, 0, 8 * fast),
+            scale: Scale::new::<LINKS>(&weights.epilogue, 0),
+            end,
+        };
+        let multiplier = Multiplier::new::<LINKS>(filters, order.channel_len() / 2);
+        Self { weights, order, activation, fast, multiplier }
     }
 
     /// Multiplies the columns of `PIXELS` pixels by all channels.
@@ -47,40 +60,15 @@ impl<'a> Layer<'a> {
         output: &mut ViewMut<'_>,
     ) {
         let out_ch = usize::from(output.shape.c);
-        let fast = if self.end == End::Accumulators { 0 } else { out_ch / 2 };
-        if fast > 0 {
-            let start = pixel * out_ch;
-            let bytes = output.bytes.get_mut(start..).unwrap_or_default();
-            let scale = Scale::new::<LINKS>(&self.weights.epilogue, 0);
-            multiply::<LINKS, PIXELS>(Tile { scale, ..self.tile(columns, 0, fast, bytes, out_ch, self.end) });
+        if let Some(multiplier) = &self.multiplier {
+            let bytes = output.bytes.get_mut(pixel * out_ch..).unwrap_or_default();
+            multiplier.run::<LINKS, PIXELS>(Tile { columns, output: bytes, pitch: out_ch });
         }
-        let mut pair = fast;
+        let mut pair = self.fast;
         while Case::End.is_in(LINKS) && 2 * pair < out_ch {
             let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
             self.slow::<LINKS>((columns, PIXELS), (pair, count), pixel, output);
             pair += count;
-        }
-    }
-
-    fn tile<'t>(
-        &'t self,
-        columns: &'t [u32],
-        pair: usize,
-        count: usize,
-        output: &'t mut [u8],
-        pitch: usize,
-        end: End,
-    ) -> Tile<'t> {
-        let pair_bytes = self.order.channel_len() * 2 * self.order.bits.bits() as usize / 8;
-        Tile {
-            bits: self.order.bits,
-            weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
-            columns,
-            bias: part(self.weights.bias, 8 * pair, 8 * count),
-            scale: Scale::NONE,
-            output,
-            pitch,
-            end,
         }
     }
 
@@ -99,13 +87,21 @@ impl<'a> Layer<'a> {
         for (bias, given) in bias.iter_mut().zip(given) {
             *bias = *given;
         }
+        let pair_bytes = self.order.channel_len() * 2 * self.order.bits.bits() as usize / 8;
+        let filters = Filters {
+            bits: self.order.bits,
+            weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
+            bias: bias.get(..8 * count).unwrap_or_default(),
+            scale: Scale::NONE,
+            end: End::Accumulators,
+        };
+        let Some(multiplier) = Multiplier::new::<LINKS>(filters, self.order.channel_len() / 2) else { return };
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
-        let tile = self.tile(columns, pair, count, &mut accumulators.0, out_ch, End::Accumulators);
-        let tile = Tile { bias: bias.get(..8 * count).unwrap_or_default(), ..tile };
+        let tile = Tile { columns, output: &mut accumulators.0, pitch: out_ch };
         if pixels == CONV_COLUMNS {
-            multiply::<LINKS, CONV_COLUMNS>(tile);
+            multiplier.run::<LINKS, CONV_COLUMNS>(tile);
         } else {
-            multiply::<LINKS, 1>(tile);
+            multiplier.run::<LINKS, 1>(tile);
         }
         for (index, channel) in
             accumulators.0.as_chunks::<4>().0.chunks_exact(pixels.max(1)).take(2 * count).enumerate()

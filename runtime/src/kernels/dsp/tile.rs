@@ -1,4 +1,4 @@
-//! A tile: the columns of some pixels times pairs of output channels.
+//! A tile: the columns of some pixels, which are multiplied by pairs of output channels.
 
 use super::scale::Scale;
 use crate::format::WeightBits;
@@ -16,45 +16,52 @@ pub(super) enum End {
     Accumulators,
 }
 
-/// Operands of an inner loop.
-#[derive(Debug)]
-pub(super) struct Tile<'a> {
+/// Pairs of channels in the order of [`Pairs`](crate::format::Pairs), for any number of tiles.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Filters<'a> {
     pub(super) bits: WeightBits,
-    /// Pairs of channels in the order of [`Pairs`](crate::format::Pairs).
     pub(super) weights: &'a [u8],
-    /// `[step][pixel]` pairs of inputs, 16 bits each.
-    pub(super) columns: &'a [u32],
     /// Two i32 a pair.
     pub(super) bias: &'a [u8],
     /// Two entries a pair, or one for all.
     pub(super) scale: Scale<'a>,
+    pub(super) end: End,
+}
+
+/// What an inner loop reads and writes.
+#[derive(Debug)]
+pub(super) struct Tile<'a> {
+    /// `[step][pixel]` pairs of inputs, 16 bits each.
+    pub(super) columns: &'a [u32],
     /// Where the first pair's codes of the first pixel go, or accumulators.
     pub(super) output: &'a mut [u8],
     /// Bytes from one pixel to the next.
     pub(super) pitch: usize,
-    pub(super) end: End,
 }
 
-impl Tile<'_> {
+impl Filters<'_> {
     /// Pairs of channels.
     pub(super) const fn pairs(&self) -> usize {
         self.bias.len() / 8
     }
 
-    /// Every loop stays inside its operands.
-    pub(super) fn is_consistent(&self, pixels: usize) -> bool {
-        let (pairs, quads) = (self.pairs(), self.columns.len() / (2 * pixels));
-        let weight_bytes = self.bits.bytes(pairs.saturating_mul(8 * quads));
-        let written = match self.end {
-            End::Accumulators => pairs.saturating_mul(8 * pixels),
-            _ => self.pitch.saturating_mul(pixels - 1).saturating_add(2 * pairs),
-        };
+    /// There are weights for columns of so many words, and all else that the loops read of a layer.
+    pub(super) fn are_consistent(&self, words: usize) -> bool {
+        let pairs = self.pairs();
+        let weight_bytes = self.bits.bytes(pairs.saturating_mul(4 * words));
         pairs > 0
-            && quads > 0
-            && self.columns.len() == quads * 2 * pixels
+            && words > 0
+            && words.is_multiple_of(2)
             && self.bits != WeightBits::Two
             && weight_bytes.is_some_and(|bytes| bytes <= self.weights.len())
             && self.scale.has(2 * pairs)
-            && written <= self.output.len()
+    }
+
+    /// Bytes of a tile's output.
+    pub(super) const fn written(&self, pixels: usize, pitch: usize) -> usize {
+        match self.end {
+            End::Accumulators => self.pairs().saturating_mul(8 * pixels),
+            _ => pitch.saturating_mul(pixels - 1).saturating_add(2 * self.pairs()),
+        }
     }
 }

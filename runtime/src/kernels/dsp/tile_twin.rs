@@ -2,18 +2,18 @@
 //! weights aligned.
 
 use super::CONV_COLUMNS;
-use super::tile::{End, Tile};
+use super::tile::{End, Filters, Tile};
 use crate::format::WeightBits;
 
 /// Twin of the loops over a tile.
 ///
 /// pixels  at most [`CONV_COLUMNS`]
 #[inline(never)]
-pub(super) fn multiply(tile: Tile<'_>, pixels: usize) {
-    let mut weights = Weights { bits: tile.bits, bytes: tile.weights };
-    for pair in 0..tile.pairs() {
+pub(super) fn multiply(filters: &Filters<'_>, tile: Tile<'_>, pixels: usize) {
+    let mut weights = Weights { bits: filters.bits, bytes: filters.weights };
+    for pair in 0..filters.pairs() {
         let bias =
-            |channel: usize| tile.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
+            |channel: usize| filters.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
         let mut acc = [0, 1].map(|channel| [bias(channel) << weights.scaled_by(); CONV_COLUMNS]);
         for (step, column) in tile.columns.chunks_exact(pixels.max(1)).enumerate() {
             let codes = weights.step(step % 2 == 0);
@@ -25,13 +25,13 @@ pub(super) fn multiply(tile: Tile<'_>, pixels: usize) {
         }
         for (channel, acc) in acc.iter().enumerate() {
             for (pixel, acc) in acc.iter().enumerate().take(pixels) {
-                if tile.end == End::Accumulators {
+                if filters.end == End::Accumulators {
                     let at = 4 * (pixels * (2 * pair + channel) + pixel);
                     put(tile.output, at, &(acc >> weights.scaled_by()).to_le_bytes());
                     continue;
                 }
-                let scaled = tile.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
-                let [code, ..] = saturated(scaled, tile.end).to_le_bytes();
+                let scaled = filters.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
+                let [code, ..] = saturated(scaled, filters.end).to_le_bytes();
                 put(tile.output, pixel * tile.pitch + 2 * pair + channel, &[code]);
             }
         }

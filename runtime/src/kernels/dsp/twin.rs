@@ -4,7 +4,7 @@ use super::affine_binary::ScaledSum;
 use super::instructions::{BAND_COLUMNS, Band, First, Row, Rows, Strips, Sum, TwoRows};
 use super::strips::{COLUMN_WORDS, RECORD_WORDS};
 use super::taps::Taps;
-use super::tile::{End, Tile};
+use super::tile::{End, Filters, Tile};
 use super::tile_twin::{extend, put, saturated, smlad};
 use super::winograd_loops::{Products, Run};
 use super::winograd_twin;
@@ -12,8 +12,8 @@ use crate::arithmetic::multiply as multiply_by;
 use crate::format::{Element, Winograd};
 
 /// Twin of the loops over a tile.
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(tile: Tile<'_>) {
-    super::tile_twin::multiply(tile, PIXELS);
+pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
+    super::tile_twin::multiply(filters, tile, PIXELS);
 }
 
 /// Twin of the widening loops.
