@@ -134,32 +134,88 @@ impl<'a> Gather<'a> {
         true
     }
 
-    /// A window that reaches over the input's edge, run by run.
+    /// A window that reaches over the input's edge, or is dilated.
     #[inline(never)]
     fn clipped<const LINKS: u64>(&self, rows: Span, ox: usize, stride: usize, target: &mut [u32]) {
         let columns = Span::columns(&self.window, self.input.shape, ox);
-        let (kernel_h, kernel_w) = (usize::from(self.window.kernel_h), usize::from(self.window.kernel_w));
-        let dense = !Case::Dilation.is_in(LINKS) || self.window.dilation_w == 1;
         let channels = usize::from(self.input.shape.c);
-        let (runs, quads) = if dense { (1, self.quads) } else { (kernel_w, channels.div_ceil(4)) };
-        let mut targets = target.chunks_mut((2 * quads * stride).max(1));
-        for ky in 0..kernel_h {
-            for kx in 0..runs {
+        if !Case::Dilation.is_in(LINKS) || self.window.dilation_w == 1 {
+            let start = self.input.place(rows.input, columns.input);
+            let run = (columns.kernel * channels, columns.len * channels);
+            self.clipped_rows::<LINKS>(rows, start, run, stride, target);
+            return;
+        }
+        let mut targets = target.chunks_mut((2 * channels.div_ceil(4) * stride).max(1));
+        for ky in 0..self.window.kernel_h.into() {
+            for kx in 0..self.window.kernel_w.into() {
                 let Some(target) = targets.next() else { return };
-                if !rows.covers(ky) || !dense && !columns.covers(kx) {
+                if !rows.covers(ky) || !columns.covers(kx) {
                     self.fill(stride, target);
                     continue;
                 }
                 let y = rows.input + (ky - rows.kernel) * rows.step;
-                if dense {
-                    let start = self.input.place(y, columns.input);
-                    self.run::<LINKS>(start, (columns.kernel * channels, columns.len * channels), stride, target);
-                } else {
-                    let x = columns.input + (kx - columns.kernel) * columns.step;
-                    self.run::<LINKS>(self.input.place(y, x), (0, channels), stride, target);
-                }
+                let x = columns.input + (kx - columns.kernel) * columns.step;
+                self.run::<LINKS>(self.input.place(y, x), (0, channels), stride, target);
             }
         }
+    }
+
+    /// Rows of which some codes are inside, those from index `start` on, and the rows above and below the input.
+    fn clipped_rows<const LINKS: u64>(
+        &self,
+        rows: Span,
+        start: usize,
+        run: (usize, usize),
+        stride: usize,
+        target: &mut [u32],
+    ) {
+        let row_words = 2 * self.quads * stride;
+        let (above, rest) = split(target, rows.kernel * row_words);
+        let (inside, below) = split(rest, rows.len * row_words);
+        self.fill(stride, above);
+        self.fill(stride, below);
+        let row_len = self.row_step / self.input.element().bytes();
+        // Before the first row there may be no codes to be read in the place of padding.
+        let alone = usize::from(start < run.0).min(rows.len);
+        let (first, others) = split(inside, alone * row_words);
+        let at_once = self.rows_at_once::<LINKS>(start + alone * row_len, rows.len - alone, run, stride, others);
+        let one_by_one = if at_once { first } else { inside };
+        for (row, target) in one_by_one.chunks_mut(row_words.max(1)).enumerate() {
+            self.run::<LINKS>(start + row * row_len, run, stride, target);
+        }
+    }
+
+    /// `count` rows as [`Self::run`] has one, where the input has codes in the place of all padding: these are widened too, and
+    /// written over. False where it has not.
+    fn rows_at_once<const LINKS: u64>(
+        &self,
+        start: usize,
+        count: usize,
+        (before, inside): (usize, usize),
+        stride: usize,
+        target: &mut [u32],
+    ) -> bool {
+        let element = self.input.element();
+        let Some(first) = start.checked_sub(before) else { return false };
+        let bytes = self.input.codes.bytes().get(first * element.bytes()..).unwrap_or_default();
+        let rows = Rows { element, bytes, step: self.row_step, count, quads: self.quads };
+        let is_there =
+            if stride == 1 { widen::<LINKS, 1>(rows, target) } else { widen::<LINKS, CONV_COLUMNS>(rows, target) };
+        if !is_there {
+            return false;
+        }
+        let half = |entry: usize| if entry.wrapping_sub(before) < inside { 0xffff } else { 0 };
+        let zero = u32::from(self.zero.cast_unsigned());
+        // Words of the quads that are not all inside.
+        let (left, right) = (2 * before.div_ceil(4), (before + inside) / 4 * 2);
+        for index in (0..left).chain(right..2 * self.quads) {
+            let entry = index / 2 * 4 + index % 2;
+            let kept = half(entry) | half(entry + 2) << 16;
+            for word in target.iter_mut().skip(index * stride).step_by((2 * self.quads * stride).max(1)).take(count) {
+                *word = *word & kept | (zero | zero << 16) & !kept;
+            }
+        }
+        true
     }
 
     /// `inside` codes from index `start` on, behind `before` zeros and before more of them.
