@@ -155,7 +155,10 @@ impl<'a> Gather<'a> {
                 }
                 let y = rows.input + (ky - rows.kernel) * rows.step;
                 let x = columns.input + (kx - columns.kernel) * columns.step;
-                self.run::<LINKS>(self.input.place(y, x), (0, channels), stride, target);
+                let (start, run) = (self.input.place(y, x), (0, channels));
+                if !self.rows_at_once::<LINKS>(start, (1, channels.div_ceil(4)), run, stride, target) {
+                    self.run::<LINKS>(start, run, stride, target);
+                }
             }
         }
     }
@@ -178,19 +181,20 @@ impl<'a> Gather<'a> {
         // Before the first row there may be no codes to be read in the place of padding.
         let alone = usize::from(start < run.0).min(rows.len);
         let (first, others) = split(inside, alone * row_words);
-        let at_once = self.rows_at_once::<LINKS>(start + alone * row_len, rows.len - alone, run, stride, others);
+        let several = (rows.len - alone, self.quads);
+        let at_once = self.rows_at_once::<LINKS>(start + alone * row_len, several, run, stride, others);
         let one_by_one = if at_once { first } else { inside };
         for (row, target) in one_by_one.chunks_mut(row_words.max(1)).enumerate() {
             self.run::<LINKS>(start + row * row_len, run, stride, target);
         }
     }
 
-    /// `count` rows as [`Self::run`] has one, where the input has codes in the place of all padding: these are widened too, and
-    /// written over. False where it has not.
+    /// `count` rows of as many quads as [`Self::run`] has one, where the input has codes in the place of all padding: these are
+    /// widened too, and written over. False where it has not.
     fn rows_at_once<const LINKS: u64>(
         &self,
         start: usize,
-        count: usize,
+        (count, quads): (usize, usize),
         (before, inside): (usize, usize),
         stride: usize,
         target: &mut [u32],
@@ -198,7 +202,7 @@ impl<'a> Gather<'a> {
         let element = self.input.element();
         let Some(first) = start.checked_sub(before) else { return false };
         let bytes = self.input.codes.bytes().get(first * element.bytes()..).unwrap_or_default();
-        let rows = Rows { element, bytes, step: self.row_step, count, quads: self.quads };
+        let rows = Rows { element, bytes, step: self.row_step, count, quads };
         let is_there =
             if stride == 1 { widen::<LINKS, 1>(rows, target) } else { widen::<LINKS, CONV_COLUMNS>(rows, target) };
         if !is_there {
@@ -208,10 +212,10 @@ impl<'a> Gather<'a> {
         let zero = u32::from(self.zero.cast_unsigned());
         // Words of the quads that are not all inside.
         let (left, right) = (2 * before.div_ceil(4), (before + inside) / 4 * 2);
-        for index in (0..left).chain(right..2 * self.quads) {
+        for index in (0..left).chain(right..2 * quads) {
             let entry = index / 2 * 4 + index % 2;
             let kept = half(entry) | half(entry + 2) << 16;
-            for word in target.iter_mut().skip(index * stride).step_by((2 * self.quads * stride).max(1)).take(count) {
+            for word in target.iter_mut().skip(index * stride).step_by((2 * quads * stride).max(1)).take(count) {
                 *word = *word & kept | (zero | zero << 16) & !kept;
             }
         }
@@ -222,17 +226,6 @@ impl<'a> Gather<'a> {
     #[inline(never)]
     fn run<const LINKS: u64>(&self, start: usize, (before, inside): (usize, usize), stride: usize, target: &mut [u32]) {
         let element = self.input.element();
-        if before.is_multiple_of(4) && inside.is_multiple_of(4) {
-            let bytes = self.input.codes.bytes().get(start * element.bytes()..).unwrap_or_default();
-            let (first, rest) = split(target, before / 2 * stride);
-            let (middle, last) = split(rest, inside / 2 * stride);
-            self.fill(stride, first);
-            let rows = Rows { element, bytes, step: 0, count: 1, quads: inside / 4 };
-            let _ =
-                if stride == 1 { widen::<LINKS, 1>(rows, middle) } else { widen::<LINKS, CONV_COLUMNS>(rows, middle) };
-            self.fill(stride, last);
-            return;
-        }
         for (index, word) in target.iter_mut().step_by(stride.max(1)).enumerate() {
             let code = |entry: usize| {
                 let index = entry.wrapping_sub(before);
