@@ -21,10 +21,12 @@ fn outputs(network: &FixedPointNetwork, input: &[i16], set: InstructionSet) -> V
         let has_kernel = matches!(
             node.op,
             Op::Conv2d(_)
+                | Op::DepthwiseConv2d(_)
                 | Op::FullyConnected(_)
                 | Op::Binary(_)
                 | Op::AffineBinary(_)
                 | Op::MaxPool2d(_)
+                | Op::AveragePool2d(_)
                 | Op::Mean(_)
         );
         if has_kernel {

@@ -3,7 +3,6 @@
 use std::vec::Vec;
 
 use super::ending::Ending;
-use super::filters;
 use super::image::Image;
 use super::vectors::{Vectors, Work};
 use crate::format::{DepthwiseConv2d, Window};
@@ -18,8 +17,10 @@ pub(super) struct Depthwise {
 
 impl Depthwise {
     /// A layer of one output channel for each of the input. Spec 4.2.
-    pub(super) fn new(op: &DepthwiseConv2d<'_>, channels: usize) -> Self {
-        let mut codes = filters::codes(&op.weights, op.window.taps() * channels);
+    ///
+    /// codes  `[K_H * K_W, C]`
+    pub(super) fn new(op: &DepthwiseConv2d<'_>, codes: &[i16]) -> Self {
+        let mut codes = codes.to_vec();
         codes.resize(codes.len() + 16, 0);
         Self { window: op.window, codes }
     }
@@ -38,19 +39,19 @@ pub(super) struct Run<'a> {
 
 impl Work for Run<'_> {
     #[inline(always)]
-    fn run<V: Vectors<L>, const L: usize>(self, _: V) {
+    fn run<V: Vectors<L>, const L: usize>(self, vectors: V) {
         let Window { kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, .. } = self.depthwise.window;
         let channels = self.ending.channels().max(1);
         let taps: Vec<usize> = (0..usize::from(kernel_h))
             .flat_map(|ky| (0..usize::from(kernel_w)).map(move |kx| (ky, kx)))
             .map(|(ky, kx)| self.image.place(ky * usize::from(dilation_h), kx * usize::from(dilation_w)))
             .collect();
-        let pixels = self.output.chunks_exact_mut(channels * self.ending.code_bytes());
+        let pixels = self.output.chunks_exact_mut(self.ending.pixel_bytes().max(1));
         for (index, pixel) in pixels.take(self.size.0 * self.size.1).enumerate() {
             let (oy, ox) = (index / self.size.1.max(1), index % self.size.1.max(1));
             let first = self.image.place(oy * usize::from(stride_h), ox * usize::from(stride_w));
             for channel in (0..channels).step_by(L) {
-                let mut sums = self.ending.bias::<L>(channel);
+                let mut sums = self.ending.bias::<L>(channel / L);
                 for (tap, start) in taps.iter().enumerate() {
                     let x = vector::<L>(self.image.codes(), first + start + channel);
                     let w = vector::<L>(&self.depthwise.codes, tap * channels + channel);
@@ -59,7 +60,7 @@ impl Work for Run<'_> {
                         *sum = sum.wrapping_add(i32::from(x) * i32::from(w));
                     }
                 }
-                self.ending.write(sums, channel, pixel);
+                self.ending.write(vectors, [vectors.load(&sums)], channel / L, (channel, channels), pixel);
             }
         }
     }

@@ -1,10 +1,9 @@
 //! Two tensors of one shape, code by code.
 
 use super::vectors::{Vectors, Work};
-use crate::arithmetic::{multiply, requantize, rounding};
-use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Binary, BinaryKind};
+use crate::arithmetic::{requantize, rounding};
+use crate::format::{Binary, BinaryKind};
 use crate::kernels::ViewMut;
-use crate::kernels::portable::HEADROOM;
 
 /// Codes that are combined at a time.
 const CODES: usize = 16;
@@ -50,43 +49,6 @@ impl Run<'_> {
     }
 }
 
-/// A run of a layer of the affine scheme. Spec 4.20.
-pub(super) struct AffineRun<'a> {
-    pub(super) op: &'a AffineBinary,
-    /// `[H, W, C]`, and some codes behind.
-    pub(super) a: &'a [i16],
-    /// As `a`.
-    pub(super) b: &'a [i16],
-    pub(super) output: ViewMut<'a>,
-}
-
-impl Work for AffineRun<'_> {
-    #[inline(always)]
-    fn run<V: Vectors<L>, const L: usize>(self, _: V) {
-        let AffineBinary { kind, a, b, .. } = *self.op;
-        let aligned = |x: i32, operand: &AffineOperand| multiply(x << HEADROOM, operand.multiplier, operand.shift);
-        match kind {
-            AffineBinaryKind::Add => self.combine(|x, y| aligned(x, &a).wrapping_add(aligned(y, &b))),
-            AffineBinaryKind::Sub => self.combine(|x, y| aligned(x, &a).wrapping_sub(aligned(y, &b))),
-            AffineBinaryKind::Mul => self.combine(i32::wrapping_mul),
-        }
-    }
-}
-
-impl AffineRun<'_> {
-    /// `f` takes what the operands' codes are above those of 0.
-    #[inline(always)]
-    fn combine(self, f: impl Fn(i32, i32) -> i32) {
-        let AffineBinary { a, b, output, activation, .. } = *self.op;
-        let [a_zero, b_zero, zero] = [a.zero, b.zero, output.zero].map(i32::from);
-        let (min, max) = (i32::from(activation.min) - zero, i32::from(activation.max) - zero);
-        each(self.a, self.b, self.output, |a, b| {
-            let code = multiply(f(a - a_zero, b - b_zero), output.multiplier, output.shift);
-            code.min(max).max(min) + zero
-        });
-    }
-}
-
 /// Writes `f` of every two codes.
 #[inline(always)]
 fn each(a: &[i16], b: &[i16], output: ViewMut<'_>, f: impl Fn(i32, i32) -> i32) {
@@ -110,14 +72,22 @@ pub(super) fn put<const N: usize>(codes: [i32; N], element_bytes: usize, target:
         for (byte, code) in narrow.iter_mut().zip(codes) {
             *byte = code.to_le_bytes()[0];
         }
-        match target.first_chunk_mut::<N>() {
-            Some(target) => *target = narrow,
-            None => target.iter_mut().zip(narrow).for_each(|(byte, code)| *byte = code),
-        }
+        put_all(narrow, target);
     } else {
-        for (bytes, code) in target.as_chunks_mut::<2>().0.iter_mut().zip(codes) {
+        let mut narrow = [[0; 2]; N];
+        for (bytes, code) in narrow.iter_mut().zip(codes) {
             let [low, high, ..] = code.to_le_bytes();
             *bytes = [low, high];
         }
+        put_all(narrow, target.as_chunks_mut().0);
+    }
+}
+
+/// Codes into their places, as many as there are.
+#[inline(always)]
+fn put_all<T, const N: usize>(codes: [T; N], target: &mut [T]) {
+    match target.first_chunk_mut::<N>() {
+        Some(target) => *target = codes,
+        None => target.iter_mut().zip(codes).for_each(|(target, code)| *target = code),
     }
 }

@@ -3,58 +3,124 @@
 use std::vec::Vec;
 
 use super::elementwise::put;
-use crate::arithmetic::{MAX_SHIFT, Requantizer, doubling_high_multiply};
+use super::vectors::Registers;
+use crate::arithmetic::{MAX_SHIFT, Requantizer};
 use crate::format::{ALL_LINKS, Activation, Element, Weights};
 
-/// Accumulators of the widest vector.
-const GREATEST_LANES: usize = 16;
+/// Rows of a vector's table: where its accumulators start, and the fields of [`Factor`].
+const ROWS: usize = 6;
 
-/// What brings the accumulators of a layer to codes, each table `[C_OUT]`, then zeros.
+/// What brings the accumulators of a layer to codes.
 #[derive(Debug)]
 enum Scale {
     /// Right shifts. Spec 3.1.
-    Shift(Vec<i32>),
-    /// Q31 multipliers between two shifts, and the code of zero. Spec 3.4.
-    Multiply { multipliers: Vec<i32>, left_shifts: Vec<i32>, right_shifts: Vec<i32>, zero: i32 },
-    /// Left shifts of powers of two, which no vector has.
+    Shift,
+    /// Multipliers between two shifts. Spec 3.4.
+    Multiply,
+    /// What no vector has: left shifts of powers of two, and channels of the affine scheme without a [`Factor`].
     EachByItself,
 }
 
-impl Scale {
-    fn new(requantizers: &[Requantizer]) -> Self {
-        let right = |requantizer: &Requantizer| match requantizer {
-            Requantizer::Shift(right_shift @ 0..=MAX_SHIFT) => Some(i32::from(*right_shift)),
-            _ => None,
-        };
-        if let Some(shifts) = requantizers.iter().map(right).collect::<Option<Vec<i32>>>() {
-            return Self::Shift(padded(shifts));
-        }
-        let parts = |requantizer: &Requantizer| match requantizer {
-            Requantizer::Multiply { multiplier, shift, zero } => {
-                Some((*multiplier, i32::from(*shift), i32::from(*zero)))
+/// A multiplication with its two roundings, as one of 64 bits and a shift: a code is
+/// `(high(acc * 2^left_shift * multiplier) + offset + (acc < 0 ? away : 0)) >> right_shift`, where
+/// `high(p) = floor((p + 2^31) / 2^32)`.
+///
+/// The first rounding is `high` of twice the accumulator. The second, half away from zero, is half up of one less below
+/// zero; the accumulator tells as well as the product, as where only the accumulator is negative the product is 0 and stays
+/// so. `offset` has the half and the code of zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Factor {
+    multiplier: i32,
+    /// One more than the requantizer's.
+    left_shift: i32,
+    right_shift: i32,
+    offset: i32,
+    /// -1; 0 where nothing is rounded the second time.
+    away: i32,
+}
+
+impl Factor {
+    /// Of a channel whose accumulators are at most `reach` from 0; of a power of two the shift alone. `None` where 32 bits have
+    /// not all of it.
+    fn new(requantizer: Requantizer, reach: i64) -> Option<Self> {
+        let (multiplier, shift, zero) = match requantizer {
+            Requantizer::Multiply { multiplier, shift, zero } => (multiplier, shift, zero),
+            Requantizer::Shift(right_shift @ 0..=MAX_SHIFT) => {
+                return Some(Self { right_shift: right_shift.into(), ..Self::default() });
             }
-            Requantizer::Shift(_) => None,
+            Requantizer::Shift(_) => return None,
         };
-        let Some(parts) = requantizers.iter().map(parts).collect::<Option<Vec<_>>>() else { return Self::EachByItself };
-        Self::Multiply {
-            multipliers: padded(parts.iter().map(|(multiplier, ..)| *multiplier)),
-            left_shifts: padded(parts.iter().map(|(_, shift, _)| (*shift).clamp(0, 30))),
-            right_shifts: padded(parts.iter().map(|(_, shift, _)| shift.wrapping_neg().clamp(0, 31))),
-            zero: parts.first().map_or(0, |(.., zero)| *zero),
+        let (left, right) = (i32::from(shift).clamp(0, 30), i32::from(shift).wrapping_neg().clamp(0, 31));
+        let reach = reach.min(i64::from(i32::MAX)) << left;
+        let half = (1_i64 << right) >> 1;
+        if reach < half {
+            // Channels whose weights are all 0 have any shift.
+            return Some(Self { offset: zero.into(), ..Self::default() });
         }
+        let offset = half + (i64::from(zero) << right);
+        let fits = reach < 1 << 30 && reach + offset.abs() < 1 << 31;
+        let offset = i32::try_from(offset).ok().filter(|_| fits)?;
+        Some(Self { multiplier, left_shift: left + 1, right_shift: right, offset, away: -i32::from(right > 0) })
     }
 }
 
-/// A table with a vector's worth of zeros behind it.
-fn padded(values: impl IntoIterator<Item = i32>) -> Vec<i32> {
-    values.into_iter().chain([0; GREATEST_LANES]).collect()
+/// What brings the accumulators of `L` channels to codes, before the saturate.
+trait End<const L: usize> {
+    fn codes<V: Registers<L>>(&self, vectors: V, sums: [i32; L]) -> [i32; L];
+}
+
+/// Right shifts.
+struct Shifts<const L: usize>([[i32; L]; ROWS]);
+
+impl<const L: usize> End<L> for Shifts<L> {
+    #[inline(always)]
+    fn codes<V: Registers<L>>(&self, _: V, mut sums: [i32; L]) -> [i32; L] {
+        let [_, _, _, right_shifts, ..] = self.0;
+        for (sum, shift) in sums.iter_mut().zip(right_shifts) {
+            *sum >>= shift & 31;
+        }
+        sums
+    }
+}
+
+/// A [`Factor`] for each channel.
+struct Factors<const L: usize>([[i32; L]; ROWS]);
+
+impl<const L: usize> End<L> for Factors<L> {
+    #[inline(always)]
+    fn codes<V: Registers<L>>(&self, vectors: V, sums: [i32; L]) -> [i32; L] {
+        let [_, multipliers, left_shifts, right_shifts, offsets, away] = self.0;
+        let mut shifted = sums;
+        for (sum, shift) in shifted.iter_mut().zip(left_shifts) {
+            *sum <<= shift & 31;
+        }
+        let mut codes = vectors.multiply_high(shifted, multipliers);
+        for lane in 0..L {
+            let rounded = codes[lane].wrapping_add(offsets[lane]).wrapping_add(sums[lane] >> 31 & away[lane]);
+            codes[lane] = rounded >> (right_shifts[lane] & 31);
+        }
+        codes
+    }
+}
+
+/// The ends that no vector has, from a channel on.
+struct Slow<'a>(&'a [Requantizer], Activation);
+
+impl<const L: usize> End<L> for Slow<'_> {
+    #[inline(never)]
+    fn codes<V: Registers<L>>(&self, _: V, mut sums: [i32; L]) -> [i32; L] {
+        for (sum, requantizer) in sums.iter_mut().zip(self.0) {
+            *sum = requantizer.apply::<ALL_LINKS>(*sum, self.1);
+        }
+        sums
+    }
 }
 
 /// What the accumulators of a layer start from and end in.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// `[C_OUT]`, then zeros.
-    bias: Vec<i32>,
+    /// `[vectors of channels, ROWS, lanes]`, zeros where there are no channels.
+    tables: Vec<i32>,
     scale: Scale,
     requantizers: Vec<Requantizer>,
     activation: Activation,
@@ -62,28 +128,51 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    /// Of a layer whose output has an element.
-    pub(super) fn new(weights: &Weights<'_>, activation: Activation, element: Element) -> Self {
-        let requantizers: Vec<Requantizer> = weights.channels().map(|channel| channel.requantizer).collect();
-        Self {
-            bias: padded(weights.channels().map(|channel| channel.bias)),
-            scale: Scale::new(&requantizers),
-            requantizers,
-            activation,
-            element,
-        }
-    }
-
-    /// For sums of codes that are `offset` more than they are: takes as many times the channel's weights from what each starts from.
+    /// Of a layer that reads one element and writes another, for vectors of `lanes` channels. Each group begins with a vector.
     ///
-    /// codes  `[C_OUT, ..]` the layer's weights
-    pub(super) fn without_offset(mut self, offset: i32, codes: &[i16]) -> Self {
-        let filter_len = (codes.len() / self.channels().max(1)).max(1);
-        for (bias, filter) in self.bias.iter_mut().zip(codes.chunks_exact(filter_len)) {
-            let sum: i32 = filter.iter().map(|code| i32::from(*code)).sum();
-            *bias = bias.wrapping_sub(offset.wrapping_mul(sum));
+    /// filters  the weights of each channel
+    /// offset   what the codes that the kernel reads are more than they stand for: the accumulators start as many times the
+    ///          channel's weights lower
+    pub(super) fn new<'a, F: Iterator<Item = &'a i16>>(
+        (lanes, groups): (usize, usize),
+        weights: &Weights<'_>,
+        filters: impl Iterator<Item = F>,
+        (input, output): (Element, Element),
+        offset: i32,
+        activation: Activation,
+    ) -> Self {
+        let (mut bias, mut factors) = (Vec::new(), Vec::new());
+        for (channel, filter) in weights.channels().zip(filters) {
+            let (mut sum, mut reach) = (0_i32, i64::from(channel.bias).abs());
+            for code in filter {
+                sum = sum.wrapping_add((*code).into());
+                reach += input.max_abs() * i64::from(*code).abs();
+            }
+            bias.push(channel.bias.wrapping_sub(offset.wrapping_mul(sum)));
+            factors.push(Factor::new(channel.requantizer, reach));
         }
-        self
+        let requantizers: Vec<Requantizer> = weights.channels().map(|channel| channel.requantizer).collect();
+        let scale = match requantizers.first() {
+            _ if factors.contains(&None) => Scale::EachByItself,
+            Some(Requantizer::Multiply { .. }) => Scale::Multiply,
+            _ => Scale::Shift,
+        };
+        let group_len = (bias.len() / groups.max(1)).max(1);
+        let mut tables = Vec::new();
+        for (bias, factors) in bias.chunks(group_len).zip(factors.chunks(group_len)) {
+            for (bias, factors) in bias.chunks(lanes).zip(factors.chunks(lanes)) {
+                let start = tables.len();
+                tables.resize(start + ROWS * lanes, 0);
+                for (lane, (bias, factor)) in bias.iter().zip(factors).enumerate() {
+                    let Factor { multiplier, left_shift, right_shift, offset, away } = factor.unwrap_or_default();
+                    let column = [*bias, multiplier, left_shift, right_shift, offset, away];
+                    for (row, value) in column.into_iter().enumerate() {
+                        tables[start + row * lanes + lane] = value;
+                    }
+                }
+            }
+        }
+        Self { tables, scale, requantizers, activation, element: output }
     }
 
     /// Number of channels.
@@ -91,65 +180,165 @@ impl Ending {
         self.requantizers.len()
     }
 
-    /// Bytes of a code.
+    /// Bytes of a pixel of the output.
     #[inline(always)]
-    pub(super) const fn code_bytes(&self) -> usize {
-        self.element.bytes()
+    pub(super) fn pixel_bytes(&self) -> usize {
+        self.channels() * self.element.bytes()
     }
 
-    /// What the accumulators of `L` channels from `channel` on start from.
+    /// What the accumulators of a vector of channels start from.
     #[inline(always)]
-    pub(super) fn bias<const L: usize>(&self, channel: usize) -> [i32; L] {
-        vector(&self.bias, channel)
+    pub(super) fn bias<const L: usize>(&self, vector: usize) -> [i32; L] {
+        self.table(vector).map_or([0; L], |[bias, ..]| *bias)
     }
 
-    /// Writes the codes of `L` channels of a pixel from `channel` on; of fewer where there are fewer.
+    #[inline(always)]
+    fn table<const L: usize>(&self, vector: usize) -> Option<&[[i32; L]; ROWS]> {
+        self.tables.get(vector * ROWS * L..)?.as_chunks().0.first_chunk()
+    }
+
+    /// Writes the codes of a vector of channels of each pixel; of fewer channels where there are fewer.
     ///
-    /// pixel  the pixel's bytes in the output, all channels
+    /// first   channel of the first accumulator
+    /// end     channel behind the last one that is written
+    /// output  from the first pixel on, all channels of each
     #[inline(always)]
-    pub(super) fn write<const L: usize>(&self, sums: [i32; L], channel: usize, pixel: &mut [u8]) {
-        let (min, max) = (i32::from(self.activation.min), i32::from(self.activation.max));
-        let mut codes = sums;
+    pub(super) fn write<V: Registers<L>, const L: usize, const P: usize>(
+        &self,
+        vectors: V,
+        sums: [V::Sums; P],
+        vector: usize,
+        (first, end): (usize, usize),
+        output: &mut [u8],
+    ) {
+        let Some(table) = self.table(vector) else { return };
+        let channels = (first, end.min(first + L));
         match &self.scale {
-            Scale::Shift(shifts) => {
-                for (code, shift) in codes.iter_mut().zip(vector::<L>(shifts, channel)) {
-                    *code = (*code >> (shift & 31)).min(max).max(min);
-                }
+            Scale::Shift => self.put(vectors, sums, &Shifts(*table), channels, output),
+            Scale::Multiply => self.put(vectors, sums, &Factors(*table), channels, output),
+            Scale::EachByItself => {
+                let requantizers = self.requantizers.get(first..).unwrap_or_default();
+                self.put(vectors, sums, &Slow(requantizers, self.activation), channels, output);
             }
-            Scale::Multiply { multipliers, left_shifts, right_shifts, zero } => {
-                let multipliers = vector::<L>(multipliers, channel);
-                let (left, right) = (vector::<L>(left_shifts, channel), vector::<L>(right_shifts, channel));
-                for (((code, multiplier), left), right) in codes.iter_mut().zip(multipliers).zip(left).zip(right) {
-                    let product = doubling_high_multiply(*code << (left & 31), multiplier);
-                    *code = rounding_divide_by(product, right).min(max - zero).max(min - zero) + zero;
-                }
-            }
-            Scale::EachByItself => codes = self.slow(sums, channel),
         }
-        let bytes = pixel.get_mut(channel * self.element.bytes()..).unwrap_or_default();
-        put(codes, self.element.bytes(), bytes);
     }
 
-    /// The ends that no vector has.
-    #[inline(never)]
-    fn slow<const L: usize>(&self, mut sums: [i32; L], channel: usize) -> [i32; L] {
-        for (sum, requantizer) in sums.iter_mut().zip(self.requantizers.get(channel..).unwrap_or_default()) {
-            *sum = requantizer.apply::<ALL_LINKS>(*sum, self.activation);
+    /// As [`Self::write`], with what brings the accumulators to codes.
+    #[inline(always)]
+    fn put<V: Registers<L>, E: End<L>, const L: usize, const P: usize>(
+        &self,
+        vectors: V,
+        sums: [V::Sums; P],
+        ends: &E,
+        (first, end): (usize, usize),
+        output: &mut [u8],
+    ) {
+        let (min, max) = (i32::from(self.activation.min), i32::from(self.activation.max));
+        let pixel_bytes = self.pixel_bytes();
+        if self.element.bytes() == 1 && end == first + L {
+            let mut output = output.get_mut(first..).unwrap_or_default();
+            for sums in sums {
+                let Some(target) = output.first_chunk_mut() else { return };
+                let mut bytes = [0; L];
+                for (byte, code) in bytes.iter_mut().zip(ends.codes(vectors, vectors.store(sums))) {
+                    *byte = code.min(max).max(min).to_le_bytes()[0];
+                }
+                *target = bytes;
+                output = output.get_mut(pixel_bytes..).unwrap_or_default();
+            }
+        } else {
+            let mut codes = [[0; L]; P];
+            for (codes, sums) in codes.iter_mut().zip(sums) {
+                *codes = ends.codes(vectors, vectors.store(sums));
+                for code in codes {
+                    *code = (*code).min(max).max(min);
+                }
+            }
+            self.put_some(&codes, (first, end), output);
         }
+    }
+
+    /// Writes some of the codes of each pixel, of any element.
+    #[inline(never)]
+    fn put_some<const L: usize>(&self, codes: &[[i32; L]], (first, end): (usize, usize), output: &mut [u8]) {
+        let bytes = self.element.bytes();
+        for (codes, pixel) in codes.iter().zip(output.chunks_exact_mut(self.pixel_bytes().max(1))) {
+            put(*codes, bytes, pixel.get_mut(first * bytes..end * bytes).unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arithmetic::saturate;
+    use crate::kernels::InstructionSet;
+    use crate::kernels::host::vectors::{Vectors, Work};
+
+    /// Accumulators of the widest vector.
+    const GREATEST_LANES: usize = 16;
+
+    /// Accumulators that come to codes by one factor.
+    struct Run<'a> {
+        factor: Factor,
+        sums: &'a [i32],
+        codes: &'a mut Vec<i32>,
+    }
+
+    impl Work for Run<'_> {
+        fn run<V: Vectors<L>, const L: usize>(self, vectors: V) {
+            let Factor { multiplier, left_shift, right_shift, offset, away } = self.factor;
+            let table = [0, multiplier, left_shift, right_shift, offset, away].map(|value| [value; L]);
+            for sums in self.sums.chunks_exact(L) {
+                self.codes.extend(Factors(table).codes(vectors, *sums.first_chunk().unwrap()));
+            }
+        }
+    }
+
+    /// The ends of a range, what is around 0 and ties, and some between.
+    fn accumulators(reach: i32, right: u32) -> Vec<i32> {
+        let mut sums: Vec<i32> =
+            (-40..40).chain(-reach..(40 - reach).min(reach)).chain((reach - 40).max(-reach)..=reach).collect();
+        for multiple in -20..20_i64 {
+            let tie = (2 * multiple + 1) << right >> 1;
+            sums.extend((tie - 3..=tie + 3).filter_map(|sum| i32::try_from(sum).ok()));
+        }
+        let mut state = 1_u32;
+        sums.extend((0..200).map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.cast_signed() % reach.max(1)
+        }));
+        sums.retain(|sum| sum.abs() <= reach);
+        sums.resize(sums.len().next_multiple_of(GREATEST_LANES), 0);
         sums
     }
-}
 
-/// [`rounding_divide`](crate::arithmetic::rounding_divide) without a branch.
-#[inline(always)]
-const fn rounding_divide_by(x: i32, exponent: i32) -> i32 {
-    let below = if exponent > 0 { exponent - 1 } else { 0 };
-    let half = x.wrapping_add(x >> 31) >> (below & 31);
-    if exponent > 0 { (half >> 1) + (half & 1) } else { x }
-}
-
-/// `L` values from one on.
-#[inline(always)]
-fn vector<const L: usize>(values: &[i32], start: usize) -> [i32; L] {
-    values.get(start..).and_then(|values| values.first_chunk()).copied().unwrap_or([0; L])
+    #[test]
+    fn a_factor_gives_the_codes_of_its_requantizer() {
+        let activation = Activation { min: i16::MIN, max: i16::MAX };
+        let mut runs = 0;
+        for shift in -31..=30_i8 {
+            for multiplier in [0, 1, 1 << 30, 1_234_567_891, 1_518_500_250, i32::MAX] {
+                for (zero, reach) in [-128, 0, 3, 255]
+                    .into_iter()
+                    .flat_map(|zero| [1, 100, 30_000, 1 << 20, (1 << 30) - 1].map(|reach| (zero, reach)))
+                {
+                    let requantizer = Requantizer::Multiply { multiplier, shift, zero };
+                    let Some(factor) = Factor::new(requantizer, reach) else { continue };
+                    let sums = accumulators(reach as i32, shift.min(0).unsigned_abs().into());
+                    let expected: Vec<i32> =
+                        sums.iter().map(|sum| requantizer.apply::<ALL_LINKS>(*sum, activation)).collect();
+                    for set in InstructionSet::ALL {
+                        let mut codes = Vec::new();
+                        if set.run(Run { factor, sums: &sums, codes: &mut codes }).is_some() {
+                            let codes: Vec<i32> = codes.iter().map(|code| saturate(*code, activation)).collect();
+                            assert_eq!(codes, expected, "{requantizer:?} by {}", set.name());
+                            runs += 1;
+                        }
+                    }
+                }
+            }
+        }
+        assert!(runs > 1000 || InstructionSet::detected() == InstructionSet::Portable, "{runs}");
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::vec::Vec;
 
+use super::instruction_set::InstructionSet;
+use super::vectors::{Vectors, Work};
 use crate::codes::Codes;
 use crate::format::{Element, Shape, Window};
 
 /// Codes that may be read behind an image's end: a vector's worth.
-const SLACK: usize = 32;
+pub(super) const SLACK: usize = 64;
 
 /// A frame may make an input so many times larger, and this many codes besides, before the portable kernel is left to run it.
 const GREATEST_GROWTH: usize = 8;
@@ -28,6 +30,7 @@ impl ImageCode for i16 {
         code
     }
 
+    #[inline(always)]
     fn copy(input: Codes<'_>, start: usize, target: &mut [Self]) {
         widen(input, start, target);
     }
@@ -41,6 +44,7 @@ impl ImageCode for u8 {
         if element == Element::I8 { low ^ 0x80 } else { low }
     }
 
+    #[inline(always)]
     fn copy(input: Codes<'_>, start: usize, target: &mut [Self]) {
         let bytes = input.bytes().get(start..).unwrap_or_default();
         let flip = if input.element() == Element::I8 { 0x80 } else { 0 };
@@ -71,17 +75,24 @@ impl<X: ImageCode> Image<X> {
     }
 
     /// Takes a whole tensor, without a frame.
-    pub(super) fn plain(&mut self, input: Codes<'_>, shape: Shape) {
+    pub(super) fn plain(&mut self, set: InstructionSet, input: Codes<'_>, shape: Shape) -> Option<()> {
         [self.rows, self.columns, self.channels] = [shape.h, shape.w, shape.c].map(usize::from);
-        self.codes.clear();
-        self.codes.resize(input.len() + SLACK, X::of(0, input.element()));
-        X::copy(input, 0, &mut self.codes);
+        self.reserve(shape.len(), X::of(0, input.element()));
+        set.run(Rows { input, target: &mut self.codes, len: shape.len(), steps: (0, 0), count: 1 })
+    }
+
+    /// Room for so many codes, and some behind.
+    fn reserve(&mut self, len: usize, code: X) {
+        if self.codes.len() < len + SLACK {
+            self.codes.resize(len + SLACK, code);
+        }
     }
 
     /// Takes an input with the rows and columns that `window` reaches for `out_h` by `out_w` pixels; padding reads as `zero`.
     /// `None` where the frame would be far larger than the input.
     pub(super) fn frame(
         &mut self,
+        set: InstructionSet,
         input: Codes<'_>,
         shape: Shape,
         window: &Window,
@@ -102,19 +113,43 @@ impl<X: ImageCode> Image<X> {
         if len > shape.len().saturating_mul(GREATEST_GROWTH).saturating_add(SMALL) {
             return None;
         }
-        self.codes.clear();
-        self.codes.resize(len + SLACK, X::of(zero, input.element()));
-        let inside = w.min(self.columns.saturating_sub(left)) * c;
-        for y in 0..h.min(self.rows.saturating_sub(top)) {
-            let start = self.place(y + top, left);
-            let target = self.codes.get_mut(start..).and_then(|codes| codes.get_mut(..inside)).unwrap_or_default();
-            X::copy(input, y * w * c, target);
+        let zero = X::of(zero, input.element());
+        self.reserve(len, zero);
+        let columns = w.min(self.columns.saturating_sub(left));
+        let count = h.min(self.rows.saturating_sub(top));
+        if (count, columns) != (self.rows, self.columns) {
+            self.codes.get_mut(..len)?.fill(zero);
         }
-        Some(())
+        let start = self.place(top, left);
+        let target = self.codes.get_mut(start..)?;
+        set.run(Rows { input, target, len: columns * c, steps: (w * c, self.columns * c), count })
+    }
+}
+
+/// Copies rows of an input into an image.
+struct Rows<'a, X> {
+    input: Codes<'a>,
+    /// From the first code on.
+    target: &'a mut [X],
+    /// Codes of a row that are copied.
+    len: usize,
+    /// Codes from one row to the next, in the input and in the image.
+    steps: (usize, usize),
+    count: usize,
+}
+
+impl<X: ImageCode> Work for Rows<'_, X> {
+    #[inline(always)]
+    fn run<V: Vectors<L>, const L: usize>(self, _: V) {
+        for row in 0..self.count {
+            let target = self.target.get_mut(row * self.steps.1..).and_then(|codes| codes.get_mut(..self.len));
+            X::copy(self.input, row * self.steps.0, target.unwrap_or_default());
+        }
     }
 }
 
 /// Codes from index `start` on, as many as there are on both sides.
+#[inline(always)]
 fn widen(input: Codes<'_>, start: usize, target: &mut [i16]) {
     let bytes = input.bytes().get(start * input.element().bytes()..).unwrap_or_default();
     match input.element() {

@@ -1,12 +1,13 @@
 //! What a session keeps for the host's kernels, and which of them run a layer.
 
+use core::ops::Range;
 use std::vec::Vec;
 
-use super::image::Image;
+use super::image::{Image, SLACK};
 use super::instruction_set::InstructionSet;
 use super::pools::Pool;
 use super::prepared::Prepared;
-use super::{conv2d, depthwise, elementwise, pools, winograd};
+use super::{affine_binary, byte_depthwise, conv2d, depthwise, elementwise, pools, winograd};
 use crate::codes::Codes;
 use crate::format::{Op, Shape, TensorRecord, Window};
 use crate::kernels::ViewMut;
@@ -23,6 +24,8 @@ pub(crate) struct Layers {
     image: Image<i16>,
     other: Image<i16>,
     bytes: Image<u8>,
+    /// The input of a pool as it lies in the arena, and a vector's worth behind.
+    raw: Vec<u8>,
     scratch: winograd::Scratch,
 }
 
@@ -35,6 +38,7 @@ impl Layers {
             image: Image::default(),
             other: Image::default(),
             bytes: Image::default(),
+            raw: Vec::new(),
             scratch: winograd::Scratch::default(),
         }
     }
@@ -76,7 +80,8 @@ impl Layers {
     ) -> Option<()> {
         let input = inputs[0]?;
         let prepared = self.prepared.get_mut(node)?;
-        let prepared = prepared.get_or_insert_with(|| Prepared::new(self.set, op, &input, output));
+        let prepared = prepared
+            .get_or_insert_with(|| Prepared::new(self.set, op, [&input, inputs[1].as_ref().unwrap_or(&input)], output));
         let codes = |tensor: &TensorRecord| Some(Codes::new(tensor.element, arena.get(tensor.region())?));
         let size = (usize::from(output.shape.h), usize::from(output.shape.w));
         let (set, image) = (self.set, &mut self.image);
@@ -84,56 +89,67 @@ impl Layers {
         match (op, &prepared) {
             (Op::Conv2d(op), Prepared::Winograd(layer, ending)) => {
                 let even = (size.0.next_multiple_of(2), size.1.next_multiple_of(2));
-                image.frame(codes(&input)?, input.shape, &op.window, even, op.weights.epilogue.input_zero())?;
+                image.frame(set, codes(&input)?, input.shape, &op.window, even, op.weights.epilogue.input_zero())?;
                 let output = arena.get_mut(output.region())?;
                 let scratch = &mut self.scratch;
                 set.run(winograd::Run { winograd: layer, ending, image, scratch, size, output })?;
             }
             (Op::Conv2d(op), Prepared::Convolution(convolution, ending)) => {
-                image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
                 let output = arena.get_mut(output.region())?;
                 set.run(conv2d::Run { convolution, ending, image, size, output })?;
             }
             (Op::Conv2d(op), Prepared::Bytes(convolution, ending)) => {
                 let image = &mut self.bytes;
-                image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
                 let output = arena.get_mut(output.region())?;
                 set.run_bytes(conv2d::Run { convolution, ending, image, size, output })?;
             }
             (Op::FullyConnected(_), Prepared::Bytes(convolution, ending)) => {
                 let image = &mut self.bytes;
-                image.plain(codes(&input)?, input.shape);
+                image.plain(set, codes(&input)?, input.shape)?;
                 let output = arena.get_mut(output.region())?;
                 set.run_bytes(conv2d::Run { convolution, ending, image, size: (1, 1), output })?;
             }
             (Op::FullyConnected(_), Prepared::Convolution(convolution, ending)) => {
-                image.plain(codes(&input)?, input.shape);
+                image.plain(set, codes(&input)?, input.shape)?;
                 let output = arena.get_mut(output.region())?;
                 set.run(conv2d::Run { convolution, ending, image, size: (1, 1), output })?;
             }
+            (Op::DepthwiseConv2d(op), Prepared::ByteDepthwise(depthwise, ending)) => {
+                let image = &mut self.bytes;
+                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                let output = arena.get_mut(output.region())?;
+                set.run_bytes(byte_depthwise::Run { depthwise, ending, image, size, output })?;
+            }
             (Op::DepthwiseConv2d(op), Prepared::Depthwise(depthwise, ending)) => {
-                image.frame(codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
                 let output = arena.get_mut(output.region())?;
                 set.run(depthwise::Run { depthwise, ending, image, size, output })?;
             }
             (Op::Binary(op), Prepared::Weightless) => {
                 let b = inputs[1]?;
-                image.plain(codes(&input)?, input.shape);
-                self.other.plain(codes(&b)?, b.shape);
+                image.plain(set, codes(&input)?, input.shape)?;
+                self.other.plain(set, codes(&b)?, b.shape)?;
                 let output = view(output, arena)?;
                 set.run(elementwise::Run { op, a: image.codes(), b: self.other.codes(), output })?;
             }
-            (Op::AffineBinary(op), Prepared::Weightless) => {
-                let b = inputs[1]?;
-                image.plain(codes(&input)?, input.shape);
-                self.other.plain(codes(&b)?, b.shape);
-                let output = view(output, arena)?;
-                set.run(elementwise::AffineRun { op, a: image.codes(), b: self.other.codes(), output })?;
+            (Op::AffineBinary(_), Prepared::AffineBinary(combination)) => {
+                let regions = [input.region(), inputs[1]?.region(), output.region()];
+                let [a, b, target] = &regions;
+                if ![a, b].iter().all(|operand| *operand == target || apart(operand, target)) {
+                    return None;
+                }
+                let (places, len) = (regions.clone().map(|region| region.start), target.len());
+                set.run(affine_binary::Run { combination, places, len, arena })?;
             }
             (_, Prepared::Weightless) => {
                 let (pool, window) = pool(op, input.shape)?;
-                image.plain(codes(&input)?, input.shape);
-                set.run(pools::Run { pool, window, image, shape: input.shape, output: view(output, arena)? })?;
+                self.raw.clear();
+                self.raw.extend_from_slice(arena.get(input.region())?);
+                self.raw.extend_from_slice(&[0; 2 * SLACK]);
+                let (codes, shape) = (Codes::new(input.element, &self.raw), input.shape);
+                set.run(pools::Run { pool, window, codes, shape, output: view(output, arena)? })?;
             }
             _ => return None,
         }
@@ -156,10 +172,16 @@ pub(crate) const fn inputs(op: &Op<'_>) -> [Option<u16>; 2] {
     }
 }
 
+/// No byte is in both.
+fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.end <= b.start || b.end <= a.start
+}
+
 /// A pool and the window that it slides.
 fn pool<'a>(op: &'a Op<'a>, input: Shape) -> Option<(Pool<'a>, Window)> {
     match op {
         Op::MaxPool2d(op) => Some((Pool::Max(op.activation), op.window)),
+        Op::AveragePool2d(op) if op.multipliers.is_empty() => Some((Pool::AffineAverage(op.activation), op.window)),
         Op::AveragePool2d(op) => Some((Pool::Average(op), op.window)),
         Op::Mean(op) => Some((Pool::Mean(op), averaged(input.along(op.axes))?)),
         _ => None,

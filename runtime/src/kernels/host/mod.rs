@@ -2,9 +2,12 @@
 //!
 //! They read the operators' own order of weights and keep, with the session, what they make of it: filters a vector of
 //! output channels wide ([`filters`]), for convolutions of 3x3 also in the domain of Winograd ([`winograd`]). The input of
-//! a layer is widened to 16 bits in its frame of padding ([`image`]), so that no loop has an edge. The algorithm is safe
-//! Rust over the few operations of [`vectors`]; `x86` has one instruction for each.
+//! a layer is copied into its frame of padding ([`image`]), so that no loop has an edge: as bytes where the processor
+//! multiplies bytes, else widened to 16 bits. The algorithm is safe Rust over the few operations of [`vectors`]; `x86` has
+//! an instruction, or a few, for each.
 
+mod affine_binary;
+mod byte_depthwise;
 mod conv2d;
 mod depthwise;
 mod elementwise;

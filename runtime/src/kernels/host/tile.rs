@@ -35,19 +35,18 @@ where
     V: Multiply<L, K, X, W>,
 {
     let mut sums = [sums; P];
-    let groups = stretches.groups;
+    let len = stretches.groups * K;
     let (mut blocks, _) = filters.as_chunks::<L>().0.as_chunks::<N>();
     for start in stretches.starts {
         let mut columns = [&[][..]; P];
         for (column, place) in columns.iter_mut().zip(places) {
-            let codes = codes.get(place + start..).and_then(|codes| codes.get(..K * groups)).unwrap_or_default();
+            let Some((codes, _)) = codes.get(place + start..).and_then(|codes| codes.split_at_checked(len)) else {
+                return sums;
+            };
             *column = codes.as_chunks::<K>().0;
         }
-        let Some((block, rest)) = blocks.split_at_checked(groups) else { return sums };
+        let Some((block, rest)) = blocks.split_at_checked(len / K) else { return sums };
         blocks = rest;
-        if columns.iter().any(|column| column.len() != groups) {
-            return sums;
-        }
         for (step, block) in block.iter().enumerate() {
             for pixel in 0..P {
                 let x = columns[pixel][step];
@@ -58,6 +57,16 @@ where
         }
     }
     sums
+}
+
+/// One vector of every pixel of a tile. A loop over `sums` would hold all of them in memory while they are summed.
+#[inline(always)]
+pub(super) fn column<S: Copy, const N: usize, const P: usize>(sums: &[[S; N]; P], vector: usize) -> [S; P] {
+    let mut column = [sums[0][vector]; P];
+    for pixel in 0..P {
+        column[pixel] = sums[pixel][vector];
+    }
+    column
 }
 
 /// Vectors of a tile that begins with a vector: [`BLOCK`], or what is left.

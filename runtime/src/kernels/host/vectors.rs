@@ -10,6 +10,9 @@ pub(super) trait Registers<const L: usize>: Copy {
 
     /// Accumulators out of a register.
     fn store(self, sums: Self::Sums) -> [i32; L];
+
+    /// `(a * b + 2^31) >> 32` of each lane.
+    fn multiply_high(self, a: [i32; L], b: [i32; L]) -> [i32; L];
 }
 
 /// Products of groups of `K` codes, summed.
@@ -23,14 +26,29 @@ pub(super) trait Vectors<const L: usize>: Multiply<L, 2, i16, i16> {}
 
 impl<V: Multiply<L, 2, i16, i16>, const L: usize> Vectors<L> for V {}
 
+/// Codes without a sign by weights with one, in fours, also lane by lane.
+pub(super) trait ByteVectors<const L: usize>: Multiply<L, 4, u8, i8> {
+    /// Registers of four bytes a lane: `[row 0, row 1, row 2, row 3]` of one column. The columns' order is the
+    /// instructions' own; [`Self::in_order`] undoes it.
+    ///
+    /// rows  of `4 * L` columns
+    fn interleave(self, rows: [&[[u8; L]; 4]; 4]) -> [Self::Sums; 4];
+
+    /// Adds the products of four codes and four weights to each sum, as [`Multiply::multiply_add`].
+    fn multiply_add_each(self, sums: Self::Sums, x: Self::Sums, w: Self::Sums) -> Self::Sums;
+
+    /// Sums of [`Self::interleave`]'s columns, from the first column to the last; and back again.
+    fn in_order(self, sums: [Self::Sums; 4]) -> [Self::Sums; 4];
+}
+
 /// A piece of work that is compiled once for each instruction set.
 pub(super) trait Work {
     /// Does the work. To be inlined, so that all of it is compiled for the instruction set.
     fn run<V: Vectors<L>, const L: usize>(self, vectors: V);
 }
 
-/// A piece of work for instruction sets that multiply bytes: codes without a sign by weights with one, in fours.
+/// A piece of work for instruction sets that multiply bytes.
 pub(super) trait ByteWork {
     /// As [`Work::run`].
-    fn run<V: Multiply<L, 4, u8, i8>, const L: usize>(self, vectors: V);
+    fn run<V: ByteVectors<L>, const L: usize>(self, vectors: V);
 }

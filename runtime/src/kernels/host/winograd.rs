@@ -7,7 +7,7 @@
 use std::vec::Vec;
 
 use super::ending::Ending;
-use super::filters::{self, Filters};
+use super::filters::Filters;
 use super::image::Image;
 use super::tile::{self, PIXELS, Stretches};
 use super::vectors::{Vectors, Work};
@@ -34,7 +34,15 @@ pub(super) struct Winograd {
 
 impl Winograd {
     /// Of a layer for which it is exact and worth while.
-    pub(super) fn new(lanes: usize, op: &Conv2d<'_>, input: &TensorRecord, output: Shape) -> Option<Self> {
+    ///
+    /// codes  `[C_OUT, 3, 3, C_IN]`
+    pub(super) fn new(
+        lanes: usize,
+        op: &Conv2d<'_>,
+        codes: &[i16],
+        input: &TensorRecord,
+        output: Shape,
+    ) -> Option<Self> {
         let (shape, element) = (input.shape, input.element);
         let Window { kernel_h, kernel_w, stride_h, stride_w, .. } = op.window;
         let fits = (kernel_h, kernel_w, stride_h, stride_w, op.groups) == (3, 3, 1, 1, 1) && op.window.is_dense();
@@ -44,7 +52,6 @@ impl Winograd {
             return None;
         }
         let (in_ch, out_ch) = (usize::from(shape.c), usize::from(output.c));
-        let codes = filters::codes(&op.weights, 9 * in_ch * out_ch);
         let transformed: Vec<[i16; PLACES]> = (0..out_ch * in_ch)
             .map(|index| {
                 let first = index / in_ch * 9 * in_ch + index % in_ch;
@@ -156,7 +163,7 @@ impl Work for Run<'_> {
             }
             for tile in 0..count {
                 let (ty, tx) = ((first + tile) / in_row, (first + tile) % in_row);
-                self.finish::<L>(tile, 2 * ty, 2 * tx, out_ch);
+                self.finish::<V, L>(vectors, tile, 2 * ty, 2 * tx, out_ch);
             }
         }
     }
@@ -236,8 +243,8 @@ impl Run<'_> {
 
     /// The codes of the two by two pixels from `y`, `x` on, as many as there are.
     #[inline(always)]
-    fn finish<const L: usize>(&mut self, tile: usize, y: usize, x: usize, out_ch: usize) {
-        let pixel_bytes = self.ending.channels() * self.ending.code_bytes();
+    fn finish<V: Vectors<L>, const L: usize>(&mut self, vectors: V, tile: usize, y: usize, x: usize, out_ch: usize) {
+        let channels = self.ending.channels();
         for channel in (0..out_ch).step_by(L) {
             let mut m = [[0; L]; PLACES];
             for (place, m) in m.iter_mut().enumerate() {
@@ -248,7 +255,7 @@ impl Run<'_> {
                 }
             }
             transform_output(&mut m);
-            let bias: [i32; L] = self.ending.bias(channel);
+            let bias: [i32; L] = self.ending.bias(channel / L);
             for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let mut sums = m[4 * row + column];
                 for (sum, bias) in sums.iter_mut().zip(bias) {
@@ -256,8 +263,8 @@ impl Run<'_> {
                 }
                 if y + row < self.size.0 && x + column < self.size.1 {
                     let pixel = (y + row) * self.size.1 + x + column;
-                    let bytes = self.output.get_mut(pixel * pixel_bytes..).unwrap_or_default();
-                    self.ending.write::<L>(sums, channel, bytes.get_mut(..pixel_bytes).unwrap_or_default());
+                    let output = self.output.get_mut(pixel * self.ending.pixel_bytes()..).unwrap_or_default();
+                    self.ending.write(vectors, [vectors.load(&sums)], channel / L, (channel, channels), output);
                 }
             }
         }

@@ -1,15 +1,21 @@
-//! The instructions of x86-64: one for each operation of [`Vectors`]. A token proves that the processor has them.
+//! The instructions of x86-64: one, or a few, for each operation of [`super::vectors`]. A token proves that the processor has them.
 
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m256i, __m512i, _mm256_add_epi32, _mm256_madd_epi16, _mm256_set1_epi32, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32,
-    _mm512_set1_epi32,
+    __m256i, __m512i, _mm256_add_epi32, _mm256_add_epi64, _mm256_blend_epi32, _mm256_madd_epi16, _mm256_mul_epi32,
+    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_srli_epi64, _mm512_add_epi64, _mm512_dpbusd_epi32,
+    _mm512_dpwssd_epi32, _mm512_mask_shuffle_epi32, _mm512_mul_epi32, _mm512_set1_epi32, _mm512_set1_epi64,
+    _mm512_shuffle_epi32, _mm512_shuffle_i32x4, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
+    _mm512_unpacklo_epi16,
 };
 
 use bytemuck::must_cast;
 
-use super::vectors::{ByteWork, Multiply, Registers, Work};
+use super::vectors::{ByteVectors, ByteWork, Multiply, Registers, Work};
+
+/// A shuffle that has the odd lanes in the even ones too.
+const ODD: i32 = 0b11_11_01_01;
 
 /// Proof that the processor has AVX2.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +53,18 @@ impl Registers<8> for Avx2 {
     #[inline(always)]
     fn store(self, sums: __m256i) -> [i32; 8] {
         must_cast(sums)
+    }
+
+    #[inline(always)]
+    fn multiply_high(self, a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
+        let (a, b) = (must_cast(a), must_cast(b));
+        // SAFETY: `self` proves AVX2.
+        must_cast(unsafe {
+            let half = _mm256_set1_epi64x(1 << 31);
+            let even = _mm256_add_epi64(_mm256_mul_epi32(a, b), half);
+            let odd = _mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
+            _mm256_blend_epi32(_mm256_srli_epi64(even, 32), _mm256_add_epi64(odd, half), 0b1010_1010)
+        })
     }
 }
 
@@ -91,6 +109,48 @@ impl Avx512Vnni {
     }
 }
 
+impl ByteVectors<16> for Avx512Vnni {
+    #[inline(always)]
+    fn interleave(self, rows: [&[[u8; 16]; 4]; 4]) -> [__m512i; 4] {
+        let [a, b, c, d] = rows;
+        let (a, b, c, d) = (must_cast(*a), must_cast(*b), must_cast(*c), must_cast(*d));
+        // SAFETY: `self` proves AVX-512 BW.
+        unsafe {
+            let (ab, cd) = (_mm512_unpacklo_epi8(a, b), _mm512_unpacklo_epi8(c, d));
+            let (ab_high, cd_high) = (_mm512_unpackhi_epi8(a, b), _mm512_unpackhi_epi8(c, d));
+            [
+                _mm512_unpacklo_epi16(ab, cd),
+                _mm512_unpackhi_epi16(ab, cd),
+                _mm512_unpacklo_epi16(ab_high, cd_high),
+                _mm512_unpackhi_epi16(ab_high, cd_high),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_add_each(self, sums: __m512i, x: __m512i, w: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 VNNI.
+        unsafe { _mm512_dpbusd_epi32(sums, x, w) }
+    }
+
+    /// The four parts of 128 bits of each register are those of four registers, as a matrix is transposed.
+    #[inline(always)]
+    fn in_order(self, [a, b, c, d]: [__m512i; 4]) -> [__m512i; 4] {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let (ab, cd) = (_mm512_shuffle_i32x4(a, b, 0b01_00_01_00), _mm512_shuffle_i32x4(c, d, 0b01_00_01_00));
+            let (ab_high, cd_high) =
+                (_mm512_shuffle_i32x4(a, b, 0b11_10_11_10), _mm512_shuffle_i32x4(c, d, 0b11_10_11_10));
+            [
+                _mm512_shuffle_i32x4(ab, cd, 0b10_00_10_00),
+                _mm512_shuffle_i32x4(ab, cd, 0b11_01_11_01),
+                _mm512_shuffle_i32x4(ab_high, cd_high, 0b10_00_10_00),
+                _mm512_shuffle_i32x4(ab_high, cd_high, 0b11_01_11_01),
+            ]
+        }
+    }
+}
+
 impl Registers<16> for Avx512Vnni {
     type Sums = __m512i;
 
@@ -102,6 +162,18 @@ impl Registers<16> for Avx512Vnni {
     #[inline(always)]
     fn store(self, sums: __m512i) -> [i32; 16] {
         must_cast(sums)
+    }
+
+    #[inline(always)]
+    fn multiply_high(self, a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
+        let (a, b) = (must_cast(a), must_cast(b));
+        // SAFETY: `self` proves AVX-512 F.
+        must_cast(unsafe {
+            let half = _mm512_set1_epi64(1 << 31);
+            let even = _mm512_add_epi64(_mm512_mul_epi32(a, b), half);
+            let odd = _mm512_mul_epi32(_mm512_shuffle_epi32(a, ODD), _mm512_shuffle_epi32(b, ODD));
+            _mm512_mask_shuffle_epi32(_mm512_add_epi64(odd, half), 0x5555, even, ODD)
+        })
     }
 }
 
