@@ -225,7 +225,6 @@ impl<'a> Gather<'a> {
     /// `inside` codes from index `start` on, behind `before` zeros and before more of them.
     #[inline(never)]
     fn run<const LINKS: u64>(&self, start: usize, (before, inside): (usize, usize), stride: usize, target: &mut [u32]) {
-        let element = self.input.element();
         for (index, word) in target.iter_mut().step_by(stride.max(1)).enumerate() {
             let code = |entry: usize| {
                 let index = entry.wrapping_sub(before);
