@@ -392,7 +392,7 @@ mod tests {
             config.network(shape, 10).unwrap();
             count += 1;
         }
-        assert_eq!(count, 10);
+        assert_eq!(count, 11);
     }
 
     #[test]
