@@ -21,6 +21,7 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         let mut draw = Draw(ChaCha8Rng::seed_from_u64(u64::from(a) << 8 | u64::from(b)));
         // Channels in and out; rows and columns; channels in fours, which some kernels alone take.
         found.extend(draw.convolution(a, b));
+        found.push(draw.pointwise([a, b]));
         found.push(draw.fully_connected(a, b));
         found.push(draw.fully_connected(a + 24, b));
         found.extend(draw.depthwise([a, b], 4 * (1 + a % 3)));
@@ -115,6 +116,14 @@ impl Draw {
         let weights = self.weights(window.taps() * usize::from(in_ch * out_ch), out_ch);
         let input = Self::tensor(self.element(), size, in_ch);
         Some(self.network(input, out, out_ch, FixedPointOp::Conv2d { window, groups: 1, weights }))
+    }
+
+    /// Rows of any length, which a window of one pixel does not see end.
+    fn pointwise(&mut self, size: [u16; 2]) -> FixedPointNetwork {
+        let [in_ch, out_ch] = [self.one(&[4, 8, 16]), self.one(&[4, 6, 8, 16])];
+        let weights = self.weights(usize::from(in_ch * out_ch), out_ch);
+        let input = Self::tensor(self.element(), size, in_ch);
+        self.network(input, size, out_ch, FixedPointOp::Conv2d { window: Window::new(1, 1), groups: 1, weights })
     }
 
     fn fully_connected(&mut self, len: u16, out_ch: u16) -> FixedPointNetwork {

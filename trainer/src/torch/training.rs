@@ -16,7 +16,7 @@ use super::losses::Losses;
 use super::quantized_network::{Mode, QuantizedNetwork};
 use super::recording;
 use super::run_folder::RunFolder;
-use crate::config::{self, Config};
+use crate::config::{self, BatchNormMode, Config};
 use crate::data::loader::{Loader, worker_count};
 use crate::data::{Dataset, Images};
 use crate::export::encode;
@@ -289,7 +289,9 @@ impl Training {
             return Ok(());
         }
         let layer = self.learner.diagnosis(&self.inputs(&self.data.train, self.config.batch_size)?)?;
-        let freeze = if *phase == Phase::Quantized && *epoch >= self.config.quantized.freeze_after {
+        let quantized = &self.config.quantized;
+        let is_frozen = *phase == Phase::Quantized && *epoch >= quantized.freeze_after;
+        let freeze = if is_frozen && quantized.batch_norm == BatchNormMode::Corrected {
             ", or freeze later: behind `freeze_after` batches normalize no more"
         } else {
             ""
