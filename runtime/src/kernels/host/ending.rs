@@ -64,55 +64,45 @@ impl Factor {
     }
 }
 
-/// What brings the accumulators of `L` channels to codes, before the saturate.
-trait End<const L: usize> {
-    fn codes<V: Registers<L>>(&self, vectors: V, sums: [i32; L]) -> [i32; L];
+/// What brings the accumulators of a vector of channels to codes, before the saturate.
+trait End<V, const L: usize>
+where
+    V: Registers<L>,
+{
+    fn codes(&self, vectors: V, sums: V::Sums) -> V::Sums;
 }
 
 /// Right shifts.
-struct Shifts<const L: usize>([[i32; L]; ROWS]);
+struct Shifts<S>(S);
 
-impl<const L: usize> End<L> for Shifts<L> {
+impl<V: Registers<L>, const L: usize> End<V, L> for Shifts<V::Sums> {
     #[inline(always)]
-    fn codes<V: Registers<L>>(&self, _: V, mut sums: [i32; L]) -> [i32; L] {
-        let [_, _, _, right_shifts, ..] = self.0;
-        for (sum, shift) in sums.iter_mut().zip(right_shifts) {
-            *sum >>= shift & 31;
-        }
-        sums
+    fn codes(&self, vectors: V, sums: V::Sums) -> V::Sums {
+        vectors.shift_right(sums, self.0)
     }
 }
 
 /// A [`Factor`] for each channel.
-struct Factors<const L: usize>([[i32; L]; ROWS]);
+struct Factors<S>([S; ROWS - 1]);
 
-impl<const L: usize> End<L> for Factors<L> {
+impl<V: Registers<L>, const L: usize> End<V, L> for Factors<V::Sums> {
     #[inline(always)]
-    fn codes<V: Registers<L>>(&self, vectors: V, sums: [i32; L]) -> [i32; L] {
-        let [_, multipliers, left_shifts, right_shifts, offsets, away] = self.0;
-        let mut shifted = sums;
-        for (sum, shift) in shifted.iter_mut().zip(left_shifts) {
-            *sum <<= shift & 31;
-        }
-        let mut codes = vectors.multiply_high(shifted, multipliers);
-        for lane in 0..L {
-            let rounded = codes[lane].wrapping_add(offsets[lane]).wrapping_add(sums[lane] >> 31 & away[lane]);
-            codes[lane] = rounded >> (right_shifts[lane] & 31);
-        }
-        codes
+    fn codes(&self, vectors: V, sums: V::Sums) -> V::Sums {
+        vectors.scale(sums, self.0)
     }
 }
 
 /// The ends that no vector has, from a channel on.
 struct Slow<'a>(&'a [Requantizer], Activation);
 
-impl<const L: usize> End<L> for Slow<'_> {
+impl<V: Registers<L>, const L: usize> End<V, L> for Slow<'_> {
     #[inline(never)]
-    fn codes<V: Registers<L>>(&self, _: V, mut sums: [i32; L]) -> [i32; L] {
-        for (sum, requantizer) in sums.iter_mut().zip(self.0) {
-            *sum = requantizer.apply::<ALL_LINKS>(*sum, self.1);
+    fn codes(&self, vectors: V, sums: V::Sums) -> V::Sums {
+        let mut codes = vectors.store(sums);
+        for (code, requantizer) in codes.iter_mut().zip(self.0) {
+            *code = requantizer.apply::<ALL_LINKS>(*code, self.1);
         }
-        sums
+        vectors.load(&codes)
     }
 }
 
@@ -213,9 +203,19 @@ impl Ending {
     ) {
         let Some(table) = self.table(vector) else { return };
         let channels = (first, end.min(first + L));
+        let [_, multipliers, left_shifts, right_shifts, offsets, away] = table;
         match &self.scale {
-            Scale::Shift => self.put(vectors, sums, &Shifts(*table), channels, output),
-            Scale::Multiply => self.put(vectors, sums, &Factors(*table), channels, output),
+            Scale::Shift => self.put(vectors, sums, &Shifts(vectors.load(right_shifts)), channels, output),
+            Scale::Multiply => {
+                let ends = Factors([
+                    vectors.load(multipliers),
+                    vectors.load(left_shifts),
+                    vectors.load(right_shifts),
+                    vectors.load(offsets),
+                    vectors.load(away),
+                ]);
+                self.put(vectors, sums, &ends, channels, output);
+            }
             Scale::EachByItself => {
                 let requantizers = self.requantizers.get(first..).unwrap_or_default();
                 self.put(vectors, sums, &Slow(requantizers, self.activation), channels, output);
@@ -225,7 +225,7 @@ impl Ending {
 
     /// As [`Self::write`], with what brings the accumulators to codes.
     #[inline(always)]
-    fn put<V: Registers<L>, E: End<L>, const L: usize, const P: usize>(
+    fn put<V: Registers<L>, E: End<V, L>, const L: usize, const P: usize>(
         &self,
         vectors: V,
         sums: [V::Sums; P],
@@ -236,20 +236,30 @@ impl Ending {
         let (min, max) = (i32::from(self.activation.min), i32::from(self.activation.max));
         let pixel_bytes = self.pixel_bytes();
         if self.element.bytes() == 1 && end == first + L {
-            let mut output = output.get_mut(first..).unwrap_or_default();
-            for sums in sums {
-                let Some(target) = output.first_chunk_mut() else { return };
-                let mut bytes = [0; L];
-                for (byte, code) in bytes.iter_mut().zip(ends.codes(vectors, vectors.store(sums))) {
-                    *byte = code.min(max).max(min).to_le_bytes()[0];
-                }
-                *target = bytes;
-                output = output.get_mut(pixel_bytes..).unwrap_or_default();
+            // Of 1, 4 or 8 pixels, written out: a loop would have the sums in memory.
+            let mut next = Next {
+                vectors,
+                ends,
+                bounds: (min, max),
+                pixel_bytes,
+                output: output.get_mut(first..).unwrap_or_default(),
+            };
+            next.write(sums[0]);
+            if P >= 4 {
+                next.write(sums[1]);
+                next.write(sums[2]);
+                next.write(sums[3]);
+            }
+            if P >= 8 {
+                next.write(sums[4]);
+                next.write(sums[5]);
+                next.write(sums[6]);
+                next.write(sums[7]);
             }
         } else {
             let mut codes = [[0; L]; P];
             for (codes, sums) in codes.iter_mut().zip(sums) {
-                *codes = ends.codes(vectors, vectors.store(sums));
+                *codes = vectors.store(ends.codes(vectors, sums));
                 for code in codes {
                     *code = (*code).min(max).max(min);
                 }
@@ -265,6 +275,30 @@ impl Ending {
         for (codes, pixel) in codes.iter().zip(output.chunks_exact_mut(self.pixel_bytes().max(1))) {
             put(*codes, bytes, pixel.get_mut(first * bytes..end * bytes).unwrap_or_default());
         }
+    }
+}
+
+/// Writes the codes of a vector of channels, pixel by pixel.
+struct Next<'a, V, E> {
+    vectors: V,
+    ends: &'a E,
+    bounds: (i32, i32),
+    pixel_bytes: usize,
+    /// From the vector's first code of the next pixel on.
+    output: &'a mut [u8],
+}
+
+impl<V, E> Next<'_, V, E> {
+    #[inline(always)]
+    fn write<const L: usize>(&mut self, sums: V::Sums)
+    where
+        V: Registers<L>,
+        E: End<V, L>,
+    {
+        let output = core::mem::take(&mut self.output);
+        let Some(target) = output.first_chunk_mut() else { return };
+        *target = self.vectors.bytes(self.ends.codes(self.vectors, sums), self.bounds.0, self.bounds.1);
+        self.output = output.get_mut(self.pixel_bytes..).unwrap_or_default();
     }
 }
 
@@ -288,9 +322,9 @@ mod tests {
     impl Work for Run<'_> {
         fn run<V: Vectors<L>, const L: usize>(self, vectors: V) {
             let Factor { multiplier, left_shift, right_shift, offset, away } = self.factor;
-            let table = [0, multiplier, left_shift, right_shift, offset, away].map(|value| [value; L]);
-            for sums in self.sums.chunks_exact(L) {
-                self.codes.extend(Factors(table).codes(vectors, *sums.first_chunk().unwrap()));
+            let rows = [multiplier, left_shift, right_shift, offset, away].map(|value| vectors.load(&[value; L]));
+            for sums in self.sums.as_chunks::<L>().0 {
+                self.codes.extend(vectors.store(vectors.scale(vectors.load(sums), rows)));
             }
         }
     }

@@ -11,8 +11,17 @@ pub(super) trait Registers<const L: usize>: Copy {
     /// Accumulators out of a register.
     fn store(self, sums: Self::Sums) -> [i32; L];
 
-    /// `(a * b + 2^31) >> 32` of each lane.
-    fn multiply_high(self, a: [i32; L], b: [i32; L]) -> [i32; L];
+    /// `sums >> shifts` of each lane, with the sign.
+    fn shift_right(self, sums: Self::Sums, shifts: Self::Sums) -> Self::Sums;
+
+    /// `(high(sums << left_shifts) + offsets + (sums < 0 ? away : 0)) >> right_shifts` of each lane, where `high(a)` is
+    /// `(a * multipliers + 2^31) >> 32`.
+    ///
+    /// rows  multipliers, left shifts, right shifts, offsets, away
+    fn scale(self, sums: Self::Sums, rows: [Self::Sums; 5]) -> Self::Sums;
+
+    /// The low byte of each lane, clipped to bounds before.
+    fn bytes(self, sums: Self::Sums, min: i32, max: i32) -> [u8; L];
 }
 
 /// Products of groups of `K` codes, summed.

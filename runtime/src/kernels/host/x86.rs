@@ -3,11 +3,13 @@
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::{
-    __m256i, __m512i, _mm256_add_epi32, _mm256_add_epi64, _mm256_blend_epi32, _mm256_madd_epi16, _mm256_mul_epi32,
-    _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_srli_epi64, _mm512_add_epi64, _mm512_dpbusd_epi32,
-    _mm512_dpwssd_epi32, _mm512_mask_shuffle_epi32, _mm512_mul_epi32, _mm512_set1_epi32, _mm512_set1_epi64,
-    _mm512_shuffle_epi32, _mm512_shuffle_i32x4, _mm512_unpackhi_epi8, _mm512_unpackhi_epi16, _mm512_unpacklo_epi8,
-    _mm512_unpacklo_epi16,
+    __m256i, __m512i, _mm256_add_epi32, _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32, _mm256_madd_epi16,
+    _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_shuffle_epi32,
+    _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srav_epi32, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512,
+    _mm512_cvtepi32_epi8, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_mask_shuffle_epi32, _mm512_max_epi32,
+    _mm512_min_epi32, _mm512_mul_epi32, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_shuffle_epi32,
+    _mm512_shuffle_i32x4, _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srav_epi32, _mm512_unpackhi_epi8,
+    _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
 use bytemuck::must_cast;
@@ -56,15 +58,36 @@ impl Registers<8> for Avx2 {
     }
 
     #[inline(always)]
-    fn multiply_high(self, a: [i32; 8], b: [i32; 8]) -> [i32; 8] {
-        let (a, b) = (must_cast(a), must_cast(b));
+    fn shift_right(self, sums: __m256i, shifts: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
-        must_cast(unsafe {
-            let half = _mm256_set1_epi64x(1 << 31);
-            let even = _mm256_add_epi64(_mm256_mul_epi32(a, b), half);
-            let odd = _mm256_mul_epi32(_mm256_srli_epi64(a, 32), _mm256_srli_epi64(b, 32));
-            _mm256_blend_epi32(_mm256_srli_epi64(even, 32), _mm256_add_epi64(odd, half), 0b1010_1010)
-        })
+        unsafe { _mm256_srav_epi32(sums, shifts) }
+    }
+
+    #[inline(always)]
+    fn scale(self, sums: __m256i, [multipliers, left, right, offsets, away]: [__m256i; 5]) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe {
+            let (a, half) = (_mm256_sllv_epi32(sums, left), _mm256_set1_epi64x(1 << 31));
+            let even = _mm256_add_epi64(_mm256_mul_epi32(a, multipliers), half);
+            let odd = _mm256_mul_epi32(_mm256_shuffle_epi32(a, ODD), _mm256_shuffle_epi32(multipliers, ODD));
+            let odd = _mm256_add_epi64(odd, half);
+            let high = _mm256_blend_epi32(_mm256_shuffle_epi32(even, ODD), odd, 0b1010_1010);
+            let sign = _mm256_and_si256(_mm256_srai_epi32(sums, 31), away);
+            _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(high, offsets), sign), right)
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(self, sums: __m256i, min: i32, max: i32) -> [u8; 8] {
+        // SAFETY: `self` proves AVX2.
+        let codes: [i32; 8] = must_cast(unsafe {
+            _mm256_max_epi32(_mm256_min_epi32(sums, _mm256_set1_epi32(max)), _mm256_set1_epi32(min))
+        });
+        let mut bytes = [0; 8];
+        for (byte, code) in bytes.iter_mut().zip(codes) {
+            *byte = code.to_le_bytes()[0];
+        }
+        bytes
     }
 }
 
@@ -165,14 +188,30 @@ impl Registers<16> for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn multiply_high(self, a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
-        let (a, b) = (must_cast(a), must_cast(b));
+    fn shift_right(self, sums: __m512i, shifts: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_srav_epi32(sums, shifts) }
+    }
+
+    #[inline(always)]
+    fn scale(self, sums: __m512i, [multipliers, left, right, offsets, away]: [__m512i; 5]) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe {
+            let (a, half) = (_mm512_sllv_epi32(sums, left), _mm512_set1_epi64(1 << 31));
+            let even = _mm512_add_epi64(_mm512_mul_epi32(a, multipliers), half);
+            let odd = _mm512_mul_epi32(_mm512_shuffle_epi32(a, ODD), _mm512_shuffle_epi32(multipliers, ODD));
+            let high = _mm512_mask_shuffle_epi32(_mm512_add_epi64(odd, half), 0x5555, even, ODD);
+            let sign = _mm512_and_si512(_mm512_srai_epi32(sums, 31), away);
+            _mm512_srav_epi32(_mm512_add_epi32(_mm512_add_epi32(high, offsets), sign), right)
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(self, sums: __m512i, min: i32, max: i32) -> [u8; 16] {
         // SAFETY: `self` proves AVX-512 F.
         must_cast(unsafe {
-            let half = _mm512_set1_epi64(1 << 31);
-            let even = _mm512_add_epi64(_mm512_mul_epi32(a, b), half);
-            let odd = _mm512_mul_epi32(_mm512_shuffle_epi32(a, ODD), _mm512_shuffle_epi32(b, ODD));
-            _mm512_mask_shuffle_epi32(_mm512_add_epi64(odd, half), 0x5555, even, ODD)
+            let codes = _mm512_max_epi32(_mm512_min_epi32(sums, _mm512_set1_epi32(max)), _mm512_set1_epi32(min));
+            _mm512_cvtepi32_epi8(codes)
         })
     }
 }
