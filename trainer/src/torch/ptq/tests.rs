@@ -1,3 +1,5 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
@@ -6,21 +8,35 @@ use crate::network::Network;
 use crate::torch::float_network::FloatNetwork;
 use stepshift_runtime::format::Shape;
 
-/// The digits' network with weights that a batch norm has scaled channel by channel, folded.
+/// The digits' network with channels that a batch norm scales apart and the next layer back, folded.
 fn network(bits: u8) -> (QuantizedNetwork, Vec<Tensor>) {
     let text = include_str!("../../../configs/digits.toml");
     let more = format!("[quantized.weights]\nbits = {bits}\ngranularity = 'tensor'\n[[layers]]");
     let config = config::parse(&text.replacen("[[layers]]", &more, 1)).unwrap();
     let network = Network::new(Shape { h: 8, w: 8, c: 1 }, &config.layers).unwrap();
     let float = FloatNetwork::new(&network, 4);
+    // Numbers of this test's own: libtorch's are those of every test that runs beside it.
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let mut random = |shape: &[i64]| {
+        let values: Vec<f32> = (0..shape.iter().product()).map(|_: i64| rng.random()).collect();
+        Tensor::from_slice(&values).reshape(shape)
+    };
     for layer in float.layers().iter().flatten() {
-        if let Some(norm) = &layer.norm {
-            let spread = Tensor::linspace(-2.0, 2.0, norm.gamma.size()[0], (Kind::Float, Device::Cpu)).exp2();
-            tch::no_grad(|| norm.gamma.shallow_clone().copy_(&spread));
-        }
+        let shape = layer.weight.size();
+        let reach = (6.0 / shape[1..].iter().product::<i64>() as f64).sqrt();
+        tch::no_grad(|| layer.weight.shallow_clone().copy_(&((random(&shape) * 2.0 - 1.0) * reach)));
     }
-    tch::manual_seed(8);
-    let batches = (0..4).map(|_| Tensor::rand([64, 1, 8, 8], (Kind::Float, Device::Cpu))).collect();
+    // Channels apart in one layer, and back in the only one that reads it: from conv1 to conv2, from the depthwise layer to the pointwise one.
+    for pair in [[0, 1], [2, 3]] {
+        let [first, second] = pair.map(|layer| float.layers()[layer].as_ref().unwrap());
+        let gamma = &first.norm.as_ref().unwrap().gamma;
+        let spread = Tensor::linspace(-2.0, 2.0, gamma.size()[0], (Kind::Float, Device::Cpu)).exp2();
+        tch::no_grad(|| {
+            gamma.shallow_clone().copy_(&(gamma * &spread));
+            second.weight.shallow_clone().copy_(&(&second.weight / spread.view([1, -1, 1, 1])));
+        });
+    }
+    let batches = (0..4).map(|_| random(&[64, 1, 8, 8])).collect();
     (QuantizedNetwork::fold(&float, -4, &config.quantized).unwrap(), batches)
 }
 
