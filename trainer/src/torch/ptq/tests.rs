@@ -8,8 +8,8 @@ use crate::network::Network;
 use crate::torch::float_network::FloatNetwork;
 use stepshift_runtime::format::Shape;
 
-/// The digits' network with channels that a batch norm scales apart and the next layer back, folded.
-fn network(bits: u8) -> (QuantizedNetwork, Vec<Tensor>) {
+/// The digits' network with channels that a batch norm scales by up to `2^apart`, and the next layer back, folded.
+fn network(bits: u8, apart: f64) -> (QuantizedNetwork, Vec<Tensor>) {
     let text = include_str!("../../../configs/digits.toml");
     let more = format!("[quantized.weights]\nbits = {bits}\ngranularity = 'tensor'\n[[layers]]");
     let config = config::parse(&text.replacen("[[layers]]", &more, 1)).unwrap();
@@ -30,7 +30,7 @@ fn network(bits: u8) -> (QuantizedNetwork, Vec<Tensor>) {
     for pair in [[0, 1], [2, 3]] {
         let [first, second] = pair.map(|layer| float.layers()[layer].as_ref().unwrap());
         let gamma = &first.norm.as_ref().unwrap().gamma;
-        let spread = Tensor::linspace(-2.0, 2.0, gamma.size()[0], (Kind::Float, Device::Cpu)).exp2();
+        let spread = Tensor::linspace(-apart, apart, gamma.size()[0], (Kind::Float, Device::Cpu)).exp2();
         tch::no_grad(|| {
             gamma.shallow_clone().copy_(&(gamma * &spread));
             second.weight.shallow_clone().copy_(&(&second.weight / spread.view([1, -1, 1, 1])));
@@ -42,7 +42,7 @@ fn network(bits: u8) -> (QuantizedNetwork, Vec<Tensor>) {
 
 /// Mean squared error of the quantized network's output, as a share of the mean square of what it was in real numbers.
 fn quantized(bits: u8, config: &str) -> f64 {
-    let (mut network, batches) = network(bits);
+    let (mut network, batches) = network(bits, 2.0);
     let reference: Vec<Tensor> = batches.iter().map(|x| network.real_forward(x).unwrap().pop().unwrap()).collect();
     let config: CalibrationConfig = toml::from_str(config).unwrap();
     quantize(&mut network, &batches, &config, |_| ()).unwrap();
@@ -57,7 +57,7 @@ fn quantized(bits: u8, config: &str) -> f64 {
 
 #[test]
 fn equalization_keeps_the_float_function_and_serves_one_step_a_tensor() {
-    let (mut network, batches) = network(4);
+    let (mut network, batches) = network(4, 2.0);
     let before = network.real_forward(&batches[0]).unwrap().pop().unwrap();
     super::equalize::equalize(&mut network);
     let after = network.real_forward(&batches[0]).unwrap().pop().unwrap();
@@ -84,7 +84,7 @@ fn first_layer_error(network: &QuantizedNetwork, real: &[Tensor], batches: &[Ten
 
 #[test]
 fn learned_rounding_lessens_the_error_and_stays_within_a_code() {
-    let (mut network, batches) = network(3);
+    let (mut network, batches) = network(3, 0.0);
     let real: Vec<Tensor> = batches.iter().map(|x| network.real_sums(x).unwrap().swap_remove(0)).collect();
     let weight = network.real_constants(0).unwrap().0.copy();
     let plain: CalibrationConfig = toml::from_str("images = 256\nequalize = false\nbias_correction = false").unwrap();
