@@ -2,6 +2,12 @@
 
 use core::ops::Range;
 
+/// No byte is in both.
+#[inline]
+pub(crate) const fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.end <= b.start || b.end <= a.start
+}
+
 /// What lies around a region that is written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Around<'a> {

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::{InOut, View, ViewMut};
-use crate::arena::Around;
+use crate::arena::{Around, apart};
 use crate::format::{Element, Scratch, Shape, TensorRecord, Window};
 
 /// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; row by row
@@ -48,8 +48,7 @@ impl<'a> Bands<'a> {
         let (rest, above) = arena.split_at_mut_checked(end)?;
         let (below, scratch) = rest.split_at_mut_checked(start)?;
         let (source, target) = (input.region(), output.region());
-        let apart = source.end <= target.start || target.end <= source.start;
-        let step = if apart { output.shape.h.max(1) } else { 1 };
+        let step = if apart(&source, &target) { output.shape.h.max(1) } else { 1 };
         let arena = Arena { below, above, start: end };
         let shapes = [input.shape, output.shape];
         Some((Self { arena, input, output, source, target, window, shapes, oy: 0, step }, scratch))

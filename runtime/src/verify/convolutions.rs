@@ -1,6 +1,7 @@
 //! Layers that accumulate products.
 
 use super::node::{NodeCheck, shift_in_range};
+use crate::arena::apart;
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
@@ -88,7 +89,7 @@ impl<const LINKS: u64> NodeCheck<'_, LINKS> {
                 let order = Lanes::new(op.window.taps(), input.shape.c.into(), op.weights.bits, self.elements(&input));
                 // Patches may be too small for strips, and rows that were passed are written over by lanes alone.
                 let (x, y) = (input.region(), self.output.region());
-                let is_whole = self.stage.is_none() && (x == y || x.end <= y.start || y.end <= x.start);
+                let is_whole = self.stage.is_none() && (x == y || apart(&x, &y));
                 let by_strips = is_whole && mve::runs_by_strips(op, &self.output);
                 let needed = order.filter(|_| !by_strips).map_or(0, |order| order.scratch_bytes());
                 self.packed(&op.weights, needed, order.map(Layout::Lanes))?

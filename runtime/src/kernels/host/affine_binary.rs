@@ -1,9 +1,8 @@
 //! Two tensors of the affine scheme, code by code.
 
 use super::vectors::{Vectors, Work};
-use crate::arithmetic::{multiply, saturate};
 use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Element};
-use crate::kernels::portable::HEADROOM;
+use crate::kernels::portable::{HEADROOM, affine_code};
 
 /// Codes that are combined at a time.
 const CODES: usize = 16;
@@ -121,17 +120,8 @@ impl Combination {
     /// The code of two codes, as the portable kernel has it.
     #[inline(always)]
     fn exact(&self, x: u8, y: u8) -> u8 {
-        let AffineBinary { kind, a, b, output, activation, .. } = &self.op;
-        let (x, y) = (i32::from(x ^ self.flips[0]), i32::from(y ^ self.flips[1]));
-        let (x, y) = (x - i32::from(a.zero), y - i32::from(b.zero));
-        let aligned = |x: i32, operand: &AffineOperand| multiply(x << HEADROOM, operand.multiplier, operand.shift);
-        let acc = match kind {
-            AffineBinaryKind::Add => aligned(x, a).wrapping_add(aligned(y, b)),
-            AffineBinaryKind::Sub => aligned(x, a).wrapping_sub(aligned(y, b)),
-            AffineBinaryKind::Mul => x.wrapping_mul(y),
-        };
-        let code = multiply(acc, output.multiplier, output.shift).saturating_add(output.zero.into());
-        saturate(code, *activation).to_le_bytes()[0]
+        let [x, y] = [x ^ self.flips[0], y ^ self.flips[1]].map(i32::from);
+        affine_code(&self.op, x, y).to_le_bytes()[0]
     }
 
     /// Each code by the exact form.

@@ -1,6 +1,5 @@
 //! What a session keeps for the host's kernels, and which of them run a layer.
 
-use core::ops::Range;
 use std::vec::Vec;
 
 use super::image::{Image, SLACK};
@@ -8,6 +7,7 @@ use super::instruction_set::InstructionSet;
 use super::pools::Pool;
 use super::prepared::Prepared;
 use super::{affine_binary, byte_depthwise, conv2d, depthwise, elementwise, pools, winograd};
+use crate::arena::apart;
 use crate::codes::Codes;
 use crate::format::{Op, Shape, TensorRecord, Window};
 use crate::kernels::ViewMut;
@@ -170,11 +170,6 @@ pub(crate) const fn inputs(op: &Op<'_>) -> [Option<u16>; 2] {
         Op::AffineBinary(op) => [Some(op.input_a), Some(op.input_b)],
         _ => [None; 2],
     }
-}
-
-/// No byte is in both.
-fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.end <= b.start || b.end <= a.start
 }
 
 /// A pool and the window that it slides.

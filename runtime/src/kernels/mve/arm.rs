@@ -1467,41 +1467,32 @@ macro_rules! strip {
     };
 }
 
-/// Sums of four channels of three pixels, q3 to q5, shifted.
-macro_rules! shift_strips {
-    () => {
-        "vldrw.u32 q1, [r11], #16
-        vqshl.s32 q3, q3, q1
-        vqshl.s32 q4, q4, q1
-        vqshl.s32 q5, q5, q1
-        "
+/// One instruction on each of the sums of four channels.
+macro_rules! each {
+    ($instruction:literal, $operand:literal, [$($sum:literal),*]) => {
+        concat!($($instruction, " ", $sum, ", ", $sum, ", ", $operand, "\n",)*)
     };
 }
 
-/// Multiplied, and shifted right as in the loop over lanes; the zero point.
-macro_rules! multiply_strips {
-    () => {
-        "vldrw.u32 q1, [r11]
-        vldrw.u32 q2, [r11, #64]
-        add r11, r11, #16
-        ldr r8, [sp]
-        ldr r8, [r8, #40]
-        vqrdmulh.s32 q3, q3, q1
-        vqrdmulh.s32 q4, q4, q1
-        vqrdmulh.s32 q5, q5, q1
-        vshr.s32 q0, q3, #31
-        vqadd.s32 q3, q3, q0
-        vshr.s32 q1, q4, #31
-        vqadd.s32 q4, q4, q1
-        vshr.s32 q0, q5, #31
-        vqadd.s32 q5, q5, q0
-        vrshl.s32 q3, q3, q2
-        vrshl.s32 q4, q4, q2
-        vrshl.s32 q5, q5, q2
-        vqadd.s32 q3, q3, r8
-        vqadd.s32 q4, q4, r8
-        vqadd.s32 q5, q5, r8
-        "
+/// Sums of four channels, shifted; the register of the ends.
+macro_rules! shift_sums {
+    ($ends:literal, $zero:literal, $sums:tt) => {
+        concat!("vldrw.u32 q1, [", $ends, "], #16\n", each!("vqshl.s32", "q1", $sums))
+    };
+}
+
+/// Multiplied, and shifted right as in the loop over lanes; the zero point, by way of a register that is free.
+macro_rules! multiply_sums {
+    ($ends:literal, $zero:literal, [$($sum:literal),*]) => {
+        concat!(
+            concat!("vldrw.u32 q1, [", $ends, "]\n vldrw.u32 q2, [", $ends, ", #64]\n"),
+            concat!("add ", $ends, ", ", $ends, ", #16\n"),
+            concat!("ldr ", $zero, ", [sp]\n ldr ", $zero, ", [", $zero, ", #40]\n"),
+            each!("vqrdmulh.s32", "q1", [$($sum),*]),
+            $("vshr.s32 q0, ", $sum, ", #31\n vqadd.s32 ", $sum, ", ", $sum, ", q0\n",)*
+            each!("vrshl.s32", "q2", [$($sum),*]),
+            each!("vqadd.s32", $zero, [$($sum),*]),
+        )
     };
 }
 
@@ -1552,18 +1543,12 @@ macro_rules! strips {
                 "vmov q3[3], q3[1], r0, r6
                 vmov q4[3], q4[1], r2, r8
                 vmov q5[3], q5[1], r4, r10
-                vldrw.u32 q0, [r12], #16
-                vadd.i32 q3, q3, q0
-                vadd.i32 q4, q4, q0
-                vadd.i32 q5, q5, q0",
-                $end!(),
-                "vmax.s32 q3, q3, q6
-                vmax.s32 q4, q4, q6
-                vmax.s32 q5, q5, q6
-                vmin.s32 q3, q3, q7
-                vmin.s32 q4, q4, q7
-                vmin.s32 q5, q5, q7
-                ldrd r0, r2, [sp, #16]
+                vldrw.u32 q0, [r12], #16",
+                each!("vadd.i32", "q0", ["q3", "q4", "q5"]),
+                $end!("r11", "r8", ["q3", "q4", "q5"]),
+                each!("vmax.s32", "q6", ["q3", "q4", "q5"]),
+                each!("vmin.s32", "q7", ["q3", "q4", "q5"]),
+                "ldrd r0, r2, [sp, #16]
                 add r4, r0, r2
                 add r6, r4, r2
                 add r8, r0, #4
@@ -1600,8 +1585,8 @@ macro_rules! strips {
     };
 }
 
-strips!(strip_codes, shift_strips);
-strips!(strip_products, multiply_strips);
+strips!(strip_codes, shift_sums);
+strips!(strip_products, multiply_sums);
 
 /// One channel of two pixels, one beside the other, and of the two below: 10 instructions for 36 products of windows of 3x3.
 macro_rules! square {
@@ -1618,50 +1603,6 @@ macro_rules! square {
             concat!("vmladav.s8 ", $b, ", q0, q2\n"),
             concat!("vmladav.s8 ", $d, ", q1, q2\n"),
         )
-    };
-}
-
-/// Sums of four channels of four pixels, q3 to q6, shifted.
-macro_rules! shift_squares {
-    () => {
-        "vldrw.u32 q1, [r9], #16
-        vqshl.s32 q3, q3, q1
-        vqshl.s32 q4, q4, q1
-        vqshl.s32 q5, q5, q1
-        vqshl.s32 q6, q6, q1
-        "
-    };
-}
-
-/// Multiplied, and shifted right as in the loop over lanes; the zero point.
-macro_rules! multiply_squares {
-    () => {
-        "vldrw.u32 q1, [r9]
-        vldrw.u32 q2, [r9, #64]
-        add r9, r9, #16
-        ldr r0, [sp]
-        ldr r0, [r0, #40]
-        vqrdmulh.s32 q3, q3, q1
-        vqrdmulh.s32 q4, q4, q1
-        vqrdmulh.s32 q5, q5, q1
-        vqrdmulh.s32 q6, q6, q1
-        vshr.s32 q0, q3, #31
-        vqadd.s32 q3, q3, q0
-        vshr.s32 q1, q4, #31
-        vqadd.s32 q4, q4, q1
-        vshr.s32 q0, q5, #31
-        vqadd.s32 q5, q5, q0
-        vshr.s32 q1, q6, #31
-        vqadd.s32 q6, q6, q1
-        vrshl.s32 q3, q3, q2
-        vrshl.s32 q4, q4, q2
-        vrshl.s32 q5, q5, q2
-        vrshl.s32 q6, q6, q2
-        vqadd.s32 q3, q3, r0
-        vqadd.s32 q4, q4, r0
-        vqadd.s32 q5, q5, r0
-        vqadd.s32 q6, q6, r0
-        "
     };
 }
 
@@ -1713,22 +1654,13 @@ macro_rules! squares {
                 vmov q4[3], q4[1], r2, r10
                 vmov q5[3], q5[1], r4, r12
                 vmov q6[3], q6[1], r6, lr
-                vldrw.u32 q0, [r7], #16
-                vadd.i32 q3, q3, q0
-                vadd.i32 q4, q4, q0
-                vadd.i32 q5, q5, q0
-                vadd.i32 q6, q6, q0",
-                $end!(),
-                "vldrw.u32 q1, [sp, #32]
-                vmax.s32 q3, q3, q7
-                vmax.s32 q4, q4, q7
-                vmax.s32 q5, q5, q7
-                vmax.s32 q6, q6, q7
-                vmin.s32 q3, q3, q1
-                vmin.s32 q4, q4, q1
-                vmin.s32 q5, q5, q1
-                vmin.s32 q6, q6, q1
-                ldrd r0, r2, [sp, #16]
+                vldrw.u32 q0, [r7], #16",
+                each!("vadd.i32", "q0", ["q3", "q4", "q5", "q6"]),
+                $end!("r9", "r0", ["q3", "q4", "q5", "q6"]),
+                "vldrw.u32 q1, [sp, #32]",
+                each!("vmax.s32", "q7", ["q3", "q4", "q5", "q6"]),
+                each!("vmin.s32", "q1", ["q3", "q4", "q5", "q6"]),
+                "ldrd r0, r2, [sp, #16]
                 ldr r4, [sp, #24]
                 add r6, r0, r2
                 add r2, r0, r4
@@ -1767,5 +1699,5 @@ macro_rules! squares {
     };
 }
 
-squares!(square_codes, shift_squares);
-squares!(square_products, multiply_squares);
+squares!(square_codes, shift_sums);
+squares!(square_products, multiply_sums);

@@ -31,6 +31,8 @@ mod upsample;
 #[cfg(not(stepshift_backend = "dsp"))]
 pub(crate) use affine_binary::HEADROOM;
 pub use affine_binary::affine_binary;
+#[cfg(feature = "std")]
+pub(crate) use affine_binary::affine_code;
 pub use affine_mean::affine_mean;
 pub use affine_softmax::affine_softmax;
 pub use argmax::argmax;
