@@ -1,17 +1,28 @@
-//! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions.
+//! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions,
+//! the host's own by every instruction set that the processor has.
 
 use stepshift_runtime::format::{Op, Packing};
-use stepshift_runtime::{Backend, Model, Session};
+use stepshift_runtime::{Backend, InstructionSet, Model, Session};
 use stepshift_tests::{random, reference, suite};
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 
+/// What a model is packed for, and the widest instructions of the host's kernels.
+type Way = (Backend, Prefer, InstructionSet);
+
+fn ways() -> impl Iterator<Item = Way> {
+    let packed = Backend::ALL.into_iter().flat_map(|backend| [(backend, Prefer::Memory), (backend, Prefer::Speed)]);
+    let packed = packed.map(|(backend, prefer)| (backend, prefer, InstructionSet::Portable));
+    let sets = InstructionSet::ALL.into_iter().filter(|set| *set <= InstructionSet::detected());
+    packed.chain(sets.map(|set| (Backend::Portable, Prefer::Memory, set)))
+}
+
 /// The codes of the last layer, of a model that is packed for a backend.
-fn output(network: &FixedPointNetwork, backend: Backend, prefer: Prefer, input: &[i16]) -> Vec<i16> {
+fn output(network: &FixedPointNetwork, (backend, prefer, set): Way, input: &[i16]) -> Vec<i16> {
     let bytes = encode_with(network, Options { backend, prefer, ..Options::default() }).unwrap();
     let model = Model::parse(&bytes).unwrap();
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
-    session.restrict_to(stepshift_runtime::InstructionSet::Portable);
+    session.restrict_to(set);
     session.input_mut().copy_from(input.iter().copied());
     session.run();
     session.output().iter().collect()
@@ -28,11 +39,8 @@ fn every_length_gives_the_codes_of_the_reference() {
             let expected = reference::evaluate(network, &input).pop().unwrap();
             let ends = network.layers.last().unwrap().activation;
             saturated += expected.iter().filter(|code| [ends.min, ends.max].contains(code)).count();
-            for backend in Backend::ALL {
-                for prefer in [Prefer::Memory, Prefer::Speed] {
-                    let found = output(network, backend, prefer, &input);
-                    assert_eq!(found, expected, "network {number}, {}, {prefer:?}: {network:?}", backend.name());
-                }
+            for way in ways() {
+                assert_eq!(output(network, way, &input), expected, "network {number}, {way:?}: {network:?}");
             }
         }
     }

@@ -2,10 +2,9 @@
 
 use std::vec::Vec;
 
-use super::conv2d::Walk;
-use super::ending::Ending;
+use super::ending::{End, Ending, Ends, Tiles};
 use super::image::Image;
-use super::tile;
+use super::layout::Layout;
 use super::vectors::{ByteVectors, ByteWork};
 use crate::format::{DepthwiseConv2d, Window};
 
@@ -21,7 +20,8 @@ const PIXELS: usize = 4;
 /// What a layer's weights are made into.
 #[derive(Debug)]
 pub(super) struct ByteDepthwise {
-    window: Window,
+    /// A part of a window is a tap: in whole fours, those behind the last one anywhere.
+    pub(super) layout: Layout,
     /// `[taps in whole fours, channels in whole blocks]`, zeros where there are none.
     weights: Vec<u8>,
     /// Bytes of a tap's weights.
@@ -33,12 +33,17 @@ impl ByteDepthwise {
     ///
     /// codes  `[K_H * K_W, C]` of 8 bits
     pub(super) fn new(lanes: usize, op: &DepthwiseConv2d<'_>, codes: &[i16], channels: usize) -> Self {
+        let Window { kernel_h, kernel_w, dilation_h, dilation_w, .. } = op.window;
+        let (dilation_h, dilation_w) = (usize::from(dilation_h), usize::from(dilation_w));
+        let taps = (0..usize::from(kernel_h)).flat_map(|ky| (0..usize::from(kernel_w)).map(move |kx| (ky, kx)));
+        let mut taps: Vec<_> = taps.map(|(ky, kx)| (ky * dilation_h, kx * dilation_w)).collect();
+        taps.resize(taps.len().next_multiple_of(FOUR), (0, 0));
         let tap_len = channels.next_multiple_of(VECTORS * lanes);
-        let mut weights = std::vec![0; op.window.taps().next_multiple_of(FOUR) * tap_len];
+        let mut weights = std::vec![0; taps.len() * tap_len];
         for (tap, codes) in weights.chunks_mut(tap_len.max(1)).zip(codes.chunks(channels.max(1))) {
             tap.iter_mut().zip(codes).for_each(|(weight, code)| *weight = code.to_le_bytes()[0]);
         }
-        Self { window: op.window, weights, tap_len }
+        Self { layout: Layout::new(taps, PIXELS), weights, tap_len }
     }
 }
 
@@ -47,72 +52,54 @@ pub(super) struct Run<'a> {
     pub(super) depthwise: &'a ByteDepthwise,
     pub(super) ending: &'a Ending,
     pub(super) image: &'a Image<u8>,
-    /// Rows and columns of the output.
-    pub(super) size: (usize, usize),
     /// `[H_OUT, W_OUT, C]`
     pub(super) output: &'a mut [u8],
 }
 
 impl ByteWork for Run<'_> {
     #[inline(always)]
-    fn run<V: ByteVectors<L>, const L: usize>(mut self, vectors: V) {
-        let mut taps = self.taps();
-        // Those behind the last one have weights of 0.
-        taps.resize(taps.len().next_multiple_of(FOUR), 0);
-        for channel in (0..self.ending.channels()).step_by(VECTORS * L) {
-            let mut weights = Vec::with_capacity(taps.len() / FOUR);
-            for four in 0..taps.len() / FOUR {
-                let starts = core::array::from_fn(|tap| (four * FOUR + tap) * self.depthwise.tap_len + channel);
-                let Some(rows) = rows(vectors, &self.depthwise.weights, starts) else { return };
-                weights.push(rows);
+    fn run<V: ByteVectors<L>, const L: usize>(self, vectors: V) {
+        let ByteDepthwise { layout, weights, tap_len } = self.depthwise;
+        let (channels, taps) = (self.ending.channels(), layout.starts().as_chunks().0);
+        for channel in (0..channels).step_by(VECTORS * L) {
+            let mut block = Vec::with_capacity(taps.len());
+            for four in 0..taps.len() {
+                let start = four * FOUR * tap_len + channel;
+                let Some(rows) = rows(vectors, weights, [0, 1, 2, 3].map(|tap| start + tap * tap_len)) else { return };
+                block.push(rows);
             }
-            self.block(vectors, taps.as_chunks().0, &weights, channel);
+            let block = Block {
+                places: layout.tiles(),
+                codes: self.image.codes().get(channel..).unwrap_or_default(),
+                taps,
+                weights: &block,
+                output: self.output,
+            };
+            self.ending.run(vectors, channel / L, (channel, channels), block);
         }
     }
 }
 
-impl Run<'_> {
-    /// Where each tap lies, counted from the pixel's first code.
-    fn taps(&self) -> Vec<usize> {
-        let Window { kernel_h, kernel_w, dilation_h, dilation_w, .. } = self.depthwise.window;
-        (0..usize::from(kernel_h))
-            .flat_map(|ky| (0..usize::from(kernel_w)).map(move |kx| (ky, kx)))
-            .map(|(ky, kx)| self.image.place(ky * usize::from(dilation_h), kx * usize::from(dilation_w)))
-            .collect()
-    }
+/// A block of channels of every pixel.
+struct Block<'a, S> {
+    /// Where the windows begin, a tile at a time.
+    places: &'a [[usize; PIXELS]],
+    codes: &'a [u8],
+    taps: &'a [[usize; FOUR]],
+    /// Of each four taps.
+    weights: &'a [[S; VECTORS]],
+    output: &'a mut [u8],
+}
 
-    /// A block of channels of every pixel.
-    ///
-    /// weights  of each four taps
+impl<V: ByteVectors<L>, const L: usize> Tiles<V, L, VECTORS> for Block<'_, V::Sums> {
     #[inline(always)]
-    fn block<V: ByteVectors<L>, const L: usize>(
-        &mut self,
-        vectors: V,
-        taps: &[[usize; FOUR]],
-        weights: &[[V::Sums; VECTORS]],
-        channel: usize,
-    ) {
-        let mut walk = Walk::new(self.size, &self.depthwise.window, self.image);
-        let first_vector = channel / L;
+    fn run<E: End<V, L>>(self, vectors: V, ends: &Ends<'_, V::Sums, E, VECTORS>) {
         // The order of two dimensions, exchanged twice, is what it was.
-        let starts = vectors.in_order([
-            vectors.load(&self.ending.bias(first_vector)),
-            vectors.load(&self.ending.bias(first_vector + 1)),
-            vectors.load(&self.ending.bias(first_vector + 2)),
-            vectors.load(&self.ending.bias(first_vector + 3)),
-        ]);
-        for first in (0..self.size.0 * self.size.1).step_by(PIXELS) {
-            let mut places = [0; PIXELS];
-            for place in &mut places {
-                *place = walk.next_place() + channel;
-            }
-            let Some(tile) = pixels(vectors, self.image.codes(), (taps, weights), places, starts) else { return };
-            let output = self.output.get_mut(first * self.ending.pixel_bytes()..).unwrap_or_default();
-            let channels = self.ending.channels();
-            self.ending.write(vectors, tile::column(&tile, 0), first_vector, (channel, channels), output);
-            self.ending.write(vectors, tile::column(&tile, 1), first_vector + 1, (channel + L, channels), output);
-            self.ending.write(vectors, tile::column(&tile, 2), first_vector + 2, (channel + 2 * L, channels), output);
-            self.ending.write(vectors, tile::column(&tile, 3), first_vector + 3, (channel + 3 * L, channels), output);
+        let starts = vectors.in_order(ends.bias);
+        for (places, output) in self.places.iter().zip(self.output.chunks_mut(PIXELS * ends.pixel_bytes())) {
+            let taps = (self.taps, self.weights);
+            let Some(tile) = pixels(vectors, self.codes, taps, *places, starts) else { return };
+            ends.write(vectors, tile, output);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::vec::Vec;
 
 use super::ending::Ending;
-use super::image::Image;
+use super::image::{Frame, Image};
 use super::vectors::{Vectors, Work};
 use crate::format::{DepthwiseConv2d, Window};
 
@@ -31,6 +31,7 @@ pub(super) struct Run<'a> {
     pub(super) depthwise: &'a Depthwise,
     pub(super) ending: &'a Ending,
     pub(super) image: &'a Image<i16>,
+    pub(super) frame: &'a Frame,
     /// Rows and columns of the output.
     pub(super) size: (usize, usize),
     /// `[H_OUT, W_OUT, C]`
@@ -44,14 +45,14 @@ impl Work for Run<'_> {
         let channels = self.ending.channels().max(1);
         let taps: Vec<usize> = (0..usize::from(kernel_h))
             .flat_map(|ky| (0..usize::from(kernel_w)).map(move |kx| (ky, kx)))
-            .map(|(ky, kx)| self.image.place(ky * usize::from(dilation_h), kx * usize::from(dilation_w)))
+            .map(|(ky, kx)| self.frame.place(ky * usize::from(dilation_h), kx * usize::from(dilation_w)))
             .collect();
         let pixels = self.output.chunks_exact_mut(self.ending.pixel_bytes().max(1));
         for (index, pixel) in pixels.take(self.size.0 * self.size.1).enumerate() {
             let (oy, ox) = (index / self.size.1.max(1), index % self.size.1.max(1));
-            let first = self.image.place(oy * usize::from(stride_h), ox * usize::from(stride_w));
+            let first = self.frame.place(oy * usize::from(stride_h), ox * usize::from(stride_w));
             for channel in (0..channels).step_by(L) {
-                let mut sums = self.ending.bias::<L>(channel / L);
+                let mut sums = *self.ending.bias::<L>(channel / L);
                 for (tap, start) in taps.iter().enumerate() {
                     let x = vector::<L>(self.image.codes(), first + start + channel);
                     let w = vector::<L>(&self.depthwise.codes, tap * channels + channel);
@@ -60,7 +61,7 @@ impl Work for Run<'_> {
                         *sum = sum.wrapping_add(i32::from(x) * i32::from(w));
                     }
                 }
-                self.ending.write(vectors, [vectors.load(&sums)], channel / L, (channel, channels), pixel);
+                self.ending.write(vectors, vectors.load(&sums), channel / L, (channel, channels), pixel);
             }
         }
     }

@@ -1,71 +1,21 @@
 //! From accumulators to codes, a vector at a time.
 
+use core::array::from_fn;
 use std::vec::Vec;
 
-use super::elementwise::put;
+use super::factor::{Factor, Scale};
 use super::vectors::Registers;
-use crate::arithmetic::{MAX_SHIFT, Requantizer};
+use crate::arithmetic::{Requantizer, saturate};
 use crate::format::{ALL_LINKS, Activation, Element, Weights};
 
-/// Rows of a vector's table: where its accumulators start, and the fields of [`Factor`].
+/// Rows of a vector's table: where its accumulators start, and the fields of [`Factor`], of which `start` takes two.
 const ROWS: usize = 6;
 
-/// What brings the accumulators of a layer to codes.
-#[derive(Debug)]
-enum Scale {
-    /// Right shifts. Spec 3.1.
-    Shift,
-    /// Multipliers between two shifts. Spec 3.4.
-    Multiply,
-    /// What no vector has: left shifts of powers of two, and channels of the affine scheme without a [`Factor`].
-    EachByItself,
-}
-
-/// A multiplication with its two roundings, as one of 64 bits and a shift: a code is
-/// `(high(acc * 2^left_shift * multiplier) + offset + (acc < 0 ? away : 0)) >> right_shift`, where
-/// `high(p) = floor((p + 2^31) / 2^32)`.
-///
-/// The first rounding is `high` of twice the accumulator. The second, half away from zero, is half up of one less below
-/// zero; the accumulator tells as well as the product, as where only the accumulator is negative the product is 0 and stays
-/// so. `offset` has the half and the code of zero.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Factor {
-    multiplier: i32,
-    /// One more than the requantizer's.
-    left_shift: i32,
-    right_shift: i32,
-    offset: i32,
-    /// -1; 0 where nothing is rounded the second time.
-    away: i32,
-}
-
-impl Factor {
-    /// Of a channel whose accumulators are at most `reach` from 0; of a power of two the shift alone. `None` where 32 bits have
-    /// not all of it.
-    fn new(requantizer: Requantizer, reach: i64) -> Option<Self> {
-        let (multiplier, shift, zero) = match requantizer {
-            Requantizer::Multiply { multiplier, shift, zero } => (multiplier, shift, zero),
-            Requantizer::Shift(right_shift @ 0..=MAX_SHIFT) => {
-                return Some(Self { right_shift: right_shift.into(), ..Self::default() });
-            }
-            Requantizer::Shift(_) => return None,
-        };
-        let (left, right) = (i32::from(shift).clamp(0, 30), i32::from(shift).wrapping_neg().clamp(0, 31));
-        let reach = reach.min(i64::from(i32::MAX)) << left;
-        let half = (1_i64 << right) >> 1;
-        if reach < half {
-            // Channels whose weights are all 0 have any shift.
-            return Some(Self { offset: zero.into(), ..Self::default() });
-        }
-        let offset = half + (i64::from(zero) << right);
-        let fits = reach < 1 << 30 && reach + offset.abs() < 1 << 31;
-        let offset = i32::try_from(offset).ok().filter(|_| fits)?;
-        Some(Self { multiplier, left_shift: left + 1, right_shift: right, offset, away: -i32::from(right > 0) })
-    }
-}
+/// Vectors whose codes become bytes together.
+const FOUR: usize = 4;
 
 /// What brings the accumulators of a vector of channels to codes, before the saturate.
-trait End<V, const L: usize>
+pub(super) trait End<V, const L: usize>
 where
     V: Registers<L>,
 {
@@ -73,7 +23,15 @@ where
 }
 
 /// Right shifts.
+#[derive(Clone, Copy)]
 struct Shifts<S>(S);
+
+impl<S> Shifts<S> {
+    #[inline(always)]
+    fn new<V: Registers<L, Sums = S>, const L: usize>(vectors: V, table: &[[i32; L]; ROWS]) -> Self {
+        Self(vectors.load(&table[2]))
+    }
+}
 
 impl<V: Registers<L>, const L: usize> End<V, L> for Shifts<V::Sums> {
     #[inline(always)]
@@ -82,17 +40,60 @@ impl<V: Registers<L>, const L: usize> End<V, L> for Shifts<V::Sums> {
     }
 }
 
+/// A [`Factor`] for each channel, where rectified.
+#[derive(Clone, Copy)]
+struct Rectified<S> {
+    multipliers: S,
+    /// Of even channels and of odd ones.
+    starts: [S; 2],
+    right_shifts: S,
+}
+
+impl<S> Rectified<S> {
+    #[inline(always)]
+    fn new<V: Registers<L, Sums = S>, const L: usize>(vectors: V, table: &[[i32; L]; ROWS]) -> Self {
+        let [_, multipliers, right_shifts, _, even, odd] = table;
+        Self {
+            multipliers: vectors.load(multipliers),
+            starts: [vectors.load(even), vectors.load(odd)],
+            right_shifts: vectors.load(right_shifts),
+        }
+    }
+}
+
+impl<V: Registers<L>, const L: usize> End<V, L> for Rectified<V::Sums> {
+    #[inline(always)]
+    fn codes(&self, vectors: V, sums: V::Sums) -> V::Sums {
+        vectors.shift_right(vectors.multiply_high(sums, self.multipliers, self.starts), self.right_shifts)
+    }
+}
+
 /// A [`Factor`] for each channel.
-struct Factors<S>([S; ROWS - 1]);
+#[derive(Clone, Copy)]
+struct Factors<S> {
+    /// All but `away`.
+    rectified: Rectified<S>,
+    away: S,
+}
+
+impl<S> Factors<S> {
+    #[inline(always)]
+    fn new<V: Registers<L, Sums = S>, const L: usize>(vectors: V, table: &[[i32; L]; ROWS]) -> Self {
+        Self { rectified: Rectified::new(vectors, table), away: vectors.load(&table[3]) }
+    }
+}
 
 impl<V: Registers<L>, const L: usize> End<V, L> for Factors<V::Sums> {
     #[inline(always)]
     fn codes(&self, vectors: V, sums: V::Sums) -> V::Sums {
-        vectors.scale(sums, self.0)
+        let Rectified { multipliers, starts, right_shifts } = self.rectified;
+        let high = vectors.multiply_high(vectors.double(sums), multipliers, starts);
+        vectors.shift_right(vectors.add_below_zero(high, sums, self.away), right_shifts)
     }
 }
 
 /// The ends that no vector has, from a channel on.
+#[derive(Clone, Copy)]
 struct Slow<'a>(&'a [Requantizer], Activation);
 
 impl<V: Registers<L>, const L: usize> End<V, L> for Slow<'_> {
@@ -131,7 +132,7 @@ impl Ending {
         offset: i32,
         activation: Activation,
     ) -> Self {
-        let (mut bias, mut factors) = (Vec::new(), Vec::new());
+        let (mut bias, mut reaches) = (Vec::new(), Vec::new());
         for (channel, filter) in weights.channels().zip(filters) {
             let (mut sum, mut reach) = (0_i32, i64::from(channel.bias).abs());
             for code in filter {
@@ -139,14 +140,30 @@ impl Ending {
                 reach += input.max_abs() * i64::from(*code).abs();
             }
             bias.push(channel.bias.wrapping_sub(offset.wrapping_mul(sum)));
-            factors.push(Factor::new(channel.requantizer, reach));
+            reaches.push(reach);
         }
-        let requantizers: Vec<Requantizer> = weights.channels().map(|channel| channel.requantizer).collect();
-        let scale = match requantizers.first() {
-            _ if factors.contains(&None) => Scale::EachByItself,
-            Some(Requantizer::Multiply { .. }) => Scale::Multiply,
-            _ => Scale::Shift,
+        let requantizers = weights.channels().map(|channel| channel.requantizer).collect();
+        Self::of_channels((lanes, groups), &bias, &reaches, requantizers, (output, activation))
+    }
+
+    /// As [`Self::new`].
+    ///
+    /// bias     what the accumulators of each channel start from
+    /// reaches  how far from 0 they get
+    fn of_channels(
+        (lanes, groups): (usize, usize),
+        bias: &[i32],
+        reaches: &[i64],
+        requantizers: Vec<Requantizer>,
+        (element, activation): (Element, Activation),
+    ) -> Self {
+        let channels = || requantizers.iter().zip(reaches);
+        let all = |scale| {
+            let factors = channels().map(|(requantizer, reach)| Factor::new(scale, *requantizer, *reach, activation));
+            Some((scale, factors.collect::<Option<Vec<_>>>()?))
         };
+        let found = [Scale::Shift, Scale::Rectify, Scale::Multiply].into_iter().find_map(all);
+        let (scale, factors) = found.unwrap_or((Scale::EachByItself, std::vec![Factor::default(); bias.len()]));
         let group_len = (bias.len() / groups.max(1)).max(1);
         let mut tables = Vec::new();
         for (bias, factors) in bias.chunks(group_len).zip(factors.chunks(group_len)) {
@@ -154,15 +171,18 @@ impl Ending {
                 let start = tables.len();
                 tables.resize(start + ROWS * lanes, 0);
                 for (lane, (bias, factor)) in bias.iter().zip(factors).enumerate() {
-                    let Factor { multiplier, left_shift, right_shift, offset, away } = factor.unwrap_or_default();
-                    let column = [*bias, multiplier, left_shift, right_shift, offset, away];
+                    let Factor { multiplier, right_shift, start: sum, away } = *factor;
+                    let column = [*bias, multiplier, right_shift, away];
                     for (row, value) in column.into_iter().enumerate() {
                         tables[start + row * lanes + lane] = value;
                     }
+                    let place = start + (column.len() + lane % 2) * lanes + lane / 2 * 2;
+                    tables[place] = sum as i32;
+                    tables[place + 1] = (sum >> 32) as i32;
                 }
             }
         }
-        Self { tables, scale, requantizers, activation, element: output }
+        Self { tables, scale, requantizers, activation, element }
     }
 
     /// Number of channels.
@@ -178,201 +198,336 @@ impl Ending {
 
     /// What the accumulators of a vector of channels start from.
     #[inline(always)]
-    pub(super) fn bias<const L: usize>(&self, vector: usize) -> [i32; L] {
-        self.table(vector).map_or([0; L], |[bias, ..]| *bias)
+    pub(super) fn bias<const L: usize>(&self, vector: usize) -> &[i32; L] {
+        &self.table(vector)[0]
     }
 
     #[inline(always)]
-    fn table<const L: usize>(&self, vector: usize) -> Option<&[[i32; L]; ROWS]> {
-        self.tables.get(vector * ROWS * L..)?.as_chunks().0.first_chunk()
+    fn table<const L: usize>(&self, vector: usize) -> &[[i32; L]; ROWS] {
+        let table = self.tables.get(vector * ROWS * L..).and_then(|tables| tables.as_chunks().0.first_chunk());
+        table.unwrap_or(&[[0; L]; ROWS])
     }
 
-    /// Writes the codes of a vector of channels of each pixel; of fewer channels where there are fewer.
+    /// Runs tiles of `N` vectors of channels.
     ///
-    /// first   channel of the first accumulator
-    /// end     channel behind the last one that is written
-    /// output  from the first pixel on, all channels of each
+    /// vector    the first one
+    /// channels  the first one's, and the one behind the last that is written
     #[inline(always)]
-    pub(super) fn write<V: Registers<L>, const L: usize, const P: usize>(
+    pub(super) fn run<V: Registers<L>, T: Tiles<V, L, N>, const L: usize, const N: usize>(
         &self,
         vectors: V,
-        sums: [V::Sums; P],
         vector: usize,
         (first, end): (usize, usize),
-        output: &mut [u8],
+        tiles: T,
     ) {
-        let Some(table) = self.table(vector) else { return };
-        let channels = (first, end.min(first + L));
-        let [_, multipliers, left_shifts, right_shifts, offsets, away] = table;
-        match &self.scale {
-            Scale::Shift => self.put(vectors, sums, &Shifts(vectors.load(right_shifts)), channels, output),
+        let tables = from_fn::<_, N, _>(|index| self.table(vector + index));
+        let bias = tables.map(|table| vectors.load(&table[0]));
+        let (ending, channels) = (self, (first, end.min(first + N * L)));
+        match self.scale {
+            Scale::Shift => {
+                let ends = tables.map(|table| Shifts::new(vectors, table));
+                tiles.run(vectors, &Ends { ending, bias, ends, channels });
+            }
+            Scale::Rectify => {
+                let ends = tables.map(|table| Rectified::new(vectors, table));
+                tiles.run(vectors, &Ends { ending, bias, ends, channels });
+            }
             Scale::Multiply => {
-                let ends = Factors([
-                    vectors.load(multipliers),
-                    vectors.load(left_shifts),
-                    vectors.load(right_shifts),
-                    vectors.load(offsets),
-                    vectors.load(away),
-                ]);
-                self.put(vectors, sums, &ends, channels, output);
+                let ends = tables.map(|table| Factors::new(vectors, table));
+                tiles.run(vectors, &Ends { ending, bias, ends, channels });
             }
             Scale::EachByItself => {
-                let requantizers = self.requantizers.get(first..).unwrap_or_default();
-                self.put(vectors, sums, &Slow(requantizers, self.activation), channels, output);
+                let requantizers = |index| self.requantizers.get(first + index * L..).unwrap_or_default();
+                let ends = from_fn(|index| Slow(requantizers(index), self.activation));
+                tiles.run(vectors, &Ends { ending, bias, ends, channels });
             }
         }
     }
 
-    /// As [`Self::write`], with what brings the accumulators to codes.
+    /// Writes the codes of a vector of channels of one pixel.
+    ///
+    /// channels  as [`Self::run`]'s
+    /// output    all channels of the pixel
     #[inline(always)]
-    fn put<V: Registers<L>, E: End<V, L>, const L: usize, const P: usize>(
+    pub(super) fn write<V: Registers<L>, const L: usize>(
         &self,
         vectors: V,
-        sums: [V::Sums; P],
-        ends: &E,
-        (first, end): (usize, usize),
+        sums: V::Sums,
+        vector: usize,
+        channels: (usize, usize),
         output: &mut [u8],
     ) {
-        let (min, max) = (i32::from(self.activation.min), i32::from(self.activation.max));
-        let pixel_bytes = self.pixel_bytes();
-        if self.element.bytes() == 1 && end == first + L {
-            // Of 1, 4 or 8 pixels, written out: a loop would have the sums in memory.
-            let mut next = Next {
-                vectors,
-                ends,
-                bounds: (min, max),
-                pixel_bytes,
-                output: output.get_mut(first..).unwrap_or_default(),
-            };
-            next.write(sums[0]);
-            if P >= 4 {
-                next.write(sums[1]);
-                next.write(sums[2]);
-                next.write(sums[3]);
-            }
-            if P >= 8 {
-                next.write(sums[4]);
-                next.write(sums[5]);
-                next.write(sums[6]);
-                next.write(sums[7]);
-            }
-        } else {
-            let mut codes = [[0; L]; P];
-            for (codes, sums) in codes.iter_mut().zip(sums) {
-                *codes = vectors.store(ends.codes(vectors, sums));
-                for code in codes {
-                    *code = (*code).min(max).max(min);
-                }
-            }
-            self.put_some(&codes, (first, end), output);
-        }
+        self.run(vectors, vector, channels, OneTile { sums: [[sums]], output });
     }
 
     /// Writes some of the codes of each pixel, of any element.
+    ///
+    /// codes  `[pixels, len]`
     #[inline(never)]
-    fn put_some<const L: usize>(&self, codes: &[[i32; L]], (first, end): (usize, usize), output: &mut [u8]) {
+    fn put_some(&self, codes: &[i32], len: usize, (first, end): (usize, usize), output: &mut [u8]) {
         let bytes = self.element.bytes();
-        for (codes, pixel) in codes.iter().zip(output.chunks_exact_mut(self.pixel_bytes().max(1))) {
-            put(*codes, bytes, pixel.get_mut(first * bytes..end * bytes).unwrap_or_default());
+        for (codes, pixel) in codes.chunks_exact(len).zip(output.chunks_exact_mut(self.pixel_bytes().max(1))) {
+            let target = pixel.get_mut(first * bytes..end * bytes).unwrap_or_default();
+            for (code, target) in codes.iter().zip(target.chunks_exact_mut(bytes)) {
+                let code = saturate(*code, self.activation).to_le_bytes();
+                target.iter_mut().zip(code).for_each(|(target, byte)| *target = byte);
+            }
         }
     }
 }
 
-/// Writes the codes of a vector of channels, pixel by pixel.
-struct Next<'a, V, E> {
-    vectors: V,
-    ends: &'a E,
-    bounds: (i32, i32),
-    pixel_bytes: usize,
-    /// From the vector's first code of the next pixel on.
+/// Tiles that lie in the same `N` vectors of channels.
+pub(super) trait Tiles<V: Registers<L>, const L: usize, const N: usize> {
+    /// Writes all of them. To be inlined, so that it is compiled for the instruction set.
+    fn run<E: End<V, L>>(self, vectors: V, ends: &Ends<'_, V::Sums, E, N>);
+}
+
+/// A tile of one vector of one pixel.
+struct OneTile<'a, S> {
+    sums: [[S; 1]; 1],
     output: &'a mut [u8],
 }
 
-impl<V, E> Next<'_, V, E> {
+impl<V: Registers<L>, const L: usize> Tiles<V, L, 1> for OneTile<'_, V::Sums> {
     #[inline(always)]
-    fn write<const L: usize>(&mut self, sums: V::Sums)
-    where
-        V: Registers<L>,
+    fn run<E: End<V, L>>(self, vectors: V, ends: &Ends<'_, V::Sums, E, 1>) {
+        ends.write(vectors, self.sums, self.output);
+    }
+}
+
+/// What the accumulators of `N` vectors of channels start from and end in.
+pub(super) struct Ends<'a, S, E, const N: usize> {
+    ending: &'a Ending,
+    /// What they start from.
+    pub(super) bias: [S; N],
+    ends: [E; N],
+    /// The first one's channel, and the one behind the last that is written.
+    channels: (usize, usize),
+}
+
+impl<S, E, const N: usize> Ends<'_, S, E, N> {
+    /// Bytes of a pixel of the output.
+    #[inline(always)]
+    pub(super) fn pixel_bytes(&self) -> usize {
+        self.ending.pixel_bytes()
+    }
+
+    /// Writes the codes of each pixel of a tile, as many pixels as there are.
+    ///
+    /// output  from the first pixel on, all channels of each
+    #[inline(always)]
+    pub(super) fn write<V: Registers<L, Sums = S>, const L: usize, const P: usize>(
+        &self,
+        vectors: V,
+        sums: [[S; N]; P],
+        output: &mut [u8],
+    ) where
+        S: Copy,
         E: End<V, L>,
     {
-        let output = core::mem::take(&mut self.output);
-        let Some(target) = output.first_chunk_mut() else { return };
-        *target = self.vectors.bytes(self.ends.codes(self.vectors, sums), self.bounds.0, self.bounds.1);
-        self.output = output.get_mut(self.pixel_bytes..).unwrap_or_default();
+        let Ending { activation, element, .. } = self.ending;
+        let (first, end) = self.channels;
+        if element.bytes() == 1 && end == first + N * L {
+            let bounds = (activation.min.into(), activation.max.into());
+            let output = output.get_mut(first..).unwrap_or_default();
+            let mut next = Next { pixel_bytes: self.ending.channels(), output };
+            // Written out: a loop would have the sums in memory.
+            next.write::<L, N>(vectors.bytes(self.four(vectors, &sums, 0), bounds), P);
+            if P * N > FOUR {
+                next.write::<L, N>(vectors.bytes(self.four(vectors, &sums, FOUR), bounds), P);
+            }
+            if P * N > 2 * FOUR {
+                next.write::<L, N>(vectors.bytes(self.four(vectors, &sums, 2 * FOUR), bounds), P);
+                next.write::<L, N>(vectors.bytes(self.four(vectors, &sums, 3 * FOUR), bounds), P);
+            }
+        } else {
+            let mut codes = [[[0; L]; N]; P];
+            for (codes, sums) in codes.iter_mut().zip(sums) {
+                for vector in 0..N {
+                    codes[vector] = vectors.store(self.ends[vector].codes(vectors, sums[vector]));
+                }
+            }
+            self.ending.put_some(codes.as_flattened().as_flattened(), N * L, self.channels, output);
+        }
+    }
+
+    /// The codes of four vectors of a tile, from one on, before the saturate; behind the last pixel they are those of the last.
+    #[inline(always)]
+    fn four<V: Registers<L, Sums = S>, const L: usize, const P: usize>(
+        &self,
+        vectors: V,
+        sums: &[[S; N]; P],
+        index: usize,
+    ) -> [S; FOUR]
+    where
+        S: Copy,
+        E: End<V, L>,
+    {
+        [
+            self.ends[0].codes(vectors, sums[index / N][0]),
+            self.ends[1 % N].codes(vectors, sums[((index + 1) / N).min(P - 1)][1 % N]),
+            self.ends[2 % N].codes(vectors, sums[((index + 2) / N).min(P - 1)][2 % N]),
+            self.ends[3 % N].codes(vectors, sums[((index + 3) / N).min(P - 1)][3 % N]),
+        ]
+    }
+}
+
+/// Writes the codes of some vectors of channels, pixel by pixel.
+struct Next<'a> {
+    pixel_bytes: usize,
+    /// From the vectors' first code of the next pixel on.
+    output: &'a mut [u8],
+}
+
+impl Next<'_> {
+    /// `N` vectors of each pixel: of four vectors' pixels, but no more than there are.
+    #[inline(always)]
+    fn write<const L: usize, const N: usize>(&mut self, codes: [[u8; L]; FOUR], pixels: usize) {
+        let mut output = core::mem::take(&mut self.output);
+        let side_by_side = self.pixel_bytes == N * L && pixels * N >= FOUR;
+        if side_by_side && let Some(target) = output.as_chunks_mut().0.first_chunk_mut() {
+            *target = codes;
+            self.output = output.get_mut(FOUR * L..).unwrap_or_default();
+            return;
+        }
+        for codes in codes.as_chunks::<N>().0.iter().take(pixels) {
+            let Some(target) = output.as_chunks_mut().0.first_chunk_mut() else { return };
+            *target = *codes;
+            output = output.get_mut(self.pixel_bytes..).unwrap_or_default();
+        }
+        self.output = output;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arithmetic::saturate;
     use crate::kernels::InstructionSet;
     use crate::kernels::host::vectors::{Vectors, Work};
 
-    /// Accumulators of the widest vector.
-    const GREATEST_LANES: usize = 16;
+    /// Channels of the widest vector.
+    const CHANNELS: usize = 16;
 
-    /// Accumulators that come to codes by one factor.
+    /// Pixels of a tile.
+    const PIXELS: usize = 4;
+
+    /// Accumulators that come to codes.
     struct Run<'a> {
-        factor: Factor,
-        sums: &'a [i32],
-        codes: &'a mut Vec<i32>,
+        ending: &'a Ending,
+        sums: &'a [[i32; CHANNELS]],
+        output: &'a mut [u8],
     }
 
     impl Work for Run<'_> {
         fn run<V: Vectors<L>, const L: usize>(self, vectors: V) {
-            let Factor { multiplier, left_shift, right_shift, offset, away } = self.factor;
-            let rows = [multiplier, left_shift, right_shift, offset, away].map(|value| vectors.load(&[value; L]));
-            for sums in self.sums.as_chunks::<L>().0 {
-                self.codes.extend(vectors.store(vectors.scale(vectors.load(sums), rows)));
+            for vector in 0..CHANNELS / L {
+                let sums = self.sums;
+                let tiles = Sums { sums, vector, output: self.output };
+                self.ending.run::<V, _, L, 1>(vectors, vector, (vector * L, CHANNELS), tiles);
             }
         }
     }
 
-    /// The ends of a range, what is around 0 and ties, and some between.
-    fn accumulators(reach: i32, right: u32) -> Vec<i32> {
-        let mut sums: Vec<i32> =
-            (-40..40).chain(-reach..(40 - reach).min(reach)).chain((reach - 40).max(-reach)..=reach).collect();
-        for multiple in -20..20_i64 {
-            let tie = (2 * multiple + 1) << right >> 1;
-            sums.extend((tie - 3..=tie + 3).filter_map(|sum| i32::try_from(sum).ok()));
+    struct Sums<'a> {
+        sums: &'a [[i32; CHANNELS]],
+        vector: usize,
+        output: &'a mut [u8],
+    }
+
+    impl<V: Registers<L>, const L: usize> Tiles<V, L, 1> for Sums<'_> {
+        fn run<E: End<V, L>>(self, vectors: V, ends: &Ends<'_, V::Sums, E, 1>) {
+            let tiles = self.sums.as_chunks::<PIXELS>().0;
+            for (sums, output) in tiles.iter().zip(self.output.chunks_mut(PIXELS * ends.pixel_bytes())) {
+                let sums = sums.map(|sums| [vectors.load(&sums.as_chunks().0[self.vector])]);
+                ends.write(vectors, sums, output);
+            }
         }
-        let mut state = 1_u32;
-        sums.extend((0..200).map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            state.cast_signed() % reach.max(1)
-        }));
-        sums.retain(|sum| sum.abs() <= reach);
-        sums.resize(sums.len().next_multiple_of(GREATEST_LANES), 0);
+    }
+
+    /// The accumulators on both sides of every step from code to code, and the outermost. Codes never fall as accumulators rise,
+    /// in the form of vectors neither: what gives these the same codes gives all others the same.
+    fn accumulators(requantizer: Requantizer, reach: i32, activation: Activation) -> Vec<i32> {
+        let mut sums = std::vec![-reach, reach, 0];
+        for code in activation.min.into()..=i32::from(activation.max) {
+            let (mut below, mut from) = (-i64::from(reach), i64::from(reach));
+            while from - below > 1 {
+                let middle = (below + from) / 2;
+                if requantizer.apply::<ALL_LINKS>(middle as i32, activation) < code {
+                    below = middle;
+                } else {
+                    from = middle;
+                }
+            }
+            sums.extend([below as i32, from as i32]);
+        }
         sums
+    }
+
+    /// Compares the codes of sixteen channels, each instruction set's with the requantizers'; how many sets ran them at the scale.
+    fn check(
+        scale: Scale,
+        channels: &[(Requantizer, i32); CHANNELS],
+        element: Element,
+        activation: Activation,
+    ) -> usize {
+        let lists = channels.map(|(requantizer, reach)| accumulators(requantizer, reach, activation));
+        let pixels = lists[0].len().next_multiple_of(PIXELS);
+        let at = |pixel: usize, channel: usize| lists[channel].get(pixel).copied().unwrap_or(0);
+        let sums: Vec<[i32; CHANNELS]> =
+            (0..pixels).map(|pixel| core::array::from_fn(|channel| at(pixel, channel))).collect();
+        let requantizers = channels.map(|(requantizer, _)| requantizer);
+        let expected: Vec<u8> = sums
+            .iter()
+            .flat_map(|sums| requantizers.iter().zip(sums))
+            .map(|(requantizer, sum)| requantizer.apply::<ALL_LINKS>(*sum, activation).to_le_bytes()[0])
+            .collect();
+        let mut runs = 0;
+        for set in InstructionSet::ALL {
+            let reaches = channels.map(|(_, reach)| reach.into());
+            let (lanes, end) = ((set.lanes(), 1), (element, activation));
+            let ending = Ending::of_channels(lanes, &[0; CHANNELS], &reaches, requantizers.to_vec(), end);
+            // Channels that nothing is left of fit either.
+            assert_ne!(ending.scale, Scale::EachByItself, "{channels:?}");
+            let mut output = std::vec![0; expected.len()];
+            if set.run(Run { ending: &ending, sums: &sums, output: &mut output }).is_some() {
+                let differs = output.iter().zip(&expected).position(|(code, expected)| code != expected);
+                assert_eq!(differs, None, "{channels:?} to {activation:?} by {}", set.name());
+                runs += usize::from(ending.scale == scale);
+            }
+        }
+        runs
     }
 
     #[test]
     fn a_factor_gives_the_codes_of_its_requantizer() {
-        let activation = Activation { min: i16::MIN, max: i16::MAX };
+        let kinds = [
+            (Scale::Rectify, Element::I8, Activation { min: 3, max: 127 }, [-128, 0, 3]),
+            (Scale::Rectify, Element::I8, Activation { min: -128, max: 90 }, [-128, -128, -128]),
+            (Scale::Rectify, Element::U8, Activation { min: 7, max: 255 }, [0, 5, 7]),
+            (Scale::Multiply, Element::I8, Activation { min: -128, max: 127 }, [-127, 4, 127]),
+            (Scale::Multiply, Element::I8, Activation { min: -100, max: -3 }, [-90, -3, 0]),
+            (Scale::Multiply, Element::U8, Activation { min: 0, max: 255 }, [1, 128, 255]),
+        ];
         let mut runs = 0;
-        for shift in -31..=30_i8 {
-            for multiplier in [0, 1, 1 << 30, 1_234_567_891, 1_518_500_250, i32::MAX] {
-                for (zero, reach) in [-128, 0, 3, 255]
-                    .into_iter()
-                    .flat_map(|zero| [1, 100, 30_000, 1 << 20, (1 << 30) - 1].map(|reach| (zero, reach)))
-                {
-                    let requantizer = Requantizer::Multiply { multiplier, shift, zero };
-                    let Some(factor) = Factor::new(requantizer, reach) else { continue };
-                    let sums = accumulators(reach as i32, shift.min(0).unsigned_abs().into());
-                    let expected: Vec<i32> =
-                        sums.iter().map(|sum| requantizer.apply::<ALL_LINKS>(*sum, activation)).collect();
-                    for set in InstructionSet::ALL {
-                        let mut codes = Vec::new();
-                        if set.run(Run { factor, sums: &sums, codes: &mut codes }).is_some() {
-                            let codes: Vec<i32> = codes.iter().map(|code| saturate(*code, activation)).collect();
-                            assert_eq!(codes, expected, "{requantizer:?} by {}", set.name());
-                            runs += 1;
+        for (scale, element, activation, zeros) in kinds {
+            let mut channels = Vec::new();
+            for shift in -31..=0 {
+                for multiplier in [0, 1, 1 << 30, (1 << 30) + 1, 1_234_567_891, 1_518_500_250, i32::MAX] {
+                    for reach in [0, 1, 100, 30_000, 1 << 20, (1 << 30) - 1, i32::MAX] {
+                        let zero = zeros[channels.len() % zeros.len()];
+                        let requantizer = Requantizer::Multiply { multiplier, shift, zero };
+                        if Factor::new(scale, requantizer, reach.into(), activation).is_some() {
+                            channels.push((requantizer, reach));
                         }
                     }
                 }
             }
+            assert!(channels.len() > 1000, "{}", channels.len());
+            for channels in channels.as_chunks().0 {
+                runs += check(scale, channels, element, activation);
+            }
         }
-        assert!(runs > 1000 || InstructionSet::detected() == InstructionSet::Portable, "{runs}");
+        let sets = InstructionSet::ALL.iter().filter(|set| **set <= InstructionSet::detected()).count() - 1;
+        assert!(runs > 300 * sets || sets == 0, "{runs}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::vec::Vec;
 
-use super::image::{Image, SLACK};
+use super::image::{Frame, Image, SLACK};
 use super::instruction_set::InstructionSet;
 use super::pools::Pool;
 use super::prepared::Prepared;
@@ -86,51 +86,49 @@ impl Layers {
         let size = (usize::from(output.shape.h), usize::from(output.shape.w));
         let (set, image) = (self.set, &mut self.image);
         // The input is copied first: the planner may have put the output over it.
-        match (op, &prepared) {
-            (Op::Conv2d(op), Prepared::Winograd(layer, ending)) => {
+        match (op, prepared) {
+            (Op::Conv2d(op), Prepared::Winograd(winograd, ending)) => {
                 let even = (size.0.next_multiple_of(2), size.1.next_multiple_of(2));
-                image.frame(set, codes(&input)?, input.shape, &op.window, even, op.weights.epilogue.input_zero())?;
-                let output = arena.get_mut(output.region())?;
-                let scratch = &mut self.scratch;
-                set.run(winograd::Run { winograd: layer, ending, image, scratch, size, output })?;
+                let frame = &Frame::new(input.shape, &op.window, even, op.weights.epilogue.input_zero())?;
+                image.take(set, codes(&input)?, frame)?;
+                let (scratch, output) = (&mut self.scratch, arena.get_mut(output.region())?);
+                set.run(winograd::Run { winograd, ending, image, frame, scratch, size, output })?;
             }
             (Op::Conv2d(op), Prepared::Convolution(convolution, ending)) => {
-                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
-                let output = arena.get_mut(output.region())?;
-                set.run(conv2d::Run { convolution, ending, image, size, output })?;
+                let zero = op.weights.epilogue.input_zero();
+                image.take(set, codes(&input)?, convolution.layout.take(input.shape, &op.window, size, zero)?)?;
+                set.run(conv2d::Run { convolution, ending, image, output: arena.get_mut(output.region())? })?;
             }
             (Op::Conv2d(op), Prepared::Bytes(convolution, ending)) => {
-                let image = &mut self.bytes;
-                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
-                let output = arena.get_mut(output.region())?;
-                set.run_bytes(conv2d::Run { convolution, ending, image, size, output })?;
+                let (image, zero) = (&mut self.bytes, op.weights.epilogue.input_zero());
+                image.take(set, codes(&input)?, convolution.layout.take(input.shape, &op.window, size, zero)?)?;
+                set.run_bytes(conv2d::Run { convolution, ending, image, output: arena.get_mut(output.region())? })?;
             }
             (Op::FullyConnected(_), Prepared::Bytes(convolution, ending)) => {
                 let image = &mut self.bytes;
-                image.plain(set, codes(&input)?, input.shape)?;
-                let output = arena.get_mut(output.region())?;
-                set.run_bytes(conv2d::Run { convolution, ending, image, size: (1, 1), output })?;
+                image.take(set, codes(&input)?, convolution.layout.frame())?;
+                set.run_bytes(conv2d::Run { convolution, ending, image, output: arena.get_mut(output.region())? })?;
             }
             (Op::FullyConnected(_), Prepared::Convolution(convolution, ending)) => {
-                image.plain(set, codes(&input)?, input.shape)?;
-                let output = arena.get_mut(output.region())?;
-                set.run(conv2d::Run { convolution, ending, image, size: (1, 1), output })?;
+                image.take(set, codes(&input)?, convolution.layout.frame())?;
+                set.run(conv2d::Run { convolution, ending, image, output: arena.get_mut(output.region())? })?;
             }
             (Op::DepthwiseConv2d(op), Prepared::ByteDepthwise(depthwise, ending)) => {
-                let image = &mut self.bytes;
-                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                let (image, zero) = (&mut self.bytes, op.weights.epilogue.input_zero());
+                image.take(set, codes(&input)?, depthwise.layout.take(input.shape, &op.window, size, zero)?)?;
                 let output = arena.get_mut(output.region())?;
-                set.run_bytes(byte_depthwise::Run { depthwise, ending, image, size, output })?;
+                set.run_bytes(byte_depthwise::Run { depthwise, ending, image, output })?;
             }
             (Op::DepthwiseConv2d(op), Prepared::Depthwise(depthwise, ending)) => {
-                image.frame(set, codes(&input)?, input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                let frame = &Frame::new(input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
+                image.take(set, codes(&input)?, frame)?;
                 let output = arena.get_mut(output.region())?;
-                set.run(depthwise::Run { depthwise, ending, image, size, output })?;
+                set.run(depthwise::Run { depthwise, ending, image, frame, size, output })?;
             }
             (Op::Binary(op), Prepared::Weightless) => {
                 let b = inputs[1]?;
-                image.plain(set, codes(&input)?, input.shape)?;
-                self.other.plain(set, codes(&b)?, b.shape)?;
+                image.take(set, codes(&input)?, &Frame::plain(input.shape))?;
+                self.other.take(set, codes(&b)?, &Frame::plain(b.shape))?;
                 let output = view(output, arena)?;
                 set.run(elementwise::Run { op, a: image.codes(), b: self.other.codes(), output })?;
             }

@@ -7,6 +7,7 @@ use super::depthwise::Depthwise;
 use super::ending::Ending;
 use super::filters;
 use super::instruction_set::InstructionSet;
+use super::tile::{BYTE_PIXELS, PIXELS};
 use super::winograd::Winograd;
 use crate::format::{Element, Op, Packing, TensorRecord, WeightBits, Weights};
 
@@ -61,15 +62,14 @@ impl Prepared {
                     Ending::new((lanes, op.groups.into()), &op.weights, filters, elements, offset, op.activation)
                 };
                 if bytes(&op.weights) {
-                    let convolution = Convolution::new(lanes, op, &codes, input.shape, output.shape);
+                    let convolution = Convolution::new((lanes, BYTE_PIXELS), op, &codes, input.shape.c, output.shape.c);
                     return Self::Bytes(convolution, ending(offset));
                 }
-                match Winograd::new(lanes, op, &codes, input, output.shape) {
-                    Some(winograd) => Self::Winograd(winograd, ending(0)),
-                    None => {
-                        Self::Convolution(Convolution::new(lanes, op, &codes, input.shape, output.shape), ending(0))
-                    }
+                if let Some(winograd) = Winograd::new(lanes, op, &codes, input, output.shape) {
+                    return Self::Winograd(winograd, ending(0));
                 }
+                let convolution = Convolution::new((lanes, PIXELS), op, &codes, input.shape.c, output.shape.c);
+                Self::Convolution(convolution, ending(0))
             }
             Op::FullyConnected(op) => {
                 let (in_len, out_ch) = (input.shape.len(), output.shape.c.into());
@@ -79,10 +79,10 @@ impl Prepared {
                     Ending::new((lanes, 1), &op.weights, filters, elements, offset, op.activation)
                 };
                 if bytes(&op.weights) {
-                    let convolution = Convolution::of_fully_connected(lanes, &codes, in_len, out_ch);
+                    let convolution = Convolution::of_fully_connected(lanes, &codes, input.shape, out_ch);
                     return Self::Bytes(convolution, ending(offset));
                 }
-                Self::Convolution(Convolution::of_fully_connected(lanes, &codes, in_len, out_ch), ending(0))
+                Self::Convolution(Convolution::of_fully_connected(lanes, &codes, input.shape, out_ch), ending(0))
             }
             Op::DepthwiseConv2d(op) if input.shape.c == output.shape.c => {
                 let channels = usize::from(input.shape.c);
@@ -92,7 +92,8 @@ impl Prepared {
                     Ending::new((lanes, 1), &op.weights, filters, elements, offset, op.activation)
                 };
                 if bytes(&op.weights) {
-                    return Self::ByteDepthwise(ByteDepthwise::new(lanes, op, &codes, channels), ending(offset));
+                    let depthwise = ByteDepthwise::new(lanes, op, &codes, channels);
+                    return Self::ByteDepthwise(depthwise, ending(offset));
                 }
                 Self::Depthwise(Depthwise::new(op, &codes), ending(0))
             }

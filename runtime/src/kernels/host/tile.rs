@@ -59,16 +59,6 @@ where
     sums
 }
 
-/// One vector of every pixel of a tile. A loop over `sums` would hold all of them in memory while they are summed.
-#[inline(always)]
-pub(super) fn column<S: Copy, const N: usize, const P: usize>(sums: &[[S; N]; P], vector: usize) -> [S; P] {
-    let mut column = [sums[0][vector]; P];
-    for pixel in 0..P {
-        column[pixel] = sums[pixel][vector];
-    }
-    column
-}
-
 /// Vectors of a tile that begins with a vector: [`BLOCK`], or what is left.
 #[inline(always)]
 pub(super) fn width(vectors: usize, first: usize) -> usize {

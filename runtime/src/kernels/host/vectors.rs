@@ -14,14 +14,19 @@ pub(super) trait Registers<const L: usize>: Copy {
     /// `sums >> shifts` of each lane, with the sign.
     fn shift_right(self, sums: Self::Sums, shifts: Self::Sums) -> Self::Sums;
 
-    /// `(high(sums << left_shifts) + offsets + (sums < 0 ? away : 0)) >> right_shifts` of each lane, where `high(a)` is
-    /// `(a * multipliers + 2^31) >> 32`.
-    ///
-    /// rows  multipliers, left shifts, right shifts, offsets, away
-    fn scale(self, sums: Self::Sums, rows: [Self::Sums; 5]) -> Self::Sums;
+    /// `2 * sums` of each lane.
+    fn double(self, sums: Self::Sums) -> Self::Sums;
 
-    /// The low byte of each lane, clipped to bounds before.
-    fn bytes(self, sums: Self::Sums, min: i32, max: i32) -> [u8; L];
+    /// The upper half of `sums * multipliers + starts` of each lane.
+    ///
+    /// starts  of 64 bits: those of the even lanes, those of the odd ones
+    fn multiply_high(self, sums: Self::Sums, multipliers: Self::Sums, starts: [Self::Sums; 2]) -> Self::Sums;
+
+    /// `codes + (sums < 0 ? addends : 0)` of each lane.
+    fn add_below_zero(self, codes: Self::Sums, sums: Self::Sums, addends: Self::Sums) -> Self::Sums;
+
+    /// The low byte of each lane of four registers, clipped to bounds before: of a byte with a sign where the lower one has a sign.
+    fn bytes(self, codes: [Self::Sums; 4], bounds: (i32, i32)) -> [[u8; L]; 4];
 }
 
 /// Products of groups of `K` codes, summed.

@@ -8,7 +8,7 @@ use std::vec::Vec;
 
 use super::ending::Ending;
 use super::filters::Filters;
-use super::image::Image;
+use super::image::{Frame, Image};
 use super::tile::{self, PIXELS, Stretches};
 use super::vectors::{Vectors, Work};
 use crate::format::{Conv2d, Element, Shape, TensorRecord, WeightBits, Window};
@@ -137,8 +137,10 @@ pub(super) struct Run<'a> {
     pub(super) winograd: &'a Winograd,
     pub(super) ending: &'a Ending,
     pub(super) image: &'a Image<i16>,
+    /// Of the image, which has what the next even number of rows and columns reads.
+    pub(super) frame: &'a Frame,
     pub(super) scratch: &'a mut Scratch,
-    /// Rows and columns of the output; the image has what the next even number reads.
+    /// Rows and columns of the output.
     pub(super) size: (usize, usize),
     /// `[H_OUT, W_OUT, C_OUT]`
     pub(super) output: &'a mut [u8],
@@ -177,7 +179,7 @@ impl Run<'_> {
         for c in (0..in_ch).step_by(CODES) {
             let mut d = [[0; CODES]; PLACES];
             for (index, d) in d.iter_mut().enumerate() {
-                let place = self.image.place(y + index / 4, x + index % 4) + c;
+                let place = self.frame.place(y + index / 4, x + index % 4) + c;
                 if let Some(codes) = self.image.codes().get(place..).and_then(|codes| codes.first_chunk()) {
                     *d = *codes;
                 }
@@ -255,16 +257,16 @@ impl Run<'_> {
                 }
             }
             transform_output(&mut m);
-            let bias: [i32; L] = self.ending.bias(channel / L);
+            let bias: &[i32; L] = self.ending.bias(channel / L);
             for (row, column) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
                 let mut sums = m[4 * row + column];
                 for (sum, bias) in sums.iter_mut().zip(bias) {
-                    *sum = (*sum >> 2).wrapping_add(bias);
+                    *sum = (*sum >> 2).wrapping_add(*bias);
                 }
                 if y + row < self.size.0 && x + column < self.size.1 {
                     let pixel = (y + row) * self.size.1 + x + column;
                     let output = self.output.get_mut(pixel * self.ending.pixel_bytes()..).unwrap_or_default();
-                    self.ending.write(vectors, [vectors.load(&sums)], channel / L, (channel, channels), output);
+                    self.ending.write(vectors, vectors.load(&sums), channel / L, (channel, channels), output);
                 }
             }
         }

@@ -4,11 +4,13 @@
 
 use core::arch::x86_64::{
     __m256i, __m512i, _mm256_add_epi32, _mm256_add_epi64, _mm256_and_si256, _mm256_blend_epi32, _mm256_madd_epi16,
-    _mm256_max_epi32, _mm256_min_epi32, _mm256_mul_epi32, _mm256_set1_epi32, _mm256_set1_epi64x, _mm256_shuffle_epi32,
-    _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_srav_epi32, _mm512_add_epi32, _mm512_add_epi64, _mm512_and_si512,
-    _mm512_cvtepi32_epi8, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_mask_shuffle_epi32, _mm512_max_epi32,
-    _mm512_min_epi32, _mm512_mul_epi32, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_shuffle_epi32,
-    _mm512_shuffle_i32x4, _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_srav_epi32, _mm512_unpackhi_epi8,
+    _mm256_max_epi8, _mm256_max_epu8, _mm256_min_epi8, _mm256_min_epu8, _mm256_mul_epi32, _mm256_packs_epi16,
+    _mm256_packs_epi32, _mm256_packus_epi16, _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi32,
+    _mm256_setr_epi32, _mm256_shuffle_epi32, _mm256_srai_epi32, _mm256_srav_epi32, _mm512_add_epi32, _mm512_add_epi64,
+    _mm512_and_si512, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_mask_shuffle_epi32, _mm512_max_epi8,
+    _mm512_max_epu8, _mm512_min_epi8, _mm512_min_epu8, _mm512_mul_epi32, _mm512_packs_epi16, _mm512_packs_epi32,
+    _mm512_packus_epi16, _mm512_permutexvar_epi32, _mm512_set1_epi8, _mm512_set1_epi32, _mm512_setr_epi32,
+    _mm512_shuffle_epi32, _mm512_shuffle_i32x4, _mm512_srai_epi32, _mm512_srav_epi32, _mm512_unpackhi_epi8,
     _mm512_unpackhi_epi16, _mm512_unpacklo_epi8, _mm512_unpacklo_epi16,
 };
 
@@ -64,30 +66,42 @@ impl Registers<8> for Avx2 {
     }
 
     #[inline(always)]
-    fn scale(self, sums: __m256i, [multipliers, left, right, offsets, away]: [__m256i; 5]) -> __m256i {
+    fn double(self, sums: __m256i) -> __m256i {
+        // SAFETY: `self` proves AVX2.
+        unsafe { _mm256_add_epi32(sums, sums) }
+    }
+
+    #[inline(always)]
+    fn multiply_high(self, sums: __m256i, multipliers: __m256i, [even, odd]: [__m256i; 2]) -> __m256i {
         // SAFETY: `self` proves AVX2.
         unsafe {
-            let (a, half) = (_mm256_sllv_epi32(sums, left), _mm256_set1_epi64x(1 << 31));
-            let even = _mm256_add_epi64(_mm256_mul_epi32(a, multipliers), half);
-            let odd = _mm256_mul_epi32(_mm256_shuffle_epi32(a, ODD), _mm256_shuffle_epi32(multipliers, ODD));
-            let odd = _mm256_add_epi64(odd, half);
-            let high = _mm256_blend_epi32(_mm256_shuffle_epi32(even, ODD), odd, 0b1010_1010);
-            let sign = _mm256_and_si256(_mm256_srai_epi32(sums, 31), away);
-            _mm256_srav_epi32(_mm256_add_epi32(_mm256_add_epi32(high, offsets), sign), right)
+            let even = _mm256_add_epi64(_mm256_mul_epi32(sums, multipliers), even);
+            let products = _mm256_mul_epi32(_mm256_shuffle_epi32(sums, ODD), _mm256_shuffle_epi32(multipliers, ODD));
+            let odd = _mm256_add_epi64(products, odd);
+            _mm256_blend_epi32(_mm256_shuffle_epi32(even, ODD), odd, 0b1010_1010)
         }
     }
 
     #[inline(always)]
-    fn bytes(self, sums: __m256i, min: i32, max: i32) -> [u8; 8] {
+    fn add_below_zero(self, codes: __m256i, sums: __m256i, addends: __m256i) -> __m256i {
         // SAFETY: `self` proves AVX2.
-        let codes: [i32; 8] = must_cast(unsafe {
-            _mm256_max_epi32(_mm256_min_epi32(sums, _mm256_set1_epi32(max)), _mm256_set1_epi32(min))
-        });
-        let mut bytes = [0; 8];
-        for (byte, code) in bytes.iter_mut().zip(codes) {
-            *byte = code.to_le_bytes()[0];
-        }
-        bytes
+        unsafe { _mm256_add_epi32(codes, _mm256_and_si256(_mm256_srai_epi32(sums, 31), addends)) }
+    }
+
+    #[inline(always)]
+    fn bytes(self, [a, b, c, d]: [__m256i; 4], (min, max): (i32, i32)) -> [[u8; 8]; 4] {
+        // SAFETY: `self` proves AVX2.
+        must_cast(unsafe {
+            let (ab, cd) = (_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
+            let (least, greatest) = (_mm256_set1_epi8(min as i8), _mm256_set1_epi8(max as i8));
+            let codes = if min < 0 {
+                _mm256_max_epi8(_mm256_min_epi8(_mm256_packs_epi16(ab, cd), greatest), least)
+            } else {
+                _mm256_max_epu8(_mm256_min_epu8(_mm256_packus_epi16(ab, cd), greatest), least)
+            };
+            // Each half has four codes of every register.
+            _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+        })
     }
 }
 
@@ -194,24 +208,41 @@ impl Registers<16> for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn scale(self, sums: __m512i, [multipliers, left, right, offsets, away]: [__m512i; 5]) -> __m512i {
+    fn double(self, sums: __m512i) -> __m512i {
+        // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_add_epi32(sums, sums) }
+    }
+
+    #[inline(always)]
+    fn multiply_high(self, sums: __m512i, multipliers: __m512i, [even, odd]: [__m512i; 2]) -> __m512i {
         // SAFETY: `self` proves AVX-512 F.
         unsafe {
-            let (a, half) = (_mm512_sllv_epi32(sums, left), _mm512_set1_epi64(1 << 31));
-            let even = _mm512_add_epi64(_mm512_mul_epi32(a, multipliers), half);
-            let odd = _mm512_mul_epi32(_mm512_shuffle_epi32(a, ODD), _mm512_shuffle_epi32(multipliers, ODD));
-            let high = _mm512_mask_shuffle_epi32(_mm512_add_epi64(odd, half), 0x5555, even, ODD);
-            let sign = _mm512_and_si512(_mm512_srai_epi32(sums, 31), away);
-            _mm512_srav_epi32(_mm512_add_epi32(_mm512_add_epi32(high, offsets), sign), right)
+            let even = _mm512_add_epi64(_mm512_mul_epi32(sums, multipliers), even);
+            let products = _mm512_mul_epi32(_mm512_shuffle_epi32(sums, ODD), _mm512_shuffle_epi32(multipliers, ODD));
+            _mm512_mask_shuffle_epi32(_mm512_add_epi64(products, odd), 0x5555, even, ODD)
         }
     }
 
     #[inline(always)]
-    fn bytes(self, sums: __m512i, min: i32, max: i32) -> [u8; 16] {
+    fn add_below_zero(self, codes: __m512i, sums: __m512i, addends: __m512i) -> __m512i {
         // SAFETY: `self` proves AVX-512 F.
+        unsafe { _mm512_add_epi32(codes, _mm512_and_si512(_mm512_srai_epi32(sums, 31), addends)) }
+    }
+
+    #[inline(always)]
+    fn bytes(self, [a, b, c, d]: [__m512i; 4], (min, max): (i32, i32)) -> [[u8; 16]; 4] {
+        // SAFETY: `self` proves AVX-512 F and BW.
         must_cast(unsafe {
-            let codes = _mm512_max_epi32(_mm512_min_epi32(sums, _mm512_set1_epi32(max)), _mm512_set1_epi32(min));
-            _mm512_cvtepi32_epi8(codes)
+            let (ab, cd) = (_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+            let (least, greatest) = (_mm512_set1_epi8(min as i8), _mm512_set1_epi8(max as i8));
+            let codes = if min < 0 {
+                _mm512_max_epi8(_mm512_min_epi8(_mm512_packs_epi16(ab, cd), greatest), least)
+            } else {
+                _mm512_max_epu8(_mm512_min_epu8(_mm512_packus_epi16(ab, cd), greatest), least)
+            };
+            // Each quarter has four codes of every register.
+            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+            _mm512_permutexvar_epi32(order, codes)
         })
     }
 }
