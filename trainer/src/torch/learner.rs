@@ -251,6 +251,7 @@ mod tests {
     use crate::torch::augmentation::{Draws, apply};
     use crate::torch::batches::to_tensor;
     use crate::torch::shim::count_waits;
+    use crate::torch::test_numbers::{fill_weights, uniform};
 
     const DIGITS: &str = include_str!("../../configs/digits.toml");
 
@@ -264,7 +265,11 @@ mod tests {
 
     fn float(config: &Config) -> Learner {
         let network = config.network(Shape { h: 8, w: 8, c: 1 }, 10).unwrap();
-        Learner::float(config, &network, Device::Cpu)
+        let learner = Learner::float(config, &network, Device::Cpu);
+        if let Model::Float(float) = learner.model() {
+            fill_weights(float, 7);
+        }
+        learner
     }
 
     fn quantized(config: &Config) -> Learner {
@@ -328,7 +333,7 @@ mod tests {
             ("scheme = 'affine'", ""),
         ] {
             let config = digits(keys, tables);
-            let x = Tensor::rand([4, 1, 8, 8], (Kind::Float, Device::Cpu));
+            let x = uniform(1, &[4, 1, 8, 8]);
             let Model::Float(float) = float(&config).into_model() else { unreachable!("it begins in floating point") };
             let Model::Quantized(mut network) = quantized(&config).into_model() else {
                 unreachable!("it is quantized")
@@ -355,7 +360,7 @@ mod tests {
         let mut learner = quantized(&config);
         let _ = step(&mut learner, &config, Mode::Learning, false).unwrap();
         let Model::Quantized(network) = learner.model() else { unreachable!("it is quantized") };
-        let x = Tensor::rand([8, 1, 8, 8], (Kind::Float, Device::Cpu)) * 16.0;
+        let x = uniform(2, &[8, 1, 8, 8]) * 16.0;
         let tensors = network.fast_forward(&(x.floor() * 0.0625)).unwrap();
         let mut found = Vec::new();
         for (index, layer) in network.network().layers.iter().enumerate() {

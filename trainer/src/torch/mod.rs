@@ -26,3 +26,6 @@ pub mod recording;
 pub mod run_folder;
 pub mod shim;
 pub mod training;
+
+#[cfg(test)]
+mod test_numbers;

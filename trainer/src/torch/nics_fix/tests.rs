@@ -4,8 +4,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor, nn};
 
 use super::*;
-
-const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+use crate::torch::test_numbers::normal;
 
 fn values(x: &Tensor) -> Vec<f64> {
     Vec::try_from(x.detach().flatten(0, -1).to_kind(Kind::Double)).unwrap()
@@ -23,19 +22,23 @@ struct Net {
 
 impl Net {
     fn new() -> Self {
-        tch::manual_seed(1);
         let (variables, top) = (nn::VarStore::new(Device::Cpu), FixTopModule::new());
         let (root, fix) = (variables.root(), top.root());
         let config = ConvConfig { padding: 1, ..ConvConfig::new(3) };
         let block = fix.sub("block");
-        Self {
+        let net = Self {
             conv: Conv2dFix::new(&(&root / "conv"), &fix.sub("conv"), 2, 4, config).unwrap(),
             conv_out: ActivationFix::new(&fix.sub("conv_out")),
             block: ConvBnFix::new(&(&root / "block" / "conv"), &block.sub("conv"), 4, 4, config).unwrap(),
             block_out: ActivationFix::new(&block.sub("out")),
             variables,
             top,
+        };
+        for (seed, name) in [(1, "conv.weight"), (2, "block.conv.weight")] {
+            let mut weight = net.variables.variables().remove(name).unwrap();
+            tch::no_grad(|| weight.copy_(&(normal(seed, &weight.size()) * 0.3)));
         }
+        net
     }
 
     fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
@@ -49,8 +52,7 @@ impl Net {
 }
 
 fn input() -> Tensor {
-    tch::manual_seed(9);
-    Tensor::randn([4, 2, 6, 6], CPU)
+    normal(9, &[4, 2, 6, 6])
 }
 
 fn one(fix: &FixPath) -> Fix {
@@ -153,7 +155,7 @@ fn methods_are_set_by_type_and_by_name_at_every_depth() {
 fn a_folded_batch_norm_is_configured_and_is_the_batch_norm_behind_its_convolution() {
     let net = Net::new();
     assert!(net.top.get_fix_configs(false, false).contains_key("block.conv.weight"));
-    let x = Tensor::randn([3, 4, 5, 5], CPU);
+    let x = normal(10, &[3, 4, 5, 5]);
     let trained = tch::no_grad(|| net.block.forward(&x, true)).unwrap();
     let weight = &net.variables.variables()["block.conv.weight"];
     let sums = tch::no_grad(|| x.conv2d(weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1));
@@ -236,7 +238,6 @@ fn data_and_gradients_are_configured_apart() {
 
 #[test]
 fn configs_of_one_forward_pass_are_put_back() {
-    // One input: tests beside this one draw from the same generator.
     let (net, x) = (Net::new(), input());
     net.set(FixMethod::Auto, Selector::default());
     let _ = net.forward(&x, true).unwrap();

@@ -225,6 +225,7 @@ mod tests {
     use super::*;
     use crate::quantizer_config::{Granularity, QuantizerConfig, RangeMethod, Scheme};
     use crate::torch::quantize::exponent::exponents;
+    use crate::torch::test_numbers::normal;
 
     fn config(range: RangeMethod) -> QuantizerConfig {
         QuantizerConfig { range: Some(range), ..QuantizerConfig::default() }
@@ -282,11 +283,10 @@ mod tests {
 
     #[test]
     fn a_learned_step_finds_a_smaller_error() {
-        tch::manual_seed(2);
         let four =
             QuantizerConfig { bits: Some(3), granularity: Some(Granularity::Tensor), ..config(RangeMethod::Lsq) };
         let mut quantizer = Quantizer::new(Settings::weights(four, Scheme::Affine), &[1000]).unwrap();
-        let x = Tensor::randn([1000], (Kind::Float, Device::Cpu));
+        let x = normal(2, &[1000]);
         let error = |quantizer: &Quantizer| (quantizer.quantize(&x, true).unwrap() - &x).square().sum(Kind::Float);
         quantizer.observe(&x);
         let before = error(&quantizer).double_value(&[]);

@@ -3,6 +3,7 @@ use tch::{Kind, Tensor};
 use super::range;
 use crate::quantizer_config::{Granularity, QuantizerConfig, RangeMethod, Scheme};
 use crate::torch::quantize::{Settings, exponent, rows, step_of};
+use crate::torch::test_numbers::{normal, uniform};
 
 fn settings(method: RangeMethod, scheme: Scheme) -> Settings {
     Settings::weights(QuantizerConfig { range: Some(method), ..QuantizerConfig::default() }, scheme)
@@ -82,11 +83,10 @@ fn a_sweep_takes_the_scale_with_the_least_error() {
 /// Every candidate by hand, in f64.
 #[test]
 fn the_mse_range_is_the_best_of_all_steps() {
-    tch::manual_seed(3);
     for bits in [2, 3, 4, 8] {
         let config = QuantizerConfig { bits: Some(bits), range: Some(RangeMethod::Mse), ..QuantizerConfig::default() };
         let settings = Settings::weights(config, Scheme::PowerOfTwo);
-        let x = Tensor::randn([500], (Kind::Float, tch::Device::Cpu));
+        let x = normal(bits.into(), &[500]);
         let step = step_of(&range(&x.view([1, -1]), &settings), &settings);
         let chosen = exponent::exponents(&step)[0];
         let values = Vec::<f32>::try_from(&x).unwrap();
@@ -102,9 +102,8 @@ fn the_mse_range_is_the_best_of_all_steps() {
 
 #[test]
 fn the_kl_range_cuts_off_a_lonely_outlier_and_keeps_a_whole_distribution() {
-    tch::manual_seed(5);
     let settings = settings(RangeMethod::Kl, Scheme::Affine);
-    let bulk = Tensor::rand([20_000], (Kind::Float, tch::Device::Cpu)) * 2.0 - 1.0;
+    let bulk = uniform(5, &[20_000]) * 2.0 - 1.0;
     let whole = of(&bulk, &settings)[0];
     assert!(whole > 0.9, "{whole}");
     let outlier = of(&Tensor::cat(&[bulk, Tensor::from_slice(&[10_f32])], 0), &settings)[0];
