@@ -456,8 +456,14 @@ fn a_network_is_quantized_without_training() {
     let place = Place::new();
     let calibration = "[quantized.calibration]\nimages = 256\nadaround_steps = 30";
     let text = with_quantized("", calibration).replace("epochs = 2\nfreeze_after = 1", "epochs = 0");
-    let run = place.train(&text, "calibrated");
+    let run = place.path("calibrated");
+    let output =
+        stepshift().arg("train").arg(place.config(&text)).arg("--json").arg("--out").arg(&run).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
     evaluates_bit_exactly(&run);
+    let report: serde_json::Value = serde_json::from_str(stdout(&output).lines().nth(3).unwrap()).unwrap();
+    let count = |list: &str| report["calibration"][list].as_array().unwrap().len();
+    assert_eq!((count("equalized") + count("left"), count("learned") + count("nearest")), (0, 2), "{report}");
     assert_eq!(
         fs::read_to_string(run.join("metrics.csv")).unwrap().lines().count(),
         4,

@@ -15,6 +15,7 @@ use stepshift_trainer::networks::NetworkName;
 use stepshift_trainer::torch::checkpoint::{self, EpochRecord};
 use stepshift_trainer::torch::device::DeviceName;
 use stepshift_trainer::torch::evaluation::evaluate;
+use stepshift_trainer::torch::ptq::Report;
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, Observer, Outcome, Progress, Training, quantized_network};
 
 struct Silent;
@@ -25,6 +26,8 @@ impl Observer for Silent {
     }
 
     fn epoch(&mut self, _: &EpochRecord) {}
+
+    fn calibrated(&mut self, _: &Report) {}
 }
 
 fn images(shape: Shape, count: usize, classes: usize, seed: u64) -> Images {

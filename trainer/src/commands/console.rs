@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 use stepshift_trainer::torch::checkpoint::EpochRecord;
+use stepshift_trainer::torch::ptq::Report;
 use stepshift_trainer::torch::training::{Observer, Progress};
 
 /// How much is shown.
@@ -18,7 +19,7 @@ pub(super) struct Output {
     /// Print nothing but errors
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
-    /// Print a line of JSON for every pass and one at the end, and no progress bar
+    /// Print a line of JSON for every pass, for a calibration and at the end, and no progress bar
     #[arg(long)]
     json: bool,
 }
@@ -88,4 +89,29 @@ impl Observer for Console {
         let line = format!("{:<9} epoch {epoch:>3}  loss {loss:.4}  test accuracy {test_accuracy:.2} %", phase.text());
         self.bar.suspend(|| println!("{line}"));
     }
+
+    fn calibrated(&mut self, report: &Report) {
+        if self.output.json {
+            println!("{}", json!({ "calibration": report }));
+        } else if !self.output.quiet {
+            self.bar.suspend(|| println!("calibrated{}", calibrated(report)));
+        }
+    }
+}
+
+/// What a calibration did beside choosing ranges, as the rest of a line.
+fn calibrated(report: &Report) -> String {
+    let Report { equalized, left, learned, nearest } = report;
+    let mut text = String::new();
+    let (pairs, layers) = (equalized.len() + left.len(), learned.len() + nearest.len());
+    if pairs > 0 {
+        text += &format!("  {} of {pairs} pairs of layers equalized", equalized.len());
+    }
+    if layers > 0 {
+        text += &format!("  rounding learned in {} of {layers} layers", learned.len());
+    }
+    if !nearest.is_empty() {
+        text += &format!(", {} kept the nearest codes", nearest.join(" "));
+    }
+    text
 }

@@ -13,7 +13,7 @@ use super::objective::{cross_entropy, distilled};
 use super::optimizer::Optimizer;
 use super::ptq;
 use super::quantized_network::{Mode, QuantizedNetwork};
-use crate::config::Config;
+use crate::config::{CalibrationConfig, Config};
 use crate::network::Network;
 
 /// Before the names of a teacher's tensors in a checkpoint.
@@ -197,11 +197,11 @@ impl Learner {
     /// Quantizes without training, by some inputs.
     ///
     /// # Errors
-    /// Those of libtorch.
-    pub fn calibrate(&mut self, config: &Config, batches: &[Tensor]) -> Result<()> {
-        match (&mut self.model, &config.quantized.calibration) {
-            (Model::Quantized(network), Some(calibration)) => ptq::quantize(network, batches, calibration, |_| ()),
-            _ => Ok(()),
+    /// Where the network is not quantized yet.
+    pub fn calibrate(&mut self, config: &CalibrationConfig, batches: &[Tensor]) -> Result<ptq::Report> {
+        match &mut self.model {
+            Model::Quantized(network) => ptq::quantize(network, batches, config, |_| ()),
+            Model::Float(_) => bail!("the network is not quantized yet"),
         }
     }
 

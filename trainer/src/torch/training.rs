@@ -13,6 +13,7 @@ use super::diagnosis::{has_climbed, is_lost};
 use super::float_network::restore;
 use super::learner::{Learner, Model, Place};
 use super::losses::Losses;
+use super::ptq;
 use super::quantized_network::{Mode, QuantizedNetwork};
 use super::recording;
 use super::run_folder::RunFolder;
@@ -40,6 +41,8 @@ pub trait Observer {
     fn batch(&mut self, progress: &Progress) -> ControlFlow<()>;
     /// Behind every pass.
     fn epoch(&mut self, record: &EpochRecord);
+    /// Behind a quantization without training.
+    fn calibrated(&mut self, report: &ptq::Report);
 }
 
 /// How far a training is.
@@ -120,7 +123,7 @@ impl Training {
     ///
     /// # Errors
     /// Where it is of another data set or another network.
-    pub fn quantize(&mut self, (state, tensors): Checkpoint) -> Result<()> {
+    pub fn quantize(&mut self, (state, tensors): Checkpoint, observer: &mut dyn Observer) -> Result<()> {
         let theirs = config::parse(&state.config)?;
         let (own, other) = (self.config.dataset.text(), theirs.dataset.text());
         ensure!(own == other, "the float network was trained on {other}, and the config is for {own}");
@@ -129,7 +132,7 @@ impl Training {
                 .context("the float network is not that of the config")?;
         }
         self.state.history = state.history;
-        self.begin_quantized(state.float_accuracy)?;
+        self.begin_quantized(state.float_accuracy, observer)?;
         self.save()
     }
 
@@ -274,7 +277,7 @@ impl Training {
         self.state.epoch += 1;
         self.state.batch = 0;
         self.state.sums = Sums::default();
-        self.change_phase(test_accuracy)?;
+        self.change_phase(test_accuracy, observer)?;
         self.save()?;
         self.folder.record(observation, &self.config, &self.state, &self.data)
     }
@@ -329,7 +332,7 @@ impl Training {
     }
 
     /// Goes on to the next phase where this one has had all its passes.
-    fn change_phase(&mut self, test_accuracy: f64) -> Result<()> {
+    fn change_phase(&mut self, test_accuracy: f64, observer: &mut dyn Observer) -> Result<()> {
         let over = match self.state.phase {
             Phase::Float => self.state.epoch == self.config.float.epochs,
             Phase::Quantized => self.state.epoch == self.config.quantized.epochs,
@@ -343,11 +346,11 @@ impl Training {
             self.state.phase = Phase::Finished;
             return Ok(());
         }
-        self.begin_quantized(Some(test_accuracy))
+        self.begin_quantized(Some(test_accuracy), observer)
     }
 
     /// Keeps the float network, and quantizes it.
-    fn begin_quantized(&mut self, float_accuracy: Option<f64>) -> Result<()> {
+    fn begin_quantized(&mut self, float_accuracy: Option<f64>, observer: &mut dyn Observer) -> Result<()> {
         self.state.float_accuracy = float_accuracy;
         if let Model::Float(network) = self.learner.model() {
             let state = State { phase: Phase::Float, epoch: self.config.float.epochs, ..self.state.clone() };
@@ -359,11 +362,11 @@ impl Training {
         if let Model::Float(float) = std::mem::replace(&mut self.learner, blank).into_model() {
             self.learner = Learner::quantized(&self.config, float, self.data.input_exponent)?;
         }
-        self.calibrate()
+        self.calibrate(observer)
     }
 
     /// Quantizes by some images of the training set, where the config asks for that; with no pass of training that is all.
-    fn calibrate(&mut self) -> Result<()> {
+    fn calibrate(&mut self, observer: &mut dyn Observer) -> Result<()> {
         let Some(calibration) = self.config.quantized.calibration else { return Ok(()) };
         let scale = 2_f64.powi(self.data.input_exponent.into());
         let images = &self.data.train;
@@ -371,7 +374,7 @@ impl Training {
         let chosen = &order[..calibration.images.min(images.len())];
         let batch = |indices: &[usize]| Ok(to_tensor(images.read(indices)?.view()).to_device(self.device) * scale);
         let batches = chosen.chunks(self.config.batch_size).map(batch).collect::<Result<Vec<Tensor>>>()?;
-        self.learner.calibrate(&self.config, &batches)?;
+        observer.calibrated(&self.learner.calibrate(&calibration, &batches)?);
         if self.config.quantized.epochs == 0 {
             encode(&self.learner.freeze()?.to_fixed_point()?)?;
             self.state.phase = Phase::Finished;

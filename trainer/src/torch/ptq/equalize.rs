@@ -1,27 +1,101 @@
 //! Cross-layer equalization (Nagel et al. 2019, section 4.1).
 
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
 use tch::{Kind, Tensor};
 
+use super::super::float_network::restore;
 use super::super::quantized_network::QuantizedNetwork;
+use super::calibrate;
 use crate::network::{Layer, LayerOp, Network};
+
+/// Two layers, by their numbers: the second reads the first.
+type Pair = [usize; 2];
 
 /// Passes over the pairs: a layer in two of them settles after a few.
 const PASSES: usize = 10;
 
-/// Makes the greatest weight of each channel alike on both sides of it; the float function stays.
-pub(super) fn equalize(network: &mut QuantizedNetwork) {
-    let pairs = pairs(network.network());
+/// Makes the greatest weight of each channel alike on both sides of every pair; the float function stays. Pairs without which the
+/// calibrated network's output has less error are put back. Every pair, with true where it is equalized.
+pub(super) fn equalize(network: &mut QuantizedNetwork, batches: &[Tensor]) -> Result<Vec<(Pair, bool)>> {
+    let all = pairs(network);
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    let trial = Trial::new(network, batches)?;
+    let mut kept = all.clone();
+    let mut least = trial.error(network, &kept)?;
+    for pair in &all {
+        let fewer: Vec<Pair> = kept.iter().filter(|other| *other != pair).copied().collect();
+        let error = trial.error(network, &fewer)?;
+        // An error that is not a number is the greatest.
+        if error.total_cmp(&least).is_lt() {
+            (kept, least) = (fewer, error);
+        }
+    }
+    if trial.error(network, &[])?.total_cmp(&least).is_lt() {
+        kept.clear();
+    }
+    trial.begin(network, &kept)?;
+    Ok(all.into_iter().map(|pair| (pair, kept.contains(&pair))).collect())
+}
+
+/// A network as it was, and what its output is in real numbers.
+struct Trial<'a> {
+    state: HashMap<String, Tensor>,
+    batches: &'a [Tensor],
+    outputs: Vec<Tensor>,
+}
+
+impl<'a> Trial<'a> {
+    fn new(network: &QuantizedNetwork, batches: &'a [Tensor]) -> Result<Self> {
+        let copy = |(name, tensor): (String, Tensor)| (name, tensor.detach().copy());
+        let outputs = batches.iter().map(|x| last(network.real_forward(x)?));
+        Ok(Self {
+            state: network.state().into_iter().map(copy).collect(),
+            batches,
+            outputs: outputs.collect::<Result<_>>()?,
+        })
+    }
+
+    /// The network as it was, with these pairs equalized.
+    fn begin(&self, network: &mut QuantizedNetwork, pairs: &[Pair]) -> Result<()> {
+        restore(&network.state(), |name| self.state.get(name).map(Tensor::shallow_clone))?;
+        even_out(network, pairs);
+        Ok(())
+    }
+
+    /// Squared error of the output with these pairs equalized, quantized by the batches.
+    fn error(&self, network: &mut QuantizedNetwork, pairs: &[Pair]) -> Result<f64> {
+        self.begin(network, pairs)?;
+        calibrate(network, self.batches)?;
+        let mut sum = 0.0;
+        for (x, output) in self.batches.iter().zip(&self.outputs) {
+            sum += (last(network.fast_forward(x)?)? - output).square().sum(Kind::Double).double_value(&[]);
+        }
+        Ok(sum)
+    }
+}
+
+fn last(mut tensors: Vec<Tensor>) -> Result<Tensor> {
+    tensors.pop().context("there are no layers")
+}
+
+/// Equalizes pairs, whatever that does to the error.
+pub(super) fn even_out(network: &mut QuantizedNetwork, pairs: &[Pair]) {
     tch::no_grad(|| {
         for _ in 0..PASSES {
-            for (first, second) in &pairs {
-                equalize_pair(network, *first, *second);
+            for pair in pairs {
+                equalize_pair(network, *pair);
             }
         }
     });
 }
 
-/// Layers with weights whose output one other layer with weights reads, directly, through nothing or a ReLU.
-fn pairs(network: &Network) -> Vec<(usize, usize)> {
+/// Layers with weights whose output one other layer with weights reads, directly, through nothing or a ReLU; none with a batch norm.
+pub(super) fn pairs(quantized: &QuantizedNetwork) -> Vec<Pair> {
+    let network = quantized.network();
     let readers =
         |tensor: usize| network.layers.iter().enumerate().filter(move |(_, layer)| layer.inputs.contains(&tensor));
     let mut pairs = Vec::new();
@@ -29,9 +103,10 @@ fn pairs(network: &Network) -> Vec<(usize, usize)> {
         let mut reading = readers(index + 1);
         let only = reading.next().filter(|_| reading.next().is_none());
         if let Some((reader, _)) = only.filter(|(_, reader)| scales(layer) && reads_by_channel(network, reader)) {
-            pairs.push((index, reader));
+            pairs.push([index, reader]);
         }
     }
+    pairs.retain(|pair| pair.iter().all(|layer| quantized.real_constants(*layer).is_some()));
     pairs
 }
 
@@ -54,7 +129,7 @@ fn reads_by_channel(network: &Network, layer: &Layer) -> bool {
     }
 }
 
-fn equalize_pair(network: &mut QuantizedNetwork, first: usize, second: usize) {
+fn equalize_pair(network: &mut QuantizedNetwork, [first, second]: Pair) {
     let depthwise = matches!(network.network().layers[second].op, LayerOp::DepthwiseConv2d { .. });
     let (Some((weight, bias)), Some((next, _))) = (network.real_constants(first), network.real_constants(second))
     else {

@@ -1,13 +1,15 @@
 //! Quantization behind a float training without training on (Nagel et al. 2021, "A white paper on neural network quantization", 3).
 //!
 //! `equalize` evens out the ranges of channels, ranges are calibrated on some images, `adaround` chooses between rounding down and up
-//! weight by weight, `bias_correction` takes the mean error back. Quantized training may go on from there.
+//! weight by weight, `bias_correction` takes the mean error back. What the first and the third change stays where it lessens the error
+//! on these images. Quantized training may go on from there.
 
 mod adaround;
 mod bias_correction;
 mod equalize;
 
 use anyhow::Result;
+use serde::Serialize;
 use tch::Tensor;
 
 use super::quantized_network::{Mode, QuantizedNetwork};
@@ -16,12 +18,27 @@ use crate::config::CalibrationConfig;
 /// What is done, for a display of progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// Ranges of channels.
+    Equalize,
     /// Ranges.
     Calibrate,
     /// Rounding of a layer's weights, by its number.
     Round(usize),
     /// Biases.
     Correct,
+}
+
+/// What each part did, by the names of layers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// Pairs of layers whose channels are evened out.
+    pub equalized: Vec<[String; 2]>,
+    /// Pairs that stay as they were: without their equalization the output's error is less.
+    pub left: Vec<[String; 2]>,
+    /// Layers whose weights round as they learned to.
+    pub learned: Vec<String>,
+    /// Layers that keep the nearest codes: learned rounding did not lessen their error.
+    pub nearest: Vec<String>,
 }
 
 /// Quantizes a network by batches of inputs, without labels.
@@ -35,23 +52,38 @@ pub fn quantize(
     batches: &[Tensor],
     config: &CalibrationConfig,
     mut progress: impl FnMut(Stage),
-) -> Result<()> {
+) -> Result<Report> {
+    let mut report = Report::default();
+    let name = |network: &QuantizedNetwork, layer: usize| network.network().layers[layer].name.clone();
     if config.equalize {
-        equalize::equalize(network);
+        progress(Stage::Equalize);
+        for (pair, is_kept) in equalize::equalize(network, batches)? {
+            let list = if is_kept { &mut report.equalized } else { &mut report.left };
+            list.push(pair.map(|layer| name(network, layer)));
+        }
     }
     progress(Stage::Calibrate);
-    tch::no_grad(|| batches.iter().try_for_each(|batch| network.train_tensors(batch, Mode::Learning).map(drop)))?;
-    network.freeze();
+    calibrate(network, batches)?;
     if config.adaround_steps > 0 {
         for layer in 0..network.network().layers.len() {
             progress(Stage::Round(layer));
-            adaround::round_layer(network, layer, batches, config.adaround_steps)?;
+            if let Some(is_learned) = adaround::round_layer(network, layer, batches, config.adaround_steps)? {
+                let list = if is_learned { &mut report.learned } else { &mut report.nearest };
+                list.push(name(network, layer));
+            }
         }
     }
     if config.bias_correction {
         progress(Stage::Correct);
         bias_correction::correct(network, batches)?;
     }
+    Ok(report)
+}
+
+/// Fixes every step from the ranges of the batches.
+fn calibrate(network: &mut QuantizedNetwork, batches: &[Tensor]) -> Result<()> {
+    tch::no_grad(|| batches.iter().try_for_each(|batch| network.train_tensors(batch, Mode::Learning).map(drop)))?;
+    network.freeze();
     Ok(())
 }
 

@@ -73,7 +73,6 @@ impl QuantizedNetwork {
     }
 
     /// Codes times steps of a layer's weights; `None` for layers without.
-    #[cfg(test)]
     pub(in crate::torch) fn quantized_weight(&self, layer: usize) -> Result<Option<Tensor>> {
         let Some(constants) = &self.layers[layer].constants else { return Ok(None) };
         tch::no_grad(|| constants.quantized_weight(&constants.folded().0, Kind::Float, false).map(Some))
