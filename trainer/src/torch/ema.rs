@@ -22,6 +22,11 @@ impl Average {
         Self { decay, parameters: parameters.into_iter().map(average).collect() }
     }
 
+    /// Forgets the past: the averages are what the parameters are now.
+    pub fn begin(&mut self) {
+        tch::no_grad(|| self.parameters.iter_mut().for_each(|(_, value, average)| average.copy_(value)));
+    }
+
     /// Behind a step of the optimizer.
     pub fn update(&mut self) {
         tch::no_grad(|| {

@@ -157,6 +157,10 @@ impl Learner {
                 bail!("the loss became {value}: {}", self.diagnosis(x)?);
             }
         }
+        // What calibration and the first forward pass have chosen is known now.
+        if place.epoch == 0.0 {
+            self.average.iter_mut().for_each(Average::begin);
+        }
         self.optimizer.zero_gradients();
         loss.backward();
         self.optimizer.step(self.learning_rate(place));
@@ -281,12 +285,16 @@ mod tests {
 
     /// One step on random inputs that are changed at random, as a training makes it.
     fn step(learner: &mut Learner, config: &Config, mode: Mode, checked: bool) -> Result<Tensor> {
+        step_at(0.5, learner, config, mode, checked)
+    }
+
+    fn step_at(epoch: f64, learner: &mut Learner, config: &Config, mode: Mode, checked: bool) -> Result<Tensor> {
         let codes = Array4::from_shape_fn((16, 8, 8, 1), |(n, h, w, _)| ((n * 7 + h * 3 + w * 5) % 17) as i8);
         let changes = toml::from_str("shift = 1\nflip = true\ncrop = 0.5\ncutout = 2\nnoise = 1.0\nmixup = 0.5");
         let draws = Draws::new(changes.unwrap(), [16, 1, 8, 8], &mut ChaCha8Rng::seed_from_u64(1));
         let labels = Tensor::from_slice(&[0_i64, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5]);
         let batch = apply(to_tensor(codes.view()), labels, &draws);
-        let place = Place { epoch: 0.5, epochs: 2, mode, seed: 3, checked };
+        let place = Place { epoch, epochs: 2, mode, seed: 3, checked };
         learner.step(config, &(&batch.codes * 0.0625), |of| batch.targets.loss(of), place)
     }
 
@@ -318,6 +326,28 @@ mod tests {
                 }
                 let (_, waits) = count_waits(|| step(&mut learner, config, Mode::Frozen, true).unwrap());
                 assert_eq!(waits, 1, "the one value that is looked at");
+            }
+        }
+    }
+
+    /// Before the first step nothing is known of learned thresholds, and calibration changes weights.
+    #[test]
+    fn averages_begin_at_what_is_known_behind_the_first_forward_pass() {
+        let learned = "[quantized.weights]\nrange = 'tqt'\n[quantized.activations]\nrange = 'tqt'";
+        let config = digits("average = 0.9\ncalibration = { images = 64 }", learned);
+        for is_calibrated in [false, true] {
+            let mut learner = quantized(&config);
+            if is_calibrated {
+                let batches = [uniform(3, &[64, 1, 8, 8])];
+                let _ = learner.calibrate(&config.quantized.calibration.unwrap(), &batches).unwrap();
+            }
+            let loss = step_at(0.0, &mut learner, &config, Mode::Learning, false).unwrap();
+            assert!(loss.double_value(&[]).is_finite());
+            let state: HashMap<String, Tensor> = learner.state().into_iter().collect();
+            let Model::Quantized(network) = learner.model() else { unreachable!("it is quantized") };
+            for (name, value, _) in network.parameters() {
+                let difference = (&state[&format!("average.{name}")] - value).abs().max().double_value(&[]);
+                assert!(difference < 0.1, "{name}: {difference}");
             }
         }
     }
