@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use stepshift_runtime::format::Shape;
 
 use crate::data::{DataConfig, DatasetName, Source, WaveformConfig};
 use crate::front_end::FrontEndConfig;
@@ -269,6 +270,24 @@ impl Augmentation {
         }
         Ok(())
     }
+
+    /// Refuses changes that may leave nothing of an input.
+    ///
+    /// # Errors
+    /// Names the key, the value and what would be right.
+    pub fn check_extents(self, input: Shape) -> Result<()> {
+        let (h, w) = (usize::from(input.h), usize::from(input.w));
+        let time = if h == 1 { w } else { h };
+        let changes =
+            [("shift", self.shift, h.min(w)), ("cutout", self.cutout, h.max(w)), ("time_shift", self.time_shift, time)];
+        for (key, value, extent) in changes {
+            ensure!(
+                value == 0 || value < extent,
+                "augmentation.{key} is {value}, it must be less than {extent}: inputs are {h} x {w}"
+            );
+        }
+        Ok(())
+    }
 }
 
 const fn yes() -> bool {
@@ -349,7 +368,7 @@ impl Config {
     ///
     /// # Errors
     /// Names the layer, the value and what would be right.
-    pub fn network(&self, input: stepshift_runtime::format::Shape, classes: usize) -> Result<Network> {
+    pub fn network(&self, input: Shape, classes: usize) -> Result<Network> {
         let network = Network::new(input, &self.layers_for(classes))?;
         network.check_scheme(self.quantized.scheme)?;
         let output = network.output();
@@ -364,8 +383,6 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use stepshift_runtime::format::Shape;
-
     use super::*;
     use crate::optimizer_config::Schedule;
 
@@ -411,6 +428,21 @@ mod tests {
         assert!(message.contains("it must be positive"), "{message}");
         let message = error(&format!("{DIGITS}\n[quantized.layers.nowhere]\nweight_exponent = -4\n"));
         assert_eq!(message, "quantized.layers.nowhere: there is no layer of this name");
+    }
+
+    #[test]
+    fn changes_that_leave_nothing_of_an_input_are_refused() {
+        let check = |change: &str, h, w| {
+            let changes: Augmentation = toml::from_str(change).unwrap();
+            changes.check_extents(Shape { h, w, c: 1 }).map_err(|error| error.to_string())
+        };
+        for (change, least) in [("shift = 8", 8), ("cutout = 20", 20), ("time_shift = 8", 8)] {
+            let key = change.split(' ').next().unwrap();
+            let expected = format!("augmentation.{key} is {least}, it must be less than 8: inputs are 8 x 8");
+            assert_eq!(check(change, 8, 8), Err(expected));
+        }
+        assert_eq!(check("shift = 7\ncutout = 7\ntime_shift = 7", 8, 8), Ok(()));
+        assert_eq!(check("time_shift = 30", 1, 40), Ok(()), "time runs along the columns of one row");
     }
 
     #[test]

@@ -101,6 +101,7 @@ impl Training {
     /// Where the network does not fit the data, or the folder holds a run already.
     pub fn new(config: Config, text: String, data: Dataset, folder: &Path, device: Device) -> Result<Self> {
         let network = config.network(data.train.shape(), data.classes)?;
+        config.augmentation.check_extents(data.train.shape())?;
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let taken = folder.join(CHECKPOINT_FILE);
         ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
