@@ -170,6 +170,8 @@ impl LayerConfig {
     pub(crate) fn layers(&self, network: &Network, named: &[(String, usize)]) -> Result<(Vec<Layer>, Option<Cell>)> {
         let taken = self.name == "input" || named.iter().any(|(name, _)| *name == self.name);
         ensure!(!taken && !self.name.is_empty(), "the name is empty or taken");
+        // Tensors of a checkpoint are named by layers, with a dot before what they are of it.
+        ensure!(!self.name.contains('.'), "the name has a dot");
         let inputs = self.inputs(network, named)?;
         let kind = match self.op {
             OpName::Gru => CellKind::Gru,

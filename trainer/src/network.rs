@@ -333,6 +333,7 @@ mod tests {
             (r#"{name = "a", op = "relu", inputs = ["b"]}"#, "layer a: no earlier layer is named b"),
             (r#"{name = "a", op = "relu"}, {name = "a", op = "relu"}"#, "layer a: the name is empty or taken"),
             (r#"{name = "input", op = "relu"}"#, "layer input: the name is empty or taken"),
+            (r#"{name = "average.fc", op = "relu"}"#, "layer average.fc: the name has a dot"),
             (r#"{name = "a", op = "add"}"#, "layer a: it has 1 inputs, its operator takes 2"),
             (r#"{name = "a", op = "relu", kernel = 3}"#, "layer a: the operator has no key kernel"),
             (r#"{name = "a", op = "clip"}"#, "layer a: clip is missing"),
