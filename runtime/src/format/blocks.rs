@@ -41,7 +41,8 @@ impl Blocks {
     pub const fn new(len: usize, bits: WeightBits, elements: (Element, Element)) -> Option<Self> {
         let order = Self { len, bits };
         let has_width = matches!(bits, WeightBits::Four | WeightBits::Eight) && are_bytes(elements);
-        if has_width && order.channel_len() <= len.saturating_mul(2) + VECTOR { Some(order) } else { None }
+        // Whole vectors are at most twice the weights and 16 more: so is the first one, and it is padded most.
+        if has_width && order.vector_len() / 2 <= len.saturating_add(VECTOR / 2) { Some(order) } else { None }
     }
 
     /// Weights of a vector.
@@ -53,7 +54,8 @@ impl Blocks {
     /// Weights of a channel, padding included; as many inputs are read.
     #[must_use]
     pub const fn channel_len(&self) -> usize {
-        self.vectors().saturating_mul(self.vector_len())
+        let last = self.vector_len() - 1;
+        self.len.saturating_add(last) & !last
     }
 
     /// Vectors of a channel.

@@ -48,12 +48,12 @@ impl Filters<'_> {
     /// There are weights for columns of so many words, and all else that the loops read of a layer.
     pub(super) fn are_consistent(&self, words: usize) -> bool {
         let pairs = self.pairs();
-        let weight_bytes = self.bits.bytes(pairs.saturating_mul(4 * words));
+        let weight_bytes = pairs as u64 * words as u64 * u64::from(self.bits.bits() / 2);
         pairs > 0
             && words > 0
             && words.is_multiple_of(2)
             && self.bits != WeightBits::Two
-            && weight_bytes.is_some_and(|bytes| bytes <= self.weights.len())
+            && weight_bytes <= self.weights.len() as u64
             && self.scale.has(2 * pairs)
     }
 

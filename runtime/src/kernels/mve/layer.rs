@@ -12,13 +12,15 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    #[inline]
     pub(super) fn of(weights: &Weights<'_>) -> Self {
         let (multipliers, shifts) = match weights.epilogue {
             Epilogue::Shift(shifts) => (&[][..], shifts),
             Epilogue::Multiply(end) => (end.multipliers, end.shifts),
         };
-        let multiplier = multipliers.first_chunk().copied().unwrap_or_default();
-        Self { multipliers: [multiplier; 4], shifts: [shifts.first().copied().unwrap_or_default(); 4] }
+        let (a, shift) = (multipliers.first_chunk().copied().unwrap_or_default(), shifts.first().copied());
+        // One by one: an array of equal entries is filled in a loop.
+        Self { multipliers: [a, a, a, a], shifts: [shift.unwrap_or_default(); 4] }
     }
 
     /// The inner loop of a layer in [`Blocks`]; `None` where its constants contradict each other.

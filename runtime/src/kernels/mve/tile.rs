@@ -33,7 +33,7 @@ impl Filters<'_> {
     /// The loops over columns of `channel_len` inputs stay inside these operands.
     pub(super) fn are_consistent(&self) -> bool {
         let pairs = self.channels.div_ceil(2);
-        let weights = self.bits.bytes(self.channel_len.saturating_mul(2 * pairs));
+        let weights = self.channel_len as u64 * (pairs * self.bits.bits() as usize / 4) as u64;
         let entries = if self.end.each { self.channels } else { 4 };
         let has_end = match self.end.epilogue {
             Epilogue::Shift(shifts) => entries <= shifts.len(),
@@ -41,7 +41,7 @@ impl Filters<'_> {
         };
         self.channels > 0
             && self.channel_len > 0
-            && weights.is_some_and(|bytes| bytes <= self.weights.len())
+            && weights <= self.weights.len() as u64
             && 4 * self.channels <= self.bias.len()
             && has_end
     }
