@@ -32,10 +32,16 @@ fn main() {
          #[unsafe(link_section = \".stepshift_model\")]\n\
          static MODEL: File = File(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/model.stepshift\")));\n\
          /// Bytes of arena that it needs.\nconst ARENA_BYTES: usize = {};\n\
-         /// The operators that it uses, which are all that is linked.\nconst LINKS: u64 = {:#x};\n\
+         /// The operators that it uses, which are all that is linked.\nconst USES: u64 = {:#x};\n\
+         /// These, and what decodes the nodes.\n#[allow(dead_code)]\n\
+         const LINKS: u64 = USES | stepshift_runtime::format::ENCODED_LINK;\n\
+         /// Its number of nodes.\nconst NODES: usize = {};\n\
+         /// The nodes and tensors, decoded.\n\
+         static DECODED: stepshift_runtime::embed::DecodedFile<NODES, {{ NODES + 1 }}> =\n    \
+         stepshift_runtime::embed::decode(&MODEL.0);\n\
          /// The model, which the build has parsed.\n#[allow(dead_code)]\n\
-         const TRUSTED: stepshift_runtime::Model<'static, LINKS> = stepshift_runtime::embed::trusted(&MODEL.0);\n\
-         /// Its number of nodes.\nconst NODES: usize = {};\n",
+         const TRUSTED: stepshift_runtime::Model<'static, USES> =\n    \
+         stepshift_runtime::embed::trusted(&MODEL.0, &DECODED);\n",
         bytes.len(),
         model.arena_bytes(),
         model.links(),

@@ -2,10 +2,106 @@
 
 use core::ops::Range;
 
+use crate::format::Scratch;
+
 /// No byte is in both.
 #[inline]
 pub(crate) const fn apart(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.end <= b.start || b.end <= a.start
+}
+
+/// A region of a part of the arena that begins at `base`, as a region of that part; `None` where it begins before.
+#[inline]
+const fn within(region: &Range<usize>, base: usize) -> Option<Range<usize>> {
+    match (region.start.checked_sub(base), region.end.checked_sub(base)) {
+        (Some(start), Some(end)) => Some(start..end),
+        _ => None,
+    }
+}
+
+/// A region that is read and one that is written, of a part of the arena that begins at `base`; `None` where they share a byte, or
+/// the part does not hold them.
+#[inline(never)]
+pub(crate) fn pair<'a>(
+    part: &'a mut [u8],
+    base: usize,
+    read: &Range<usize>,
+    written: &Range<usize>,
+) -> Option<(&'a [u8], &'a mut [u8])> {
+    let (read, written) = (within(read, base)?, within(written, base)?);
+    if read.end <= written.start {
+        let (below, above) = part.split_at_mut_checked(written.start)?;
+        Some((below.get(read)?, above.get_mut(..written.end.checked_sub(written.start)?)?))
+    } else {
+        let (below, above) = part.split_at_mut_checked(read.start)?;
+        Some((above.get(..read.end.checked_sub(read.start)?)?, below.get_mut(written)?))
+    }
+}
+
+/// As [`pair`], of the whole arena, with a scratch that shares no byte with them.
+#[inline]
+pub(crate) fn pair_and_scratch<'a>(
+    arena: &'a mut [u8],
+    scratch: Scratch,
+    read: &Range<usize>,
+    written: &Range<usize>,
+) -> Option<(&'a [u8], &'a mut [u8], &'a mut [u8])> {
+    let (x, y, scratch) = if scratch.bytes == 0 {
+        let (x, y) = pair(arena, 0, read, written)?;
+        (x, y, &mut [][..])
+    } else {
+        let (sides, scratch) = Sides::of(arena, scratch)?;
+        let (x, y) = sides.into_pair(read, written)?;
+        (x, y, scratch)
+    };
+    Some((x, y, scratch))
+}
+
+/// The arena on both sides of a scratch.
+#[derive(Debug)]
+pub(crate) struct Sides<'a> {
+    below: &'a mut [u8],
+    above: &'a mut [u8],
+    /// Where `above` begins.
+    start: usize,
+}
+
+impl<'a> Sides<'a> {
+    /// Those of a scratch, and it; `None` where it is outside of the arena.
+    #[inline]
+    pub(crate) fn of(arena: &'a mut [u8], scratch: Scratch) -> Option<(Self, &'a mut [u8])> {
+        let Range { start, end } = scratch.region();
+        let (rest, above) = arena.split_at_mut_checked(end)?;
+        let (below, scratch) = rest.split_at_mut_checked(start)?;
+        Some((Self { below, above, start: end }, scratch))
+    }
+
+    /// A region on one side; `None` where it is over a side.
+    #[inline]
+    pub(crate) fn one(&mut self, region: &Range<usize>) -> Option<&mut [u8]> {
+        match within(region, self.start) {
+            Some(region) => self.above.get_mut(region),
+            None => self.below.get_mut(region.clone()),
+        }
+    }
+
+    /// A region that is read and one that is written; `None` where they share a byte, or one is over a side.
+    #[inline]
+    pub(crate) fn pair(&mut self, read: &Range<usize>, written: &Range<usize>) -> Option<(&[u8], &mut [u8])> {
+        Sides { below: self.below, above: self.above, start: self.start }.into_pair(read, written)
+    }
+
+    /// As [`Self::pair`], for good.
+    #[inline(never)]
+    fn into_pair(self, read: &Range<usize>, written: &Range<usize>) -> Option<(&'a [u8], &'a mut [u8])> {
+        let Self { below, above, start } = self;
+        match (read.start >= start, written.start >= start) {
+            (true, true) => pair(above, start, read, written),
+            (false, false) => pair(below, 0, read, written),
+            (true, false) => Some((above.get(within(read, start)?)?, below.get_mut(written.clone())?)),
+            (false, true) => Some((below.get(read.clone())?, above.get_mut(within(written, start)?)?)),
+        }
+    }
 }
 
 /// What lies around a region that is written.
@@ -18,45 +114,81 @@ pub(crate) struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    /// Takes the region that is written out of a part of the arena that begins at `base`; `None` where it is not in there.
-    #[inline(never)]
-    pub(crate) fn take(part: &'a mut [u8], base: usize, written: &Range<usize>) -> Option<(&'a mut [u8], Self)> {
-        let (below, rest) = part.split_at_mut_checked(written.start.checked_sub(base)?)?;
-        let (written_bytes, above) = rest.split_at_mut_checked(written.end.checked_sub(written.start)?)?;
+    /// Takes the region that is written out of the arena; `None` where it is not in there.
+    #[inline]
+    pub(crate) fn take(arena: &'a mut [u8], written: &Range<usize>) -> Option<(&'a mut [u8], Self)> {
+        let (rest, above) = arena.split_at_mut_checked(written.end)?;
+        let (below, written_bytes) = rest.split_at_mut_checked(written.start)?;
         Some((written_bytes, Self { below, above, start: written.end }))
     }
 
-    /// A region, where a part that begins at `base` holds it, apart from what is written.
+    /// A region apart from what is written.
     #[inline(never)]
-    pub(crate) fn get(&self, base: usize, region: &Range<usize>) -> Option<&'a [u8]> {
-        match region.start.checked_sub(self.start) {
-            Some(start) => self.above.get(start..region.end.checked_sub(self.start)?),
-            None => self.below.get(region.start.checked_sub(base)?..region.end.checked_sub(base)?),
+    pub(crate) fn get(&self, region: &Range<usize>) -> Option<&'a [u8]> {
+        match within(region, self.start) {
+            Some(region) => self.above.get(region),
+            None => self.below.get(region.clone()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Around;
+    use super::{Around, Sides, pair};
+    use crate::format::Scratch;
 
-    /// Every region of eight bytes, beside every other one.
+    /// Every two regions of eight bytes.
+    fn each_two_regions(mut check: impl FnMut(core::ops::Range<usize>, core::ops::Range<usize>)) {
+        let regions = || (0..10).flat_map(|start| (start + 1..=10).map(move |end| start..end));
+        for (a, b) in regions().flat_map(|a| regions().map(move |b| (a.clone(), b))) {
+            check(a, b);
+        }
+    }
+
     #[test]
     fn a_region_is_found_where_it_lies_apart_from_what_is_written() {
-        for base in [0, 5] {
-            for (start, end) in (0..8).flat_map(|start| (start + 1..=8).map(move |end| (base + start, base + end))) {
+        each_two_regions(|written, read| {
+            let apart = read.end <= written.start || read.start >= written.end;
+            let inside = read.end <= 8 && written.end <= 8;
+            for base in [0, 5] {
                 let mut part = [0, 1, 2, 3, 4, 5, 6, 7];
-                let (written, around) = Around::take(&mut part, base, &(start..end)).unwrap();
-                assert_eq!((written[0] as usize, written.len()), (start - base, end - start));
-                for (from, to) in (0..10).flat_map(|from| (from + 1..=10).map(move |to| (base + from, base + to))) {
-                    let apart = (to <= start || from >= end) && to <= base + 8;
-                    let found = around.get(base, &(from..to));
-                    assert_eq!(found.is_some(), apart, "{from}..{to} beside {start}..{end}");
-                    assert!(found.is_none_or(|codes| codes[0] as usize == from - base && codes.len() == to - from));
+                let shift = |region: &core::ops::Range<usize>| base + region.start..base + region.end;
+                let found = pair(&mut part, base, &shift(&read), &shift(&written));
+                assert_eq!(found.is_some(), apart && inside, "{read:?} beside {written:?}");
+                if let Some((x, y)) = found {
+                    assert_eq!((x[0] as usize, x.len()), (read.start, read.len()));
+                    assert_eq!((y[0] as usize, y.len()), (written.start, written.len()));
                 }
             }
-        }
-        assert!(Around::take(&mut [0; 8], 0, &(5..9)).is_none());
-        assert!(Around::take(&mut [0; 8], 5, &(4..9)).is_none());
+            let mut arena = [0, 1, 2, 3, 4, 5, 6, 7];
+            let Some((y, around)) = Around::take(&mut arena, &written) else { return assert!(written.end > 8) };
+            assert_eq!((y[0] as usize, y.len()), (written.start, written.len()));
+            let found = around.get(&read);
+            assert_eq!(found.is_some(), apart && inside, "{read:?} around {written:?}");
+            assert!(found.is_none_or(|x| x[0] as usize == read.start && x.len() == read.len()));
+        });
+        assert!(pair(&mut [0; 8], 5, &(5..9), &(4..5)).is_none());
+    }
+
+    #[test]
+    fn no_region_reaches_into_a_scratch() {
+        each_two_regions(|written, read| {
+            for scratch in [0..0, 0..2, 3..5, 6..8] {
+                let mut arena = [0, 1, 2, 3, 4, 5, 6, 7];
+                let record = Scratch { offset: scratch.start as u32, bytes: scratch.len() as u32 };
+                let (mut sides, taken) = Sides::of(&mut arena, record).unwrap();
+                assert_eq!(taken.len(), scratch.len());
+                let apart =
+                    |a: &core::ops::Range<usize>, b: &core::ops::Range<usize>| a.end <= b.start || b.end <= a.start;
+                let free = |region: &core::ops::Range<usize>| region.end <= 8 && apart(region, &scratch);
+                let found = sides.pair(&read, &written);
+                assert_eq!(found.is_some(), free(&read) && free(&written) && apart(&read, &written));
+                if let Some((x, y)) = found {
+                    assert_eq!((x[0] as usize, y[0] as usize), (read.start, written.start));
+                    assert_eq!((x.len(), y.len()), (read.len(), written.len()));
+                }
+                assert_eq!(sides.one(&read).map(|bytes| bytes[0] as usize), free(&read).then_some(read.start));
+            }
+        });
     }
 }

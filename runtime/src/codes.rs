@@ -1,6 +1,7 @@
 //! The codes of a tensor, of any element.
 
 use crate::format::Element;
+use crate::kernels::Code;
 
 /// Codes where they lie, in the order `[H, W, C]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,11 @@ impl<'a> Codes<'a> {
             Element::U8 if !Element::U8.is_in(LINKS) => None,
             _ => self.get(index),
         }
+    }
+
+    /// The codes, of an element that is known while compiling.
+    pub(crate) fn typed<X: Code>(&self) -> &'a [X] {
+        X::cast(self.bytes)
     }
 
     /// Every code in turn.

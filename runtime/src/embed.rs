@@ -1,9 +1,11 @@
 //! Models that are part of a program: checked and sized while it is compiled.
 
+use crate::model::{Decoded, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-use crate::Model;
-use crate::format::{FORMAT_VERSION, HEADER_BYTES, MAGIC, NEEDS_BYTES, Needs, TENSOR_RECORD_BYTES};
+use crate::format::{
+    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader, TensorRecord, take_node,
+};
 
 /// Faster than the device's, and never on the device.
 pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
@@ -15,8 +17,8 @@ pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO
 /// - `ARENA_BYTES`, what an arena for it needs,
 /// - `LINKS`, the set of operators, elements and widths that it uses,
 /// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash,
-/// - `trusted()`, the same without the checks, which then take no flash either: those that can be made while compiling were,
-///   and so is the model.
+/// - `trusted()`, the same without the checks and the decoder, which then take no flash either: the checks that can be made while
+///   compiling were, and the nodes are decoded.
 ///
 /// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
 /// `ARENA_BYTES`, one after the other.
@@ -63,11 +65,18 @@ macro_rules! include_model {
             pub const LINKS: u64 = NEEDS.links;
 
             /// The model without checks on the device: its checksum was right while compiling, and the exporter
-            /// parses what it writes. See [`Model::parse_trusted`]($crate::Model::parse_trusted).
+            /// parses what it writes. See [`Model::parse_trusted`]($crate::Model::parse_trusted). Its nodes were decoded while
+            /// compiling, too.
             #[allow(dead_code, reason = "not every program needs it")]
             #[must_use]
             pub const fn trusted() -> $crate::Model<'static, LINKS> {
-                const { $crate::embed::trusted(&FILE.0) }
+                const NODES: usize = {
+                    // Of a file that is refused, nothing else is told.
+                    let _ = NEEDS;
+                    $crate::embed::node_count(include_bytes!($path))
+                };
+                static DECODED: $crate::embed::DecodedFile<NODES, { NODES + 1 }> = $crate::embed::decode(&FILE.0);
+                const { $crate::embed::trusted(&FILE.0, &DECODED) }
             }
 
             /// The checked model.
@@ -75,7 +84,7 @@ macro_rules! include_model {
             /// # Errors
             /// Where the model contradicts itself; the exporter writes none such.
             #[allow(dead_code, reason = "not every program needs it")]
-            pub fn parse() -> Result<$crate::Model<'static, LINKS>, $crate::LoadError> {
+            pub fn parse() -> Result<$crate::Model<'static, { LINKS | $crate::format::ENCODED_LINK }>, $crate::LoadError> {
                 $crate::Model::parse_linked(BYTES)
             }
         }
@@ -91,61 +100,97 @@ macro_rules! include_model {
 #[track_caller]
 pub const fn needs(bytes: &[u8]) -> Needs {
     assert!(bytes.len() >= HEADER_BYTES + NEEDS_BYTES, "the file is too short for a stepshift model");
-    let (header, body) = bytes.split_at(HEADER_BYTES);
-    let magic = u32::from_le_bytes(MAGIC);
-    assert!(word(header, 0) == magic, "not a stepshift model: the file does not start with \"STSH\"");
-    let version = u16::from_le_bytes([header[4], header[5]]);
+    let mut reader = Reader::new(bytes);
+    let Header { magic, version, crc } = Header::read(&mut reader);
+    let is_model = u32::from_le_bytes(magic) == u32::from_le_bytes(MAGIC);
+    assert!(is_model, "not a stepshift model: the file does not start with \"STSH\"");
     assert!(version == FORMAT_VERSION, "the model is of another format version: export it again");
-    assert!(word(header, 6) == CRC.checksum(body), "the model's checksum is wrong: the file is corrupt or cut short");
-    needs_of(body)
+    let is_whole = crc == CRC.checksum(reader.rest);
+    assert!(is_whole, "the model's checksum is wrong: the file is corrupt or cut short");
+    Needs::read(&mut reader)
 }
 
-/// The model in a file, for [`include_model!`].
+/// The nodes and tensors of a file, decoded while compiling, for [`include_model!`].
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
+    nodes: [Node<'static>; NODES],
+    tensors: [TensorRecord; TENSORS],
+    /// What is behind them in the file.
+    behind: &'static [u8],
+}
+
+/// Number of nodes in a file, for [`include_model!`].
 ///
 /// # Panics
 /// While compiling, for a file that ends before its nodes.
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
-pub const fn trusted<const LINKS: u64>(bytes: &'static [u8]) -> Model<'static, LINKS> {
-    let (header, body) = bytes.split_at(HEADER_BYTES);
-    let (needs, body) = (needs_of(body), body.split_at(NEEDS_BYTES).1);
-    let (tensor_count, body) = varint(body);
-    let (tensors, body) = body.split_at(tensor_count * TENSOR_RECORD_BYTES);
-    let (node_count, nodes) = varint(body);
-    assert!(node_count <= u16::MAX as usize, "the model has too many nodes");
-    Model { crc: word(header, 6), needs, tensors, nodes, node_count: node_count as u16 }
+pub const fn node_count(bytes: &[u8]) -> usize {
+    encoded(bytes).node_count()
 }
 
-const fn needs_of(body: &[u8]) -> Needs {
-    Needs { arena_bytes: word(body, 0), links: long(body, 4), operations: long(body, 12) }
-}
-
-/// A number as postcard writes it, and what is behind it.
-const fn varint(bytes: &[u8]) -> (usize, &[u8]) {
-    let (mut value, mut at) = (0, 0);
-    while bytes[at] & 0x80 != 0 {
-        value |= ((bytes[at] & 0x7f) as usize) << (7 * at);
-        at += 1;
+/// Decodes the nodes of a file, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file whose nodes cannot be decoded.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn decode<const NODES: usize, const TENSORS: usize>(bytes: &'static [u8]) -> DecodedFile<NODES, TENSORS> {
+    let Model { nodes: mut behind, tensors: records, .. } = encoded(bytes);
+    let mut tensors = [TensorRecord::EMPTY; TENSORS];
+    let (records, _) = records.as_chunks();
+    assert!(records.len() == TENSORS && TENSORS == NODES + 1, "the model has not one tensor more than nodes");
+    let mut index = 0;
+    while index < TENSORS {
+        tensors[index] = TensorRecord::from_bytes(&records[index]).expect("a tensor of the model cannot be decoded");
+        index += 1;
     }
-    (value | (bytes[at] as usize) << (7 * at), bytes.split_at(at + 1).1)
+    let mut nodes = [Node::undecoded(bytes); NODES];
+    let mut index = 0;
+    while index < NODES {
+        assert!(take_node::<ALL_LINKS>(&mut behind, &mut nodes[index]), "a node of the model cannot be decoded");
+        index += 1;
+    }
+    DecodedFile { nodes, tensors, behind }
 }
 
-const fn word(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+/// The model in a file whose nodes are decoded, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file that ends before its nodes.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn trusted<const LINKS: u64, const NODES: usize, const TENSORS: usize>(
+    bytes: &'static [u8],
+    file: &'static DecodedFile<NODES, TENSORS>,
+) -> Model<'static, LINKS> {
+    let Model { crc, needs, tensors, node_count, .. } = encoded(bytes);
+    let decoded = Decoded { nodes: &file.nodes, tensors: &file.tensors };
+    Model { crc, needs, tensors, nodes: file.behind, decoded, node_count }
 }
 
-const fn long(bytes: &[u8], at: usize) -> u64 {
-    word(bytes, at) as u64 | (word(bytes, at + 4) as u64) << 32
+#[track_caller]
+const fn encoded(bytes: &[u8]) -> Model<'_> {
+    let mut reader = Reader::new(bytes);
+    let header = Header::read(&mut reader);
+    match Model::decode(header.crc, reader.rest) {
+        Ok(model) => model,
+        Err(_) => panic!("the model ends before its nodes"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::format;
 
-    use super::needs;
+    use super::{DecodedFile, decode, needs, node_count, trusted};
+    use crate::error::{LoadError, RunError};
     use crate::format::ALL_LINKS;
-    use crate::{LoadError, Model};
+    use crate::model::Model;
 
     const SMALL: &[u8] = include_bytes!("../testdata/small.stepshift");
 
@@ -160,7 +205,34 @@ mod tests {
     fn a_trusted_model_is_the_checked_one() {
         let (trusted, checked) = (Model::<ALL_LINKS>::parse_trusted(SMALL).unwrap(), Model::parse(SMALL).unwrap());
         assert_eq!(format!("{trusted:?}"), format!("{checked:?}"));
-        assert_eq!(format!("{:?}", super::trusted::<ALL_LINKS>(SMALL)), format!("{checked:?}"));
+    }
+
+    #[test]
+    fn a_model_whose_nodes_are_decoded_before_is_the_encoded_one() {
+        const NODES: usize = node_count(SMALL);
+        static DECODED: DecodedFile<NODES, { NODES + 1 }> = decode(SMALL);
+        let checked = Model::parse(SMALL).unwrap();
+        let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
+        let loaded = checked.decoded(&mut nodes, &mut tensors).unwrap();
+        for model in [trusted::<ALL_LINKS, _, _>(SMALL, &DECODED), loaded] {
+            assert!(model.nodes().eq(checked.nodes()));
+            assert_eq!((model.node_count(), model.step_count()), (checked.node_count(), checked.step_count()));
+            assert_eq!(model.certificate(), checked.certificate());
+            for tensor in 0..=checked.tensor_count() {
+                assert_eq!(model.tensor(tensor), checked.tensor(tensor));
+            }
+        }
+    }
+
+    #[test]
+    fn too_little_room_for_nodes_is_told() {
+        let model = Model::parse(SMALL).unwrap();
+        let needed = model.node_count();
+        let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
+        let error = model.decoded(&mut heapless::Vec::<_, 1>::new(), &mut tensors).unwrap_err();
+        assert_eq!(error, RunError::TooManyNodes { needed, provided: 1 });
+        let error = model.decoded(&mut nodes, &mut heapless::Vec::<_, 1>::new()).unwrap_err();
+        assert_eq!(error, RunError::TooManyNodes { needed, provided: 0 });
     }
 
     #[test]

@@ -184,6 +184,14 @@ pub enum RunError {
         /// Bytes that the caller provided.
         provided: usize,
     },
+    /// There is no room for all nodes of [`crate::Model::decoded`], or for their tensors: one more.
+    #[error("there is room for {provided} nodes, the model has {needed}")]
+    TooManyNodes {
+        /// Nodes of the model.
+        needed: usize,
+        /// Nodes that the caller has room for.
+        provided: usize,
+    },
 }
 
 /// Why a self-test failed.

@@ -1,9 +1,9 @@
-//! Bytes to a checked model. Nothing is copied: tensors and nodes are decoded where they lie.
+//! Bytes to a checked model. Nothing is copied: tensors and nodes are decoded where they lie, in every run; or nodes once, before.
 
-use crate::error::LoadError;
+use crate::error::{LoadError, RunError};
 use crate::format::{
-    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, FORMAT_VERSION, Header, MAGIC, Needs, Node, Op, OperatorKind,
-    Reader, TENSOR_RECORD_BYTES, TensorRecord, take_node,
+    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, ENCODED_LINK, FORMAT_VERSION, Header, MAGIC, Needs, Node, Op,
+    OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, take_node,
 };
 use crate::{digest, stage, verify};
 
@@ -16,8 +16,17 @@ pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
     pub(crate) crc: u32,
     pub(crate) needs: Needs,
     pub(crate) tensors: &'a [u8],
+    /// From the first node on that is not decoded.
     pub(crate) nodes: &'a [u8],
+    pub(crate) decoded: Decoded<'a>,
     pub(crate) node_count: u16,
+}
+
+/// What was decoded before a run: all nodes and tensors, or none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decoded<'a> {
+    pub(crate) nodes: &'a [Node<'a>],
+    pub(crate) tensors: &'a [TensorRecord],
 }
 
 impl<'a> Model<'a> {
@@ -67,12 +76,10 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     fn walk(&self) -> Option<(u32, &'a [u8])> {
         let mut steps = u32::from(self.node_count);
         let mut nodes = self.nodes();
-        let mut node = Node::undecoded(self.nodes);
+        let mut place = Node::undecoded(self.nodes);
         for index in 0.. {
             let at = nodes.clone();
-            if !nodes.read(&mut node) {
-                break;
-            }
+            let Some(node) = nodes.read(&mut place) else { break };
             if let Op::PatchInput(op) = &node.op
                 && OperatorKind::PatchInput.is_in(LINKS)
                 && let Some(stage) = stage::stage(self, index, op, at)
@@ -84,20 +91,45 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     }
 
     /// Splits the message behind the header into its tables, before any check of their contents.
-    fn decode(crc: u32, body: &'a [u8]) -> Result<Self, LoadError> {
+    pub(crate) const fn decode(crc: u32, body: &'a [u8]) -> Result<Self, LoadError> {
         let mut reader = Reader::new(body);
         let needs = Needs::read(&mut reader);
-        let tensor_bytes = (reader.varint() as usize).checked_mul(TENSOR_RECORD_BYTES);
-        let tensors = reader.slice(tensor_bytes.ok_or(LoadError::Malformed)?);
-        let node_count = u16::try_from(reader.varint()).map_err(|_| LoadError::Malformed)?;
+        let tensor_count = reader.u32() as usize;
+        let tensors = reader.slice(tensor_count.saturating_mul(TENSOR_RECORD_BYTES));
+        let node_count = reader.u16();
         if reader.failed {
             return Err(LoadError::Malformed);
         }
-        let missing = needs.links & !LINKS;
+        let missing = (needs.links | ENCODED_LINK) & !LINKS;
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
-        Ok(Self { crc, needs, tensors, nodes: reader.rest, node_count })
+        Ok(Self { crc, needs, tensors, nodes: reader.rest, decoded: Decoded { nodes: &[], tensors: &[] }, node_count })
+    }
+
+    /// The same model, whose nodes and tensors are decoded now and not in every run: some 550 instructions a node on a
+    /// Cortex-M4, a quarter of a small fully connected layer. [`include_model!`](crate::include_model) does so while compiling, for
+    /// its `trusted()`.
+    ///
+    /// # Errors
+    /// [`RunError::TooManyNodes`] where one of both has no room.
+    pub fn decoded<'n, const NODES: usize, const TENSORS: usize>(
+        &self,
+        nodes: &'n mut heapless::Vec<Node<'a>, NODES>,
+        tensors: &'n mut heapless::Vec<TensorRecord, TENSORS>,
+    ) -> Result<Model<'n, LINKS>, RunError> {
+        nodes.clear();
+        tensors.clear();
+        tensors.extend((0..TENSORS).map_while(|index| self.tensor(index)));
+        let mut encoded = self.nodes();
+        nodes.extend(encoded.by_ref().take(NODES));
+        if encoded.remaining() != 0 || tensors.len() < self.tensor_count() {
+            return Err(RunError::TooManyNodes {
+                needed: self.node_count(),
+                provided: NODES.min(TENSORS.saturating_sub(1)),
+            });
+        }
+        Ok(Model { nodes: encoded.rest(), decoded: Decoded { nodes, tensors }, ..*self })
     }
 
     /// Bytes of arena that a run needs.
@@ -155,13 +187,34 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// The nodes in the file's order, decoded one by one.
     #[must_use]
     pub const fn nodes(&self) -> Nodes<'a, LINKS> {
-        Nodes { rest: self.nodes, remaining: self.node_count }
+        Nodes { rest: self.nodes, decoded: self.decoded.nodes, remaining: self.node_count }
     }
 
     /// Tensor `index`: 0 is the input, `i + 1` the output of node `i`.
     #[must_use]
-    #[inline(never)]
     pub fn tensor(&self, index: usize) -> Option<TensorRecord> {
+        let mut place = TensorRecord::EMPTY;
+        self.record(index, &mut place).copied()
+    }
+
+    /// Tensor `index`, where it was decoded before, or in `place`.
+    #[inline]
+    pub(crate) fn record<'t>(&self, index: usize, place: &'t mut TensorRecord) -> Option<&'t TensorRecord>
+    where
+        'a: 't,
+    {
+        if let Some(record) = self.decoded.tensors.get(index) {
+            return Some(record);
+        }
+        if LINKS & ENCODED_LINK == 0 {
+            return None;
+        }
+        *place = self.decode_tensor(index)?;
+        Some(place)
+    }
+
+    #[inline(never)]
+    fn decode_tensor(&self, index: usize) -> Option<TensorRecord> {
         let start = index.checked_mul(TENSOR_RECORD_BYTES)?;
         TensorRecord::from_bytes(self.tensors.get(start..)?.first_chunk()?)
     }
@@ -183,6 +236,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
 #[derive(Debug, Clone)]
 pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
     rest: &'a [u8],
+    decoded: &'a [Node<'a>],
     remaining: u16,
 }
 
@@ -192,15 +246,29 @@ impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
         self.rest
     }
 
-    /// Decodes the next node into its place; false where there is none, or none that this program links.
+    /// The next node, where it was decoded before, or in `place`; `None` where there is none, or none that this program links.
     #[inline]
-    pub(crate) fn read(&mut self, node: &mut Node<'a>) -> bool {
-        let Some(remaining) = self.remaining.checked_sub(1) else { return false };
-        let read = take_node::<LINKS>(&mut self.rest, node);
-        if read {
-            self.remaining = remaining;
+    pub(crate) fn read<'n>(&mut self, place: &'n mut Node<'a>) -> Option<&'n Node<'a>> {
+        let remaining = self.remaining.checked_sub(1)?;
+        let node = if let Some((node, rest)) = self.decoded.split_first() {
+            self.decoded = rest;
+            node
+        } else if LINKS & ENCODED_LINK != 0 && take_node::<LINKS>(&mut self.rest, place) {
+            place
+        } else {
+            return None;
+        };
+        self.remaining = remaining;
+        Some(node)
+    }
+
+    /// As [`Self::read`], in `place` always, for the caller to change; false where there is none.
+    #[inline]
+    pub(crate) fn read_own(&mut self, place: &mut Node<'a>) -> bool {
+        if let Some(node) = self.decoded.first() {
+            *place = *node;
         }
-        read
+        self.read(place).is_some()
     }
 
     /// Nodes that were announced and not read yet.
@@ -213,8 +281,7 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        let mut node = Node::undecoded(self.rest);
-        self.read(&mut node).then_some(node)
+        self.read(&mut Node::undecoded(self.rest)).copied()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Running a model: one node after another, in the caller's arena.
 
-use crate::arena::Around;
+use crate::arena::{self, Around};
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
@@ -17,7 +17,7 @@ use crate::stage::Progress;
 /// Fill [`Self::input_mut`] before every run: layers may reuse the input's place.
 #[derive(Debug)]
 pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS> {
-    model: Model<'m, LINKS>,
+    pub(crate) model: Model<'m, LINKS>,
     arena: &'a mut [u8],
     /// Nodes that [`Self::step`] has not run yet.
     rest: Nodes<'m, LINKS>,
@@ -138,16 +138,13 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     fn advance(&mut self) -> Option<Ran<'m>> {
         loop {
             let index = self.model.node_count() - usize::from(self.rest.remaining());
-            let at = self.in_patches().then(|| self.rest.clone());
-            let mut node = Node::undecoded(self.rest.rest());
-            if !self.rest.read(&mut node) {
+            let mut place = Node::undecoded(self.rest.rest());
+            let Some(node) = self.next_node(index, &mut place) else {
                 self.begin();
                 return None;
             };
-            if let Some(at) = at {
-                self.cut_to_patch(index, &mut node.op, at);
-            }
-            let tensor = self.tensor(index + 1)?;
+            let mut place = TensorRecord::EMPTY;
+            let tensor = self.record(index + 1, &mut place)?;
             self.run_node(index, &node.op, tensor);
             if self.in_patches()
                 && let Some(first) = self.next_patch(&node.op)
@@ -156,8 +153,22 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 continue;
             }
             self.steps += 1;
-            return Some(Ran { index, name: node.name, kind: node.op.kind(), tensor });
+            return Some(Ran { index, name: node.name, kind: node.op.kind(), tensor: *tensor });
         }
+    }
+
+    /// Node `index`, cut to the patch in a stage that runs patch by patch.
+    #[inline]
+    fn next_node<'n>(&mut self, index: usize, place: &'n mut Node<'m>) -> Option<&'n Node<'m>> {
+        if !self.in_patches() {
+            return self.rest.read(place);
+        }
+        let at = self.rest.clone();
+        if !self.rest.read_own(place) {
+            return None;
+        }
+        self.cut_to_patch(index, &mut place.op, at);
+        Some(place)
     }
 
     /// Before the first node of a run.
@@ -205,7 +216,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         Codes::new(tensor.element, self.arena.get(tensor.region()).unwrap_or_default())
     }
 
-    fn execute(&mut self, op: &Op<'_>, output: TensorRecord) {
+    fn execute(&mut self, op: &Op<'_>, output: &TensorRecord) {
         match op {
             Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => {
                 self.sliding(op.input, output, &op.window, op.weights.scratch, |bands, scratch| {
@@ -221,10 +232,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
                 self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
             }
             Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(LINKS) => {
-                self.sliding(op.input, output, &const { Window::new(1, 1) }, op.weights.scratch, |bands, scratch| {
-                    if let Some((x, y)) = bands.whole() {
-                        kernels::fully_connected::<LINKS>(op, x, y, scratch);
-                    }
+                self.whole(op.input, output, op.weights.scratch, |x, y, scratch| {
+                    kernels::fully_connected::<LINKS>(op, x, y, scratch);
                 })
             }
             Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
@@ -302,15 +311,15 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     }
 
     #[cfg(not(feature = "std"))]
-    fn run_node(&mut self, _: usize, op: &Op<'_>, output: TensorRecord) {
+    fn run_node(&mut self, _: usize, op: &Op<'_>, output: &TensorRecord) {
         self.execute(op, output);
     }
 
     /// By the kernels of the host's processor, where there are some for it.
     #[cfg(feature = "std")]
-    fn run_node(&mut self, index: usize, op: &Op<'_>, output: TensorRecord) {
+    fn run_node(&mut self, index: usize, op: &Op<'_>, output: &TensorRecord) {
         let inputs = kernels::host::inputs(op).map(|tensor| tensor.and_then(|tensor| self.tensor(tensor.into())));
-        if !self.host.run(index, op, inputs, &output, self.arena) {
+        if !self.host.run(index, op, inputs, output, self.arena) {
             self.execute(op, output);
         }
     }
@@ -330,7 +339,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     }
 
     /// Puts the inputs side by side in the output.
-    fn concat(&mut self, op: &Concat<'_>, output: TensorRecord) {
+    fn concat(&mut self, op: &Concat<'_>, output: &TensorRecord) {
         let mut at = 0;
         for (input, right_shift) in op.operands() {
             self.unary(input, output, |x, y| {
@@ -340,12 +349,28 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     }
 
     /// Runs a kernel that reads one tensor and writes another.
-    fn unary(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
-        if let Some(input) = self.tensor(input.into())
-            && let Some((y, around)) = Around::take(self.arena, 0, &output.region())
-            && let Some(x) = around.get(0, &input.region())
+    fn unary(&mut self, input: u16, output: &TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
+        let mut place = TensorRecord::EMPTY;
+        if let Some(input) = self.record(input.into(), &mut place)
+            && let Some((x, y)) = arena::pair(self.arena, 0, &input.region(), &output.region())
         {
             kernel(input.view(x), output.view_mut(y));
+        }
+    }
+
+    /// Runs a kernel that reads the codes of one tensor and writes another, with a scratch.
+    fn whole(
+        &mut self,
+        input: u16,
+        output: &TensorRecord,
+        scratch: Scratch,
+        kernel: impl FnOnce(Codes<'_>, ViewMut<'_>, &mut [u8]),
+    ) {
+        let mut place = TensorRecord::EMPTY;
+        let Some(input) = self.record(input.into(), &mut place) else { return };
+        let parts = arena::pair_and_scratch(self.arena, scratch, &input.region(), &output.region());
+        if let Some((x, y, scratch)) = parts {
+            kernel(Codes::new(input.element, x), output.view_mut(y), scratch);
         }
     }
 
@@ -353,33 +378,36 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     fn sliding(
         &mut self,
         input: u16,
-        output: TensorRecord,
+        output: &TensorRecord,
         window: &Window,
         scratch: Scratch,
         kernel: impl FnOnce(&mut Bands<'_>, &mut [u8]),
     ) {
-        let Some(input) = self.tensor(input.into()) else { return };
-        if let Some((mut bands, scratch)) = Bands::new(self.arena, (&input, &output), window, scratch) {
+        let mut place = TensorRecord::EMPTY;
+        let Some(input) = self.record(input.into(), &mut place) else { return };
+        if let Some((mut bands, scratch)) = Bands::new(self.arena, (input, output), window, scratch) {
             kernel(&mut bands, scratch);
         }
     }
 
     /// Runs a kernel that reads each code before it writes it, wherever the planner put the output.
-    fn in_place(&mut self, input: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>)) {
+    fn in_place(&mut self, input: u16, output: &TensorRecord, kernel: impl FnOnce(InOut<'_>)) {
         self.combine(input, input, output, |codes, _| kernel(codes));
     }
 
     /// As [`Self::in_place`] on tensor `a`, with a second tensor, which may be the first.
-    fn combine(&mut self, a: u16, b: u16, output: TensorRecord, kernel: impl FnOnce(InOut<'_>, Option<View<'_>>)) {
-        let Some(input) = self.tensor(a.into()) else { return };
-        let second = if a == b { None } else { self.tensor(b.into()) };
-        let Some((y, around)) = Around::take(self.arena, 0, &output.region()) else { return };
-        let view = |tensor: &TensorRecord| around.get(0, &tensor.region()).map(|bytes| tensor.view(bytes));
-        let second = second.as_ref().and_then(view);
+    fn combine(&mut self, a: u16, b: u16, output: &TensorRecord, kernel: impl FnOnce(InOut<'_>, Option<View<'_>>)) {
+        let mut places = [TensorRecord::EMPTY; 2];
+        let [place, second_place] = &mut places;
+        let Some(input) = self.record(a.into(), place) else { return };
+        let second = if a == b { None } else { self.record(b.into(), second_place) };
+        let Some((y, around)) = Around::take(self.arena, &output.region()) else { return };
+        let view = |tensor: &TensorRecord| around.get(&tensor.region()).map(|bytes| tensor.view(bytes));
+        let second = second.and_then(view);
         let codes = if input.region() == output.region() {
             InOut::InPlace(output.view_mut(y), input.element)
         } else {
-            let Some(input) = view(&input) else { return };
+            let Some(input) = view(input) else { return };
             InOut::Apart(input, output.view_mut(y))
         };
         kernel(codes, second);
@@ -405,7 +433,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     }
 
     /// Copies a tensor's codes into the output, unless the planner put both in one place.
-    fn move_to_output(&mut self, input: u16, output: TensorRecord) {
+    fn move_to_output(&mut self, input: u16, output: &TensorRecord) {
         self.unary(input, output, |x, y| {
             if x.codes.bytes().len() == y.bytes.len() {
                 y.bytes.copy_from_slice(x.codes.bytes());

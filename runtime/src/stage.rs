@@ -79,12 +79,27 @@ pub(crate) fn stage<const LINKS: u64>(
 }
 
 impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
-    /// Tensor `index`; inside a stage, the part of it that there is.
+    /// The record of tensor `index`; inside a stage, of the part of it that there is.
+    ///
+    /// place  where it is made, unless it was decoded before and is whole
+    #[inline]
+    pub(crate) fn record<'t>(&self, index: usize, place: &'t mut TensorRecord) -> Option<&'t TensorRecord>
+    where
+        'm: 't,
+    {
+        if self.in_patches() { self.cut_record(index, place) } else { self.model.record(index, place) }
+    }
+
+    /// As [`Self::record`], copied.
     pub(crate) fn tensor(&self, index: usize) -> Option<TensorRecord> {
-        let mut tensor = self.model().tensor(index)?;
-        if LINKS & PATCH_OPERATORS != 0
-            && let Some(place) = self.progress.place(index)
-        {
+        let mut place = TensorRecord::EMPTY;
+        self.record(index, &mut place).copied()
+    }
+
+    #[inline(never)]
+    fn cut_record<'t>(&self, index: usize, tensor: &'t mut TensorRecord) -> Option<&'t TensorRecord> {
+        *tensor = self.model.tensor(index)?;
+        if let Some(place) = self.progress.place(index) {
             let region = self.progress.region(place);
             (tensor.shape.h, tensor.shape.w) = (region.h, region.w);
         }

@@ -1,7 +1,8 @@
 //! Counts the instructions of models that are read while it runs, node by node.
 //!
 //! Command line: the path of a list of models, one path a line. For every node it prints the number of the model, the
-//! number of the node, its instructions and a digest of what it wrote.
+//! number of the node, its instructions and a digest of what it wrote. The nodes are decoded before, as those of an embedded model
+//! are while it is compiled.
 
 #![no_std]
 #![no_main]
@@ -12,9 +13,13 @@ use static_cell::ConstStaticCell;
 use stepshift_board::console::exit;
 use stepshift_board::counter::Counter;
 use stepshift_board::{Aligned, semihosting};
+use stepshift_runtime::format::{ALL_LINKS, OperatorKind};
 use stepshift_runtime::{Backend, Model, Session, digest};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
+
+/// All but stages that run patch by patch, which a firmware without them does not link either.
+const LINKS: u64 = ALL_LINKS & !(OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit());
 
 /// Nodes that are counted of a model; a layer by itself is one or two.
 const MOST_NODES: usize = 32;
@@ -42,13 +47,13 @@ fn run() -> Result<(), &'static str> {
     let (file, arena) = (FILE.take(), ARENA.take());
     for (number, path) in core::str::from_utf8(list).unwrap_or_default().lines().enumerate() {
         let bytes = semihosting::read(path, &mut file.0).map_err(|error| error.text())?;
-        let model = Model::parse(bytes).map_err(|_| "a model is refused")?;
+        let model = Model::<LINKS>::parse_linked(bytes).map_err(|_| "a model is refused")?;
+        let (mut nodes, mut tensors) =
+            (heapless::Vec::<_, MOST_NODES>::new(), heapless::Vec::<_, { MOST_NODES + 1 }>::new());
+        let model = model.decoded(&mut nodes, &mut tensors).map_err(|_| "a model has more nodes than are counted")?;
         let mut session = Session::new(model, &mut arena.0).map_err(|_| "the arena is too small")?;
         fill(session.input_mut().into_bytes());
         let mut counts = [0; MOST_NODES];
-        if model.node_count() > counts.len() {
-            return Err("a model has more nodes than are counted");
-        }
         session.run_profiled(
             || counter.clock(),
             |index, elapsed| {

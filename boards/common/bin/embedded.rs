@@ -10,7 +10,7 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::entry;
 use static_cell::ConstStaticCell;
-use stepshift_runtime::{Model, Session};
+use stepshift_runtime::Session;
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
@@ -28,7 +28,10 @@ fn main() -> ! {
 }
 
 fn infer() -> Option<()> {
-    let model = if cfg!(feature = "loader") { Model::parse_linked(&MODEL.0).ok()? } else { TRUSTED };
+    #[cfg(feature = "loader")]
+    let model = stepshift_runtime::Model::<LINKS>::parse_linked(&MODEL.0).ok()?;
+    #[cfg(not(feature = "loader"))]
+    let model = TRUSTED;
     // Run where it is made: a session that is moved is copied.
     if let Ok(session) = &mut Session::new(model, ARENA.try_take()?) {
         black_box(session.input_mut().into_bytes());

@@ -16,9 +16,9 @@ use super::{
 
 /// Decodes one node into its place and leaves behind it in `bytes` what follows. False for an operator that is not in `LINKS`.
 ///
-/// In its place, since moving a node costs more than decoding it.
+/// In its place, since moving a node costs more than decoding it. While a program is compiled, too.
 #[inline(never)]
-pub(crate) fn take_node<'a, const LINKS: u64>(bytes: &mut &'a [u8], node: &mut Node<'a>) -> bool {
+pub(crate) const fn take_node<'a, const LINKS: u64>(bytes: &mut &'a [u8], node: &mut Node<'a>) -> bool {
     let mut reader = Reader::new(bytes);
     node.name = Name::from_bytes(reader.bytes());
     take_op::<LINKS>(&mut reader, &mut node.op);
@@ -30,10 +30,10 @@ pub(crate) fn take_node<'a, const LINKS: u64>(bytes: &mut &'a [u8], node: &mut N
 macro_rules! operators {
     ($($name:ident),*) => {
         #[inline]
-        fn take_op<'a, const LINKS: u64>(reader: &mut Reader<'a>, op: &mut Op<'a>) {
-            let index = reader.varint();
+        const fn take_op<'a, const LINKS: u64>(reader: &mut Reader<'a>, op: &mut Op<'a>) {
+            let index = reader.u32();
             $(if OperatorKind::$name.is_in(LINKS) && index == OperatorKind::$name as u32 {
-                *op = Op::$name(Read::undecoded(reader.rest));
+                *op = Op::$name($name::undecoded(reader.rest));
                 if let Op::$name(fields) = op {
                     fields.read(reader);
                 }
@@ -46,89 +46,108 @@ macro_rules! operators {
 
 with_operators!(operators);
 
-/// A value that is read over another.
-trait Read<'a> {
-    /// What is read over: `bytes` in the place of all bytes, since a constant would be copied as a whole. Always inlined, so that it
-    /// is made where it is read.
-    fn undecoded(bytes: &'a [u8]) -> Self;
-
-    fn read(&mut self, reader: &mut Reader<'a>);
-}
-
-/// Values that are numbers, or bytes.
-macro_rules! values {
-    ($($name:ty: |$reader:ident| $value:expr;)*) => {
-        $(impl<'a> Read<'a> for $name {
-            #[inline(always)]
-            fn undecoded(_: &'a [u8]) -> Self {
-                0
-            }
-
-            #[inline]
-            fn read(&mut self, $reader: &mut Reader<'a>) {
-                *self = $value;
-            }
-        })*
+/// What a field is read over: `$bytes` in the place of all bytes, since a constant would be copied as a whole.
+macro_rules! undecoded {
+    (bytes, $bytes:ident) => {
+        $bytes
+    };
+    ([$number:ident; $len:literal], $bytes:ident) => {
+        [0; $len]
+    };
+    ({ $name:ident }, $bytes:ident) => {
+        $name::undecoded($bytes)
+    };
+    ($number:ident, $bytes:ident) => {
+        0
     };
 }
 
-values!(
-    u8: |reader| reader.byte();
-    i8: |reader| reader.byte().cast_signed();
-    u16: |reader| { let value = reader.varint(); reader.narrow(value) };
-    i16: |reader| { let value = reader.zigzag(); reader.narrow(value) };
-    u32: |reader| reader.varint();
-    i32: |reader| reader.zigzag();
-);
-
-impl<'a> Read<'a> for &'a [u8] {
-    #[inline(always)]
-    fn undecoded(bytes: &'a [u8]) -> Self {
-        bytes
-    }
-
-    #[inline]
-    fn read(&mut self, reader: &mut Reader<'a>) {
-        *self = reader.bytes();
-    }
-}
-
-impl<'a, T: Read<'a>, const LEN: usize> Read<'a> for [T; LEN] {
-    #[inline(always)]
-    fn undecoded(bytes: &'a [u8]) -> Self {
-        core::array::from_fn(|_| T::undecoded(bytes))
-    }
-
-    #[inline]
-    fn read(&mut self, reader: &mut Reader<'a>) {
-        for value in self {
-            value.read(reader);
+/// Reads a field into its place.
+macro_rules! read {
+    ([$kind:ident; $len:literal], $place:expr, $reader:ident) => {
+        let mut index = 0;
+        while index < $len {
+            $place[index] = $reader.$kind();
+            index += 1;
         }
-    }
+    };
+    ({ $name:ident }, $place:expr, $reader:ident) => {
+        $place.read($reader);
+    };
+    ($kind:ident, $place:expr, $reader:ident) => {
+        $place = $reader.$kind();
+    };
 }
 
-impl<'a> Read<'a> for Activation {
+/// Values that are told apart by a number alone.
+macro_rules! choices {
+    ($name:ident: $first:ident, $($choice:ident),*) => {
+        impl $name {
+            #[inline(always)]
+            const fn undecoded(_: &[u8]) -> Self {
+                Self::$first
+            }
+
+            #[inline]
+            const fn read(&mut self, reader: &mut Reader<'_>) {
+                *self = match reader.u32() {
+                    0 => Self::$first,
+                    $(index if index == Self::$choice as u32 => Self::$choice,)*
+                    _ => reader.fail(Self::$first),
+                };
+            }
+        }
+    };
+}
+
+/// Values whose fields follow one another: numbers and `bytes` by [`Reader`]'s names for them, other values in braces.
+///
+/// `undecoded` is always inlined, so that a value is made where it is read.
+macro_rules! fields {
+    ($name:ty: $($field:ident: $kind:tt),*) => {
+        impl<'a> $name {
+            #[inline(always)]
+            const fn undecoded(bytes: &'a [u8]) -> Self {
+                let _ = bytes;
+                Self { $($field: undecoded!($kind, bytes)),* }
+            }
+
+            #[inline]
+            const fn read(&mut self, reader: &mut Reader<'a>) {
+                let _ = &reader;
+                $(read!($kind, self.$field, reader);)*
+            }
+        }
+    };
+}
+
+choices!(WeightBits: Two, Four, Eight, Sixteen);
+choices!(Packing: Plain, Pairs, Blocks, Fours, Winograd);
+choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
+choices!(AffineBinaryKind: Add, Sub, Mul);
+
+impl Activation {
     #[inline(always)]
-    fn undecoded(_: &'a [u8]) -> Self {
-        Self::default()
+    const fn undecoded(_: &[u8]) -> Self {
+        Self { min: 0, max: 0 }
     }
 
     /// Two numbers of fixed width.
     #[inline(never)]
-    fn read(&mut self, reader: &mut Reader<'a>) {
+    const fn read(&mut self, reader: &mut Reader<'_>) {
         let [a, b, c, d] = reader.array();
         *self = Self { min: i16::from_le_bytes([a, b]), max: i16::from_le_bytes([c, d]) };
     }
 }
 
-impl<'a> Read<'a> for Window {
+impl Window {
     #[inline(always)]
-    fn undecoded(_: &'a [u8]) -> Self {
-        Self::default()
+    const fn undecoded(_: &[u8]) -> Self {
+        Self::new(0, 0)
     }
 
     #[inline(never)]
-    fn read(&mut self, reader: &mut Reader<'a>) {
+    const fn read(&mut self, reader: &mut Reader<'_>) {
         let [kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_bottom, pad_left, pad_right] =
             reader.array();
         *self = Self {
@@ -146,15 +165,15 @@ impl<'a> Read<'a> for Window {
     }
 }
 
-impl<'a> Read<'a> for Epilogue<'a> {
+impl<'a> Epilogue<'a> {
     #[inline(always)]
-    fn undecoded(bytes: &'a [u8]) -> Self {
+    const fn undecoded(bytes: &'a [u8]) -> Self {
         Self::Shift(bytes)
     }
 
     #[inline]
-    fn read(&mut self, reader: &mut Reader<'a>) {
-        match reader.varint() {
+    const fn read(&mut self, reader: &mut Reader<'a>) {
+        match reader.u32() {
             0 => *self = Self::Shift(reader.bytes()),
             1 => {
                 let mut multiply = Multiply::undecoded(reader.rest);
@@ -166,59 +185,13 @@ impl<'a> Read<'a> for Epilogue<'a> {
     }
 }
 
-/// Values that are told apart by a number alone.
-macro_rules! choices {
-    ($name:ident: $($choice:ident),*) => {
-        impl<'a> Read<'a> for $name {
-            #[inline(always)]
-            fn undecoded(_: &'a [u8]) -> Self {
-                Self::default()
-            }
-
-            #[inline]
-            fn read(&mut self, reader: &mut Reader<'a>) {
-                let index = reader.varint();
-                $(if index == Self::$choice as u32 {
-                    *self = Self::$choice;
-                    return;
-                })*
-                reader.failed = true;
-            }
-        }
-    };
-}
-
-/// Values whose fields follow one another.
-macro_rules! fields {
-    ($name:ty: $($field:ident),*) => {
-        impl<'a> Read<'a> for $name {
-            #[inline(always)]
-            fn undecoded(bytes: &'a [u8]) -> Self {
-                let _ = bytes;
-                Self { $($field: Read::undecoded(bytes)),* }
-            }
-
-            #[inline]
-            fn read(&mut self, reader: &mut Reader<'a>) {
-                let _ = &reader;
-                $(self.$field.read(reader);)*
-            }
-        }
-    };
-}
-
-choices!(WeightBits: Two, Four, Eight, Sixteen);
-choices!(Packing: Plain, Pairs, Blocks, Fours, Winograd);
-choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
-choices!(AffineBinaryKind: Add, Sub, Mul);
-
-impl<'a> Read<'a> for Weights<'a> {
+impl<'a> Weights<'a> {
     #[inline(always)]
-    fn undecoded(bytes: &'a [u8]) -> Self {
+    const fn undecoded(bytes: &'a [u8]) -> Self {
         Self {
-            bits: WeightBits::default(),
-            packing: Packing::default(),
-            scratch: Scratch::default(),
+            bits: WeightBits::undecoded(bytes),
+            packing: Packing::undecoded(bytes),
+            scratch: Scratch::undecoded(bytes),
             padding: bytes,
             codes: bytes,
             bias: bytes,
@@ -227,46 +200,53 @@ impl<'a> Read<'a> for Weights<'a> {
     }
 
     #[inline(never)]
-    fn read(&mut self, reader: &mut Reader<'a>) {
+    const fn read(&mut self, reader: &mut Reader<'a>) {
         self.bits.read(reader);
         self.packing.read(reader);
         self.scratch.read(reader);
-        self.padding.read(reader);
-        self.codes.read(reader);
-        self.bias.read(reader);
+        self.padding = reader.bytes();
+        self.codes = reader.bytes();
+        self.bias = reader.bytes();
         self.epilogue.read(reader);
     }
 }
 
-fields!(Scratch: offset, bytes);
-fields!(Multiply<'a>: multipliers, shifts, output_zero, input_zero);
-fields!(AffineOperand: zero, multiplier, shift);
-fields!(Conv2d<'a>: input, window, groups, weights, activation);
-fields!(DepthwiseConv2d<'a>: input, window, weights, activation);
-fields!(TransposeConv2d<'a>: input, window, weights, activation);
-fields!(FullyConnected<'a>: input, weights, activation);
-fields!(MaxPool2d: input, window, activation);
-fields!(AveragePool2d<'a>: input, window, multipliers, right_shift, activation);
-fields!(Mean: input, axes, multiplier, right_shift, activation);
-fields!(Binary: kind, a, b, a_shift, b_shift, right_shift, activation);
-fields!(Clip: input, activation);
-fields!(Rescale: input, right_shift, activation);
-fields!(LeakyRelu<'a>: input, slopes, slope_bits, right_shift, activation);
-fields!(Table<'a>: input, codes);
-fields!(Softmax<'a>: input, exponentials);
-fields!(Concat<'a>: inputs, right_shifts, axis, activation);
-fields!(Slice: input, start);
-fields!(Pad: input, before, value);
-fields!(Reshape: input);
-fields!(Transpose: input, order);
-fields!(UpsampleNearest: input);
-fields!(UpsampleBilinear: input, right_shift, activation);
-fields!(Argmax: input);
-fields!(AffineBinary: kind, input_a, input_b, a, b, output, activation);
+fields!(Scratch: offset: u32, bytes: u32);
+fields!(Multiply<'a>: multipliers: bytes, shifts: bytes, output_zero: i16, input_zero: i16);
+fields!(AffineOperand: zero: i16, multiplier: i32, shift: i8);
+fields!(Conv2d<'a>: input: u16, window: {Window}, groups: u16, weights: {Weights}, activation: {Activation});
+fields!(DepthwiseConv2d<'a>: input: u16, window: {Window}, weights: {Weights}, activation: {Activation});
+fields!(TransposeConv2d<'a>: input: u16, window: {Window}, weights: {Weights}, activation: {Activation});
+fields!(FullyConnected<'a>: input: u16, weights: {Weights}, activation: {Activation});
+fields!(MaxPool2d: input: u16, window: {Window}, activation: {Activation});
+fields!(
+    AveragePool2d<'a>: input: u16, window: {Window}, multipliers: bytes, right_shift: i8, activation: {Activation}
+);
+fields!(Mean: input: u16, axes: u8, multiplier: i32, right_shift: i8, activation: {Activation});
+fields!(
+    Binary: kind: {BinaryKind}, a: u16, b: u16, a_shift: u8, b_shift: u8, right_shift: i8, activation: {Activation}
+);
+fields!(Clip: input: u16, activation: {Activation});
+fields!(Rescale: input: u16, right_shift: i8, activation: {Activation});
+fields!(LeakyRelu<'a>: input: u16, slopes: bytes, slope_bits: u8, right_shift: i8, activation: {Activation});
+fields!(Table<'a>: input: u16, codes: bytes);
+fields!(Softmax<'a>: input: u16, exponentials: bytes);
+fields!(Concat<'a>: inputs: bytes, right_shifts: bytes, axis: u8, activation: {Activation});
+fields!(Slice: input: u16, start: [u16; 3]);
+fields!(Pad: input: u16, before: [u16; 3], value: i16);
+fields!(Reshape: input: u16);
+fields!(Transpose: input: u16, order: [u8; 3]);
+fields!(UpsampleNearest: input: u16);
+fields!(UpsampleBilinear: input: u16, right_shift: i8, activation: {Activation});
+fields!(Argmax: input: u16);
+fields!(
+    AffineBinary: kind: {AffineBinaryKind}, input_a: u16, input_b: u16, a: {AffineOperand}, b: {AffineOperand},
+    output: {AffineOperand}, activation: {Activation}
+);
 fields!(State:);
-fields!(Store: input, state);
-fields!(Stream: input);
-fields!(PatchInput: input, rows, columns, nodes);
-fields!(PatchOutput: input);
-fields!(AffineMean: input, axes, input_zero, output, activation);
-fields!(AffineSoftmax<'a>: input, exponentials);
+fields!(Store: input: u16, state: u16);
+fields!(Stream: input: u16);
+fields!(PatchInput: input: u16, rows: u16, columns: u16, nodes: u16);
+fields!(PatchOutput: input: u16);
+fields!(AffineMean: input: u16, axes: u8, input_zero: i16, output: {AffineOperand}, activation: {Activation});
+fields!(AffineSoftmax<'a>: input: u16, exponentials: bytes);

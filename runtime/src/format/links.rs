@@ -58,14 +58,19 @@ const FIRST_PACKING_BIT: u32 = 56;
 /// The bit of the affine scheme: layers that end in a multiplier. Spec 3.4.
 pub const AFFINE_LINK: u64 = 1 << 63;
 
+/// The bit of what decodes nodes from a file's bytes. No file tells of it: it is the program's, which needs it unless its model's
+/// nodes were decoded while it was compiled.
+pub const ENCODED_LINK: u64 = 1 << 41;
+
 /// The operators whose tensors keep their contents between runs.
 pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
 
 /// The operators of stages that run patch by patch.
 pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
 
-/// Every operator, case, element, width, packing and scheme.
+/// Every operator, case, element, width, packing and scheme, and the decoder.
 pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
+    | ENCODED_LINK
     | CASE_LINKS
     | (7 << FIRST_ELEMENT_BIT)
     | (15 << FIRST_WIDTH_BIT)

@@ -22,7 +22,7 @@ mod winograd;
 pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::take_node;
 pub use element::Element;
-pub use links::{AFFINE_LINK, ALL_LINKS, Case, OPERATOR_COUNT, OperatorKind};
+pub use links::{AFFINE_LINK, ALL_LINKS, Case, ENCODED_LINK, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS};
 pub use name::Name;
 pub use operators::{
@@ -80,7 +80,7 @@ pub struct Needs {
 pub const NEEDS_BYTES: usize = 20;
 
 impl Header {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(crate) const fn read(reader: &mut Reader<'_>) -> Self {
         let magic = reader.array();
         let version = u16::from_le_bytes(reader.array());
         Self { magic, version, crc: u32::from_le_bytes(reader.array()) }
@@ -88,10 +88,12 @@ impl Header {
 }
 
 impl Needs {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Self {
-        let arena_bytes = u32::from_le_bytes(reader.array());
-        let [links, operations] = [(); 2].map(|()| u64::from_le_bytes(reader.array()));
-        Self { arena_bytes, links, operations }
+    pub(crate) const fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            arena_bytes: u32::from_le_bytes(reader.array()),
+            links: u64::from_le_bytes(reader.array()),
+            operations: u64::from_le_bytes(reader.array()),
+        }
     }
 }
 
@@ -122,7 +124,7 @@ pub struct Certificate<'a> {
 impl<'a> Certificate<'a> {
     /// Reads one that may be there.
     pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
-        match reader.byte() {
+        match reader.u8() {
             0 => None,
             1 => Some(Self { input: reader.bytes(), digests: reader.bytes() }),
             _ => reader.fail(None),

@@ -39,10 +39,11 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Bytes in the arena.
+    /// The bytes of the arena; of none, those before its first.
     #[must_use]
     pub const fn region(&self) -> core::ops::Range<usize> {
-        self.offset as usize..self.offset as usize + self.bytes as usize
+        let start = if self.bytes == 0 { 0 } else { self.offset as usize };
+        start..start + self.bytes as usize
     }
 }
 

@@ -88,7 +88,7 @@ impl TensorRecord {
     };
 
     /// A record from its place in a file. Postcard decodes the same; this takes a third of the flash.
-    pub(crate) fn from_bytes(bytes: &[u8; TENSOR_RECORD_BYTES]) -> Option<Self> {
+    pub(crate) const fn from_bytes(bytes: &[u8; TENSOR_RECORD_BYTES]) -> Option<Self> {
         let [o0, o1, o2, o3, h0, h1, w0, w1, c0, c1, element, exponent, m0, m1, m2, m3, z0, z1, l0, l1] = *bytes;
         Some(Self {
             offset: u32::from_le_bytes([o0, o1, o2, o3]),

@@ -1,6 +1,7 @@
 //! Which kernels run a layer: those of its weights' order; of a layer without weights, the first that have its case.
 
 use super::{Bands, InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
+use crate::codes::Codes;
 use crate::format::{
     AffineBinary, AveragePool2d, Binary, Case, Conv2d, DepthwiseConv2d, Element, FullyConnected, MaxPool2d, Mean,
     Packing,
@@ -43,7 +44,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut 
 /// Fully connected layer. Spec 4.3.
 pub fn fully_connected<const LINKS: u64>(
     op: &FullyConnected<'_>,
-    input: View<'_>,
+    input: Codes<'_>,
     output: ViewMut<'_>,
     scratch: &mut [u8],
 ) {

@@ -31,10 +31,8 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
     let mut inside: Option<Inside> = None;
     for index in 0.. {
         let at = nodes.clone();
-        let mut node = Node::undecoded(nodes.rest());
-        if !nodes.read(&mut node) {
-            break;
-        }
+        let mut place = Node::undecoded(nodes.rest());
+        let Some(node) = nodes.read(&mut place) else { break };
         inside = inside.filter(|stage| stage.last >= index);
         if let Op::PatchInput(op) = &node.op
             && OperatorKind::PatchInput.is_in(LINKS)
@@ -45,7 +43,7 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
             steps = steps.saturating_add(stage.further_steps());
             inside = Some(stage);
         }
-        node::verify(model, &kept, inside.as_ref(), index, &node)?;
+        node::verify(model, &kept, inside.as_ref(), index, node)?;
         if inside.is_none() {
             let shape = |tensor: usize| model.tensor(tensor).map_or(TensorRecord::EMPTY.shape, |tensor| tensor.shape);
             needed = needed.saturating_add(node.op.operations(|input| shape(input.into()), shape(index + 1)));
@@ -114,11 +112,9 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     let mut end = None;
     let mut nodes = model.nodes();
     for writer in 0.. {
-        let mut node = Node::undecoded(nodes.rest());
-        if !nodes.read(&mut node) {
-            break;
-        }
-        if let Some(last) = stages::end::<LINKS>(writer, &node) {
+        let mut place = Node::undecoded(nodes.rest());
+        let Some(node) = nodes.read(&mut place) else { break };
+        if let Some(last) = stages::end::<LINKS>(writer, node) {
             is_apart(model, &live, last + 1, |_, _, _| false)?;
             enter(&mut live, last + 1)?;
             end = Some(last);
@@ -128,7 +124,7 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
         if !is_end {
             let in_stage = end.is_some();
             is_apart(model, &live, writer + 1, |index, other, output| {
-                in_place::<LINKS>(&node, writer, index, other, output, in_stage)
+                in_place::<LINKS>(node, writer, index, other, output, in_stage)
             })?;
         }
         let scratch = node.op.scratch().region();

@@ -2,6 +2,7 @@
 
 use super::CONV_COLUMNS;
 use super::instructions::{BAND_COLUMNS, Band, Rows, widen, widen_band};
+use crate::codes::Codes;
 use crate::format::{Case, Element, Window};
 use crate::kernels::View;
 use crate::kernels::window::Span;
@@ -265,11 +266,12 @@ pub(super) fn words(scratch: &mut [u8], count: usize) -> &mut [u32] {
 }
 
 /// Widens a whole tensor into one column; zeros behind it.
-pub(super) fn flat<const LINKS: u64>(input: &View<'_>, target: &mut [u32]) {
-    let (element, bytes) = (input.element(), input.codes.bytes());
-    let quads = input.codes.len() / 4;
+pub(super) fn flat<const LINKS: u64>(input: Codes<'_>, target: &mut [u32]) {
+    let (element, bytes) = (input.element(), input.bytes());
+    let quads = input.len() / 4;
     let _ = widen::<LINKS, 1>(Rows { element, bytes, step: 0, count: 1, quads }, target);
-    let code = |entry: usize| input.linked_code::<LINKS>(4 * quads + entry).cast_unsigned() & 0xffff;
+    let code =
+        |entry: usize| input.get_linked::<LINKS>(4 * quads + entry).map_or(0, |code| u32::from(code.cast_unsigned()));
     for (entry, word) in target.iter_mut().skip(2 * quads).take(2).enumerate() {
         *word = code(entry) | code(entry + 2) << 16;
     }

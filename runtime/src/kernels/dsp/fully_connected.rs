@@ -1,7 +1,8 @@
 use super::columns::{flat, words};
 use super::layer::Layer;
+use crate::codes::Codes;
 use crate::format::{FullyConnected, Pairs, Runs};
-use crate::kernels::{View, ViewMut};
+use crate::kernels::ViewMut;
 
 /// Fully connected layer, weights in [`Pairs`]. Spec 4.3.
 ///
@@ -12,13 +13,13 @@ use crate::kernels::{View, ViewMut};
 /// scratch  [`Pairs::scratch_bytes`] of one pixel
 pub fn fully_connected<const LINKS: u64>(
     op: &FullyConnected<'_>,
-    input: View<'_>,
+    input: Codes<'_>,
     mut output: ViewMut<'_>,
     scratch: &mut [u8],
 ) {
-    let Some(order) = Pairs::new(Runs::whole(input.codes.len()), op.weights.bits) else { return };
+    let Some(order) = Pairs::new(Runs::whole(input.len()), op.weights.bits) else { return };
     let column = words(scratch, order.channel_len() / 2);
-    flat::<LINKS>(&input, column);
+    flat::<LINKS>(input, column);
     let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, (output.element, output.shape.c));
     layer.multiply::<LINKS, 1>(column, 0, &mut output);
 }

@@ -1,7 +1,8 @@
 use super::instructions::Runs;
 use super::layer::Entry;
+use crate::codes::Codes;
 use crate::format::{Blocks, Element, FullyConnected};
-use crate::kernels::{View, ViewMut};
+use crate::kernels::ViewMut;
 
 /// Fully connected layer, weights in [`Blocks`]. Spec 4.3.
 ///
@@ -12,11 +13,11 @@ use crate::kernels::{View, ViewMut};
 /// scratch  [`Blocks::scratch_bytes`] of one pixel, unless [`Blocks::is_whole`]
 pub fn fully_connected<const LINKS: u64>(
     op: &FullyConnected<'_>,
-    input: View<'_>,
+    input: Codes<'_>,
     output: ViewMut<'_>,
     scratch: &mut [u8],
 ) {
-    let (element, bytes) = (input.element(), input.codes.bytes());
+    let (element, bytes) = (input.element(), input.bytes());
     let Some(order) = Blocks::new(bytes.len(), op.weights.bits, (element, output.element)) else { return };
     let entry = Entry::of(&op.weights);
     let multiplier = entry.multiplier::<LINKS>(&op.weights, order, op.activation, (output.shape.c, 0));

@@ -3,7 +3,7 @@
 /// `$call` with the input as [`Typed`](crate::kernels::Typed) of its element.
 macro_rules! by_element {
     ($links:ident, $input:expr, |$x:ident| $call:expr) => {
-        match $input.codes.element() {
+        match $input.element() {
             Element::I8 if Element::I8.is_in($links) => {
                 let $x = $input.typed::<i8>();
                 $call

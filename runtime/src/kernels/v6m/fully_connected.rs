@@ -2,8 +2,9 @@ use super::flip;
 use super::instructions::{Dots, dots};
 use super::tile::CHANNELS;
 use crate::arithmetic::saturate;
+use crate::codes::Codes;
 use crate::format::{Epilogue, Fours, FullyConnected};
-use crate::kernels::{View, ViewMut};
+use crate::kernels::ViewMut;
 
 /// Fully connected layer, weights in [`Fours`]. Spec 4.3.
 ///
@@ -11,8 +12,8 @@ use crate::kernels::{View, ViewMut};
 /// weights  `[C_OUT, H * W * C_IN]`  8 bits, packed
 /// bias     `[C_OUT]`                i32, rounding constant and offset included
 /// output   `[C_OUT]`                codes at the output's step
-pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: View<'_>, mut output: ViewMut<'_>) {
-    let bytes = input.codes.bytes();
+pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: Codes<'_>, mut output: ViewMut<'_>) {
+    let bytes = input.bytes();
     let four_bytes = CHANNELS * Fours::new(bytes.len()).channel_len();
     let flip = flip(input.element());
     let mut weights = op.weights.codes;
