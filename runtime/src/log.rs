@@ -2,6 +2,7 @@
 
 use defmt::{Format, Formatter, write};
 
+use crate::embed::DecodedFile;
 use crate::format::{
     AffineSoftmax, AveragePool2d, Certificate, Epilogue, LeakyRelu, ModelFile, Multiply, Name, Softmax, Table,
     WeightBits, Weights,
@@ -36,6 +37,7 @@ format!(AffineSoftmax<'_>, |it| "AffineSoftmax of {}", it.input);
 format!(Certificate<'_>, |it| "Certificate of {} steps", it.digests.len() / 4);
 format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len());
 format!([const LINKS: u64] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
+format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
 format!([const LINKS: u64] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
 format!([const LINKS: u64] Session<'_, '_, LINKS>, |it| "Session of {}", it.model());
 format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.name.as_str(), it.tensor.shape);
