@@ -15,6 +15,9 @@ use stepshift_trainer::export::patches::Patching;
 use stepshift_trainer::export::steps::steps;
 use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode, encode_with};
 
+/// Nodes of a random network at most.
+const MOST_NODES: usize = 64;
+
 /// Runs a model on one input after another and returns the first layer and index that differ from the reference, if any.
 fn first_difference(network: &FixedPointNetwork, patching: Option<Patching>, inputs: &[Vec<i16>]) -> Option<String> {
     let expected = reference::evaluate_sequence(network, inputs);
@@ -40,6 +43,11 @@ fn differs(
     let bytes = encode_with(network, options).unwrap_or_else(|error| panic!("{error}"));
     let model = Model::parse(&bytes).unwrap();
     assert_eq!(known(&Model::parse_trusted(&bytes).unwrap()), known(&model));
+    // By turns, too.
+    let (mut nodes, mut tensors) =
+        (heapless::Vec::<_, MOST_NODES>::new(), heapless::Vec::<_, { MOST_NODES + 1 }>::new());
+    let is_decoded = model.crc().is_multiple_of(2);
+    let model = if is_decoded { model.decoded(&mut nodes, &mut tensors).unwrap() } else { model };
     let steps = steps(model, |tensor| network.tensor(tensor).shape);
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
