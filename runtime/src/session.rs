@@ -435,8 +435,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// Copies a tensor's codes into the output, unless the planner put both in one place.
     fn move_to_output(&mut self, input: u16, output: &TensorRecord) {
         self.unary(input, output, |x, y| {
-            if x.codes.bytes().len() == y.bytes.len() {
-                y.bytes.copy_from_slice(x.codes.bytes());
+            if x.codes().bytes().len() == y.bytes.len() {
+                y.bytes.copy_from_slice(x.codes().bytes());
             }
         });
     }

@@ -88,17 +88,25 @@ impl<'a, X: Code> Typed<'a, X> {
 pub struct View<'a> {
     /// Extent.
     pub shape: Shape,
+    /// Width and sign of the codes.
+    pub element: Element,
     /// Row of the first code.
     pub first_row: u16,
-    /// `[H, W, C]`, from the first row on.
-    pub codes: Codes<'a>,
+    /// The codes' bytes, `[H, W, C]`, from the first row on.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> View<'a> {
     /// Width and sign of the codes.
     #[inline]
     pub(crate) const fn element(&self) -> Element {
-        self.codes.element()
+        self.element
+    }
+
+    /// `[H, W, C]`, from the first row on.
+    #[inline]
+    pub(crate) const fn codes(&self) -> Codes<'a> {
+        Codes::new(self.element, self.bytes)
     }
 
     /// Index of the first channel of a pixel.
@@ -116,19 +124,19 @@ impl<'a> View<'a> {
     /// The tensor with its element known while compiling.
     #[must_use]
     pub fn typed<X: Code>(&self) -> Typed<'a, X> {
-        Typed { shape: self.shape, first_row: self.first_row, codes: X::cast(self.codes.bytes()) }
+        Typed { shape: self.shape, first_row: self.first_row, codes: X::cast(self.bytes) }
     }
 
     /// The code at an index.
     #[inline]
     pub(crate) fn code(&self, index: usize) -> i32 {
-        self.codes.get(index).map_or(0, i32::from)
+        self.codes().get(index).map_or(0, i32::from)
     }
 
     /// As [`Self::code`], in a program that links the elements of `LINKS` alone.
     #[inline]
     pub(crate) fn linked_code<const LINKS: u64>(&self, index: usize) -> i32 {
-        self.codes.get_linked::<LINKS>(index).map_or(0, i32::from)
+        self.codes().get_linked::<LINKS>(index).map_or(0, i32::from)
     }
 
     /// The code of a channel of a pixel.
@@ -142,7 +150,7 @@ impl TensorRecord {
     /// The whole tensor, in its bytes.
     #[inline]
     pub(crate) fn view<'a>(&self, bytes: &'a [u8]) -> View<'a> {
-        View { shape: self.shape, first_row: 0, codes: Codes::new(self.element, bytes) }
+        View { shape: self.shape, element: self.element, first_row: 0, bytes }
     }
 
     /// As [`Self::view`], to be written.
@@ -207,7 +215,7 @@ impl<'a> InOut<'a> {
         match self {
             Self::InPlace(output, _) => output.bytes,
             Self::Apart(input, output) => {
-                output.bytes.iter_mut().zip(input.codes.bytes()).for_each(|(byte, code)| *byte = *code);
+                output.bytes.iter_mut().zip(input.bytes).for_each(|(byte, code)| *byte = *code);
                 output.bytes
             }
         }

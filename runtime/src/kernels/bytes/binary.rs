@@ -30,12 +30,12 @@ pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<View<'_>>) -> boo
     };
     match (a_output, b) {
         (InOut::InPlace(output, _), Some(b)) => {
-            output.bytes.iter_mut().zip(b.codes.bytes()).for_each(|(y, b)| *y = code(*y, *b));
+            output.bytes.iter_mut().zip(b.bytes).for_each(|(y, b)| *y = code(*y, *b));
         }
         (InOut::InPlace(output, _), None) => output.bytes.iter_mut().for_each(|y| *y = code(*y, *y)),
         (InOut::Apart(a, output), b) => {
-            let a = a.codes.bytes();
-            let b = b.map_or(a, |b| b.codes.bytes());
+            let a = a.bytes;
+            let b = b.map_or(a, |b| b.bytes);
             output.bytes.iter_mut().zip(a.iter().zip(b)).for_each(|(y, (a, b))| *y = code(*a, *b));
         }
     }

@@ -21,7 +21,7 @@ pub fn max_pool2d(op: &MaxPool2d, input: View<'_>, output: &mut ViewMut<'_>) -> 
         for row in 0..rows.len {
             let start = input.place(rows.input + row, columns.input);
             for column in 0..columns.len {
-                let codes = input.codes.bytes().get(start + column * channels..).unwrap_or_default();
+                let codes = input.bytes.get(start + column * channels..).unwrap_or_default();
                 for (greatest, code) in greatest.iter_mut().zip(codes) {
                     *greatest = if code ^ flip > *greatest ^ flip { *code } else { *greatest };
                 }

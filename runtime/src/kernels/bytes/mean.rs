@@ -10,7 +10,7 @@ use crate::kernels::{View, ViewMut};
 pub fn mean(op: &Mean, input: View<'_>, output: &mut ViewMut<'_>) -> bool {
     let Some(flip) = flip(input.element()).filter(|_| op.axes == Mean::GLOBAL) else { return false };
     let channels = usize::from(input.shape.c).max(1);
-    let codes = input.codes.bytes();
+    let codes = input.bytes;
     let zeros = i32::from(flip).wrapping_mul((codes.len() / channels) as i32);
     for channel in 0..channels {
         let column = codes.get(channel..).unwrap_or_default().iter().step_by(channels);

@@ -89,10 +89,10 @@ pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, a_output: &mut InOut<'
     let element = a_output.element();
     let alike = a_output.operand_element() == element && b.element() == element;
     let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
-    let b = b.codes.bytes();
+    let b = b.bytes;
     match a_output {
         InOut::InPlace(output, _) => add_scaled::<LINKS>(&sum, &First::InPlace, b, output.bytes),
-        InOut::Apart(a, output) => add_scaled::<LINKS>(&sum, &First::Apart(a.codes.bytes()), b, output.bytes),
+        InOut::Apart(a, output) => add_scaled::<LINKS>(&sum, &First::Apart(a.bytes), b, output.bytes),
     }
     true
 }

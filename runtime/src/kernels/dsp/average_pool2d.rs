@@ -34,7 +34,7 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>
         let (runs, pixels) = if whole { (1, count) } else { (rows.len, columns.len) };
         let first = input.place(rows.input, columns.input);
         if let (Some(halves), (2, 2)) = (halves, (rows.len, columns.len)) {
-            let pixel = |at: usize| input.codes.bytes().get(at..).unwrap_or_default();
+            let pixel = |at: usize| input.bytes.get(at..).unwrap_or_default();
             let below = first + input.row_len();
             halves.means([first, first + channels, below, below + channels].map(pixel), codes);
             continue;
@@ -43,7 +43,7 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>
             let mut sums = [0_u32; 2];
             for run in 0..runs {
                 let start = first + run * input.row_len() + 4 * quad;
-                let run = input.codes.bytes().get(start..).unwrap_or_default();
+                let run = input.bytes.get(start..).unwrap_or_default();
                 sums = add(sums, sum_pixels::<LINKS>(signed, run, channels, pixels));
             }
             *codes = if affine { divided(sums, signed, count, op) } else { multiplied(sums, signed, count, op) };

@@ -17,7 +17,7 @@ pub fn binary<const LINKS: u64>(op: &Binary, a_output: &mut InOut<'_>, b: Option
     let Some((sum, b)) = sum(op, a_output, b) else { return false };
     match a_output {
         InOut::InPlace(output, _) => add::<LINKS>(&sum, &First::InPlace, b, output.bytes),
-        InOut::Apart(a, output) => add::<LINKS>(&sum, &First::Apart(a.codes.bytes()), b, output.bytes),
+        InOut::Apart(a, output) => add::<LINKS>(&sum, &First::Apart(a.bytes), b, output.bytes),
     }
     true
 }
@@ -35,7 +35,7 @@ fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&View<'v>>) -> Option<(Sum, &'v
     let factors = 1_u32 << op.a_shift | u32::from(b_factor.cast_unsigned()) << 16;
     let end = saturate(op.activation, element);
     let signed = element == Element::I8;
-    Some((Sum { signed, factors, rounding: rounding(op.right_shift), right_shift, end }, b.codes.bytes()))
+    Some((Sum { signed, factors, rounding: rounding(op.right_shift), right_shift, end }, b.bytes))
 }
 
 /// Whether the instructions have the sum or difference of two tensors of these elements, in a third.

@@ -73,7 +73,7 @@ impl<'a> Gather<'a> {
             let x = ox * usize::from(self.window.stride_w) - usize::from(self.window.pad_left);
             let rows = Rows {
                 element: self.input.element(),
-                bytes: self.input.codes.bytes().get(row.start + x * self.pixel_bytes..).unwrap_or_default(),
+                bytes: self.input.bytes.get(row.start + x * self.pixel_bytes..).unwrap_or_default(),
                 step: self.row_step,
                 count: row.rows.len,
                 quads: self.quads,
@@ -105,7 +105,7 @@ impl<'a> Gather<'a> {
         let first = row.start + (second - usize::from(left)) * self.pixel_bytes;
         let band = Band {
             element: self.input.element(),
-            bytes: self.input.codes.bytes().get(first..).unwrap_or_default(),
+            bytes: self.input.bytes.get(first..).unwrap_or_default(),
             pixel_bytes: self.pixel_bytes,
             left,
             right,
@@ -202,7 +202,7 @@ impl<'a> Gather<'a> {
     ) -> bool {
         let element = self.input.element();
         let Some(first) = start.checked_sub(before) else { return false };
-        let bytes = self.input.codes.bytes().get(first * element.bytes()..).unwrap_or_default();
+        let bytes = self.input.bytes.get(first * element.bytes()..).unwrap_or_default();
         let rows = Rows { element, bytes, step: self.row_step, count, quads };
         let is_there =
             if stride == 1 { widen::<LINKS, 1>(rows, target) } else { widen::<LINKS, CONV_COLUMNS>(rows, target) };

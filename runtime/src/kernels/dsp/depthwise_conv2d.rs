@@ -70,7 +70,7 @@ impl Layer<'_> {
         let start = self.input.place(self.rows.input, self.columns.input) + 4 * quad;
         Taps {
             signed: self.input.element() == Element::I8,
-            input: self.input.codes.bytes().get(start..).unwrap_or_default(),
+            input: self.input.bytes.get(start..).unwrap_or_default(),
             weights: weights.codes.get(8 * (quad * self.order.taps + first_tap)..).unwrap_or_default(),
             bias: weights.bias.get(16 * quad..).and_then(|bias| bias.get(..16 * count)).unwrap_or_default(),
             scale: Scale::NONE,

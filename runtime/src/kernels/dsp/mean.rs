@@ -21,7 +21,7 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: &View<'_>, output: &mut ViewMut<
         let mut first = 0;
         while first < pixels {
             let count = (pixels - first).min(PIXELS_OF_A_SUM);
-            let codes = input.codes.bytes().get(first * channels + 4 * quad..).unwrap_or_default();
+            let codes = input.bytes.get(first * channels + 4 * quad..).unwrap_or_default();
             let [even, odd] = sum_pixels::<LINKS>(signed, codes, channels, count);
             for (sum, half) in sums.iter_mut().zip([even, odd, even >> 16, odd >> 16]) {
                 let half = half as u16;

@@ -68,7 +68,7 @@ pub(super) fn by_strips<const LINKS: u64>(
     let signed = operands.operand_element() == Element::I8;
     let (input, codes, output) = match operands {
         InOut::InPlace(output, _) => (output.shape, None, output),
-        InOut::Apart(input, output) => (input.shape, Some(input.codes.bytes()), output),
+        InOut::Apart(input, output) => (input.shape, Some(input.bytes), output),
     };
     let width = usize::from(output.shape.w);
     let Some(count) = scratch_words(&op.window, width).filter(|_| end != End::Accumulators) else {

@@ -147,7 +147,7 @@ impl Source<'_> {
         if y < usize::from(self.input.first_row) || y >= self.input.shape.h.into() {
             return self.padding;
         }
-        self.input.codes.bytes().get(self.input.place(y, x)..).unwrap_or(self.padding)
+        self.input.bytes.get(self.input.place(y, x)..).unwrap_or(self.padding)
     }
 
     /// Columns that are padding, transformed: the second place of the four is a sum, the others differences.

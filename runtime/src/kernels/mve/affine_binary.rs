@@ -15,8 +15,8 @@ pub fn affine_binary(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&Vie
     let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
     let (a, output) = match a_output {
         InOut::InPlace(output, _) => (None, output),
-        InOut::Apart(a, output) => (Some(a.codes.bytes()), output),
+        InOut::Apart(a, output) => (Some(a.bytes), output),
     };
-    arm::add_scaled(&sum, op.activation, a, b.codes.bytes(), output.bytes);
+    arm::add_scaled(&sum, op.activation, a, b.bytes, output.bytes);
     true
 }

@@ -28,7 +28,7 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>
             let mut sums = [0; VECTOR];
             for run in 0..runs {
                 let start = first + run * input.row_len() + VECTOR * vector;
-                let source = input.codes.bytes().get(start..).unwrap_or_default();
+                let source = input.bytes.get(start..).unwrap_or_default();
                 arm::sum_pixels(unsigned, source, (channels, pixels), codes.len(), &mut sums);
             }
             for (code, sum) in codes.iter_mut().zip(sums) {

@@ -10,10 +10,10 @@ pub fn binary(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bo
         return false;
     }
     let shifts = (op.a_shift, op.b_shift, -i32::from(op.right_shift));
-    let b = b.map(|b| b.codes.bytes());
+    let b = b.map(|b| b.bytes);
     let (a, output) = match a_output {
         InOut::InPlace(output, _) => (None, output),
-        InOut::Apart(a, output) => (Some(a.codes.bytes()), output),
+        InOut::Apart(a, output) => (Some(a.bytes), output),
     };
     arm::add(a_element == Element::U8, a, b, output.bytes, shifts, op.activation);
     true

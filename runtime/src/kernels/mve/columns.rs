@@ -90,7 +90,7 @@ impl Gather {
         if self.is_direct {
             let start = self.place;
             self.advance(PIXELS);
-            return input.codes.bytes().get(start..).unwrap_or_default();
+            return input.bytes.get(start..).unwrap_or_default();
         }
         if self.inner.start <= self.ox && self.ox + PIXELS <= self.inner.end {
             self.side_by_side::<PIXELS>(input, scratch);
@@ -126,7 +126,7 @@ impl Gather {
     #[inline]
     fn side_by_side<const PIXELS: usize>(&mut self, input: &View<'_>, scratch: &mut [u8]) -> usize {
         let start = self.place.wrapping_sub(usize::from(self.window.pad_left) * usize::from(self.shape.c));
-        let source = input.codes.bytes().get(start..).unwrap_or_default();
+        let source = input.bytes.get(start..).unwrap_or_default();
         let len = self.runs.target_step;
         if self.rows.len == usize::from(self.window.kernel_h) {
             self.runs.copy::<PIXELS>(len, source, scratch);
@@ -165,7 +165,7 @@ impl Gather {
         let (count, len) = if columns.step == 1 { (1, columns.len * channels) } else { (columns.len, channels) };
         let row = input.place(self.rows.input, columns.input);
         for run in 0..count {
-            let source = input.codes.bytes().get(row + run * columns.step * channels..).unwrap_or_default();
+            let source = input.bytes.get(row + run * columns.step * channels..).unwrap_or_default();
             self.runs.copy::<1>(len, source, target.get_mut(start + run * channels..).unwrap_or_default());
         }
         self.advance(1);

@@ -39,7 +39,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut 
     let Some(mut multiplier) = LaneMultiplier::new::<LINKS>(filters, taps, ends) else { return };
     let mut sliding = Sliding::new(&op.window, input.shape, output.shape.w.into());
     while let Some((input, mut output)) = bands.next() {
-        let inputs = Inputs { codes: input.codes.bytes(), zeros };
+        let inputs = Inputs { codes: input.bytes, zeros };
         sliding.begin(output.first_row, input.first_row);
         let mut start = 0;
         while let Some(target) = output.bytes.get_mut(start..).filter(|target| channels <= target.len()) {

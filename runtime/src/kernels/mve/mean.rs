@@ -9,6 +9,6 @@ pub fn mean(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
         return false;
     }
     let pixels = usize::from(input.shape.h) * usize::from(input.shape.w);
-    arm::mean(input.element() == Element::U8, input.codes.bytes(), pixels, op, output.bytes);
+    arm::mean(input.element() == Element::U8, input.bytes, pixels, op, output.bytes);
     true
 }

@@ -84,7 +84,7 @@ pub(super) fn by_strips<const LINKS: u64>(
     let unsigned = operands.operand_element() == Element::U8;
     let (input, codes, output) = match operands {
         InOut::InPlace(output, _) => (output.shape, None, output),
-        InOut::Apart(input, output) => (input.shape, Some(input.codes.bytes()), output),
+        InOut::Apart(input, output) => (input.shape, Some(input.bytes), output),
     };
     let Some(columns) = columns(&op.window, output.shape) else { return false };
     let Some(end) = ends::of_layer::<LINKS>(&op.weights.epilogue, op.activation) else { return false };

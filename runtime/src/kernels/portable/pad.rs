@@ -12,5 +12,5 @@ pub fn pad(op: &Pad, input: View<'_>, mut output: ViewMut<'_>) {
     }
     let (shape, size) = (input.shape, output.element.bytes());
     let target = (output.bytes, output.shape, op.before);
-    copy((input.codes.bytes(), shape, [0; 3]), target, [shape.h, shape.w], shape.c.into(), size);
+    copy((input.bytes, shape, [0; 3]), target, [shape.h, shape.w], shape.c.into(), size);
 }

@@ -8,7 +8,7 @@ use crate::patches::Region;
 /// output  `[PART_H, PART_W, C]`  codes of the input's element and step
 pub fn patch_input(part: Region, input: View<'_>, output: ViewMut<'_>) {
     let size = output.element.bytes();
-    let source = (input.codes.bytes(), input.shape, [part.y, part.x, 0]);
+    let source = (input.bytes, input.shape, [part.y, part.x, 0]);
     copy(source, (output.bytes, output.shape, [0; 3]), [part.h, part.w], input.shape.c.into(), size);
 }
 
@@ -19,5 +19,5 @@ pub fn patch_input(part: Region, input: View<'_>, output: ViewMut<'_>) {
 pub fn patch_output(patch: Region, input: View<'_>, output: ViewMut<'_>) {
     let size = output.element.bytes();
     let target = (output.bytes, output.shape, [patch.y, patch.x, 0]);
-    copy((input.codes.bytes(), input.shape, [0; 3]), target, [patch.h, patch.w], input.shape.c.into(), size);
+    copy((input.bytes, input.shape, [0; 3]), target, [patch.h, patch.w], input.shape.c.into(), size);
 }

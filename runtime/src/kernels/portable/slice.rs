@@ -8,6 +8,6 @@ use crate::kernels::{View, ViewMut};
 /// output  `[H_OUT, W_OUT, C_OUT]`  codes of the input's element and step
 pub fn slice(op: &Slice, input: View<'_>, output: ViewMut<'_>) {
     let (shape, size) = (output.shape, output.element.bytes());
-    let source = (input.codes.bytes(), input.shape, op.start);
+    let source = (input.bytes, input.shape, op.start);
     copy(source, (output.bytes, shape, [0; 3]), [shape.h, shape.w], shape.c.into(), size);
 }

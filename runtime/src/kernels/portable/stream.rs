@@ -5,7 +5,7 @@ use crate::kernels::{View, ViewMut};
 /// input   `[H_NEW, W, C]`  codes
 /// output  `[H, W, C]`      codes of the input's element and step; keeps its contents between runs
 pub fn stream(input: View<'_>, output: ViewMut<'_>) {
-    let new = input.codes.bytes();
+    let new = input.bytes;
     if let Some(kept) = output.bytes.len().checked_sub(new.len()) {
         output.bytes.copy_within(new.len().., 0);
         if let Some(last) = output.bytes.get_mut(kept..) {

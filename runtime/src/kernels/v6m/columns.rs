@@ -85,7 +85,7 @@ impl<'a> Gather<'a> {
     #[inline]
     fn whole(&self, ox: usize, half: usize, words: &mut [u32]) -> bool {
         let start = self.start.wrapping_add(ox.wrapping_mul(self.step));
-        let bytes = self.input.codes.bytes().get(start..).unwrap_or_default();
+        let bytes = self.input.bytes.get(start..).unwrap_or_default();
         let len = usize::from(self.window.kernel_w) * self.channels();
         spread(Rows { bytes, step: self.row_step, count: self.rows.len, len }, half, words)
     }
@@ -119,7 +119,7 @@ impl<'a> Gather<'a> {
 
     /// `inside` inputs behind `before` zeros and before more of them.
     fn run(&self, y: usize, x: usize, (before, inside): (usize, usize), half: usize, target: &mut [u32]) {
-        let bytes = self.input.codes.bytes().get(self.input.place(y, x)..).unwrap_or_default();
+        let bytes = self.input.bytes.get(self.input.place(y, x)..).unwrap_or_default();
         let (first, rest) = target.split_at_mut(before.min(target.len()));
         let (middle, last) = rest.split_at_mut(inside.min(rest.len()));
         self.fill(half, first);

@@ -69,7 +69,7 @@ impl Depthwise<'_> {
         let tap = (rows.kernel * kernel_w + columns.kernel) * channels + channel;
         Taps {
             element: self.input.element(),
-            input: self.input.codes.bytes().get(place..).unwrap_or_default(),
+            input: self.input.bytes.get(place..).unwrap_or_default(),
             input_steps: [columns.step * channels, rows.step * self.input.row_len()],
             weights: self.op.weights.codes.get(tap..).unwrap_or_default(),
             weight_steps: [channels, kernel_w * channels],
