@@ -217,8 +217,8 @@ mod tests {
                 for (y, x) in (0..frame.rows).flat_map(|y| (0..frame.columns).map(move |x| (y, x))) {
                     let (y, x) = (y.wrapping_sub(pad_top.into()), x.wrapping_sub(pad_left.into()));
                     for channel in 0..c {
-                        let code = input.get((y * w + x) * c + channel).filter(|_| y < h && x < w);
-                        expected.push(code.map_or(-3, |code| code.cast_signed().into()));
+                        let code = (y < h && x < w).then(|| input[(y * w + x) * c + channel].cast_signed());
+                        expected.push(code.map_or(-3, i16::from));
                     }
                 }
                 assert_eq!(taken(set, 77_i16, &input, Element::I8, &frame), expected, "{window:?}");
