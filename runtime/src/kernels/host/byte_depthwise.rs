@@ -4,9 +4,9 @@ use std::vec::Vec;
 
 use super::ending::{End, Ending, Ends, Tiles};
 use super::image::Image;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use super::vectors::{ByteVectors, ByteWork};
-use crate::format::{DepthwiseConv2d, Window};
+use crate::format::DepthwiseConv2d;
 
 /// Taps whose products one instruction sums.
 const FOUR: usize = 4;
@@ -33,10 +33,7 @@ impl ByteDepthwise {
     ///
     /// codes  `[K_H * K_W, C]` of 8 bits
     pub(super) fn new(lanes: usize, op: &DepthwiseConv2d<'_>, codes: &[i16], channels: usize) -> Self {
-        let Window { kernel_h, kernel_w, dilation_h, dilation_w, .. } = op.window;
-        let (dilation_h, dilation_w) = (usize::from(dilation_h), usize::from(dilation_w));
-        let taps = (0..usize::from(kernel_h)).flat_map(|ky| (0..usize::from(kernel_w)).map(move |kx| (ky, kx)));
-        let mut taps: Vec<_> = taps.map(|(ky, kx)| (ky * dilation_h, kx * dilation_w)).collect();
+        let mut taps: Vec<_> = layout::taps(&op.window, op.window.kernel_w.into()).collect();
         taps.resize(taps.len().next_multiple_of(FOUR), (0, 0));
         let tap_len = channels.next_multiple_of(VECTORS * lanes);
         let mut weights = std::vec![0; taps.len() * tap_len];

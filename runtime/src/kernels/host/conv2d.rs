@@ -5,7 +5,7 @@ use std::vec::Vec;
 use super::ending::{End, Ending, Ends, Tiles};
 use super::filters::{BLOCK, Filters};
 use super::image::{Image, ImageCode};
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use super::tile::{self, BYTE_PIXELS, PIXELS, Stretches};
 use super::vectors::{ByteVectors, ByteWork, Multiply, Vectors, Work};
 use crate::format::{Conv2d, Shape};
@@ -34,10 +34,9 @@ impl<W: Copy + Default + TryFrom<i16>, const K: usize> Convolution<W, K> {
         let groups = usize::from(op.groups).max(1);
         let (in_ch, out_ch) = (usize::from(in_ch) / groups, usize::from(out_ch) / groups);
         let (kernel_h, kernel_w) = (usize::from(op.window.kernel_h), usize::from(op.window.kernel_w));
-        let (dilation_h, dilation_w) = (usize::from(op.window.dilation_h), usize::from(op.window.dilation_w));
         // Where neighbours lie side by side, a row of the kernel is one stretch.
-        let (columns, len) = if groups == 1 && dilation_w == 1 { (1, kernel_w * in_ch) } else { (kernel_w, in_ch) };
-        let parts = (0..kernel_h).flat_map(|ky| (0..columns).map(move |kx| (ky * dilation_h, kx * dilation_w)));
+        let (columns, len) =
+            if groups == 1 && op.window.dilation_w == 1 { (1, kernel_w * in_ch) } else { (kernel_w, in_ch) };
         let steps = len.div_ceil(K);
         let filter_len = kernel_h * kernel_w * in_ch;
         let group = |group: usize| {
@@ -49,7 +48,7 @@ impl<W: Copy + Default + TryFrom<i16>, const K: usize> Convolution<W, K> {
             })
         };
         Self {
-            layout: Layout::new(parts.collect(), tile),
+            layout: Layout::new(layout::taps(&op.window, columns).collect(), tile),
             groups: (0..groups).map(group).collect(),
             in_ch,
             out_ch,

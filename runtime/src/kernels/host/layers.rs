@@ -120,10 +120,9 @@ impl Layers {
                 set.run_bytes(byte_depthwise::Run { depthwise, ending, image, output })?;
             }
             (Op::DepthwiseConv2d(op), Prepared::Depthwise(depthwise, ending)) => {
-                let frame = &Frame::new(input.shape, &op.window, size, op.weights.epilogue.input_zero())?;
-                image.take(set, codes(&input)?, frame)?;
-                let output = arena.get_mut(output.region())?;
-                set.run(depthwise::Run { depthwise, ending, image, frame, size, output })?;
+                let zero = op.weights.epilogue.input_zero();
+                image.take(set, codes(&input)?, depthwise.layout.take(input.shape, &op.window, size, zero)?)?;
+                set.run(depthwise::Run { depthwise, ending, image, output: arena.get_mut(output.region())? })?;
             }
             (Op::Binary(op), Prepared::Weightless) => {
                 let b = inputs[1]?;

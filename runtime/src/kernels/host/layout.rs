@@ -5,6 +5,13 @@ use std::vec::Vec;
 use super::image::Frame;
 use crate::format::{Shape, Window};
 
+/// Rows and columns from the first tap of a window to the first `columns` of each of its rows.
+pub(super) fn taps(window: &Window, columns: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let Window { kernel_h, dilation_h, dilation_w, .. } = *window;
+    let (dilation_h, dilation_w) = (usize::from(dilation_h), usize::from(dilation_w));
+    (0..usize::from(kernel_h)).flat_map(move |ky| (0..columns).map(move |kx| (ky * dilation_h, kx * dilation_w)))
+}
+
 /// Kept from run to run, until one has an input or an output of another size, as patches of a layer have.
 #[derive(Debug)]
 pub(super) struct Layout {
