@@ -46,18 +46,16 @@ pub(crate) fn pair_and_scratch<'a>(
     read: &Range<usize>,
     written: &Range<usize>,
 ) -> Option<(&'a [u8], &'a mut [u8], &'a mut [u8])> {
-    let (x, y, scratch) = if scratch.bytes == 0 {
+    if scratch.bytes == 0 {
         let (x, y) = pair(arena, 0, read, written)?;
-        (x, y, &mut [][..])
-    } else {
-        let (sides, scratch) = Sides::of(arena, scratch)?;
-        let (x, y) = sides.into_pair(read, written)?;
-        (x, y, scratch)
-    };
+        return Some((x, y, &mut []));
+    }
+    let (sides, scratch) = Sides::of(arena, &scratch.region())?;
+    let (x, y) = sides.into_pair(read, written)?;
     Some((x, y, scratch))
 }
 
-/// The arena on both sides of a scratch.
+/// The arena on both sides of a region.
 #[derive(Debug)]
 pub(crate) struct Sides<'a> {
     below: &'a mut [u8],
@@ -67,18 +65,26 @@ pub(crate) struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    /// Those of a scratch, and it; `None` where it is outside of the arena.
+    /// Those of a region, and its bytes; `None` where it is outside of the arena.
     #[inline]
-    pub(crate) fn of(arena: &'a mut [u8], scratch: Scratch) -> Option<(Self, &'a mut [u8])> {
-        let Range { start, end } = scratch.region();
-        let (rest, above) = arena.split_at_mut_checked(end)?;
-        let (below, scratch) = rest.split_at_mut_checked(start)?;
-        Some((Self { below, above, start: end }, scratch))
+    pub(crate) fn of(arena: &'a mut [u8], between: &Range<usize>) -> Option<(Self, &'a mut [u8])> {
+        let (rest, above) = arena.split_at_mut_checked(between.end)?;
+        let (below, bytes) = rest.split_at_mut_checked(between.start)?;
+        Some((Self { below, above, start: between.end }, bytes))
     }
 
-    /// A region on one side; `None` where it is over a side.
+    /// A region on one side, to be read; `None` where it is over a side.
+    #[inline(never)]
+    pub(crate) fn get(&self, region: &Range<usize>) -> Option<&[u8]> {
+        match within(region, self.start) {
+            Some(region) => self.above.get(region),
+            None => self.below.get(region.clone()),
+        }
+    }
+
+    /// As [`Self::get`], to be written.
     #[inline]
-    pub(crate) fn one(&mut self, region: &Range<usize>) -> Option<&mut [u8]> {
+    pub(crate) fn get_mut(&mut self, region: &Range<usize>) -> Option<&mut [u8]> {
         match within(region, self.start) {
             Some(region) => self.above.get_mut(region),
             None => self.below.get_mut(region.clone()),
@@ -104,41 +110,14 @@ impl<'a> Sides<'a> {
     }
 }
 
-/// What lies around a region that is written.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Around<'a> {
-    below: &'a [u8],
-    above: &'a [u8],
-    /// Where `above` begins.
-    start: usize,
-}
-
-impl<'a> Around<'a> {
-    /// Takes the region that is written out of the arena; `None` where it is not in there.
-    #[inline]
-    pub(crate) fn take(arena: &'a mut [u8], written: &Range<usize>) -> Option<(&'a mut [u8], Self)> {
-        let (rest, above) = arena.split_at_mut_checked(written.end)?;
-        let (below, written_bytes) = rest.split_at_mut_checked(written.start)?;
-        Some((written_bytes, Self { below, above, start: written.end }))
-    }
-
-    /// A region apart from what is written.
-    #[inline(never)]
-    pub(crate) fn get(&self, region: &Range<usize>) -> Option<&'a [u8]> {
-        match within(region, self.start) {
-            Some(region) => self.above.get(region),
-            None => self.below.get(region.clone()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Around, Sides, pair};
-    use crate::format::Scratch;
+    use core::ops::Range;
+
+    use super::{Sides, apart, pair};
 
     /// Every two regions of eight bytes.
-    fn each_two_regions(mut check: impl FnMut(core::ops::Range<usize>, core::ops::Range<usize>)) {
+    fn each_two_regions(mut check: impl FnMut(Range<usize>, Range<usize>)) {
         let regions = || (0..10).flat_map(|start| (start + 1..=10).map(move |end| start..end));
         for (a, b) in regions().flat_map(|a| regions().map(move |b| (a.clone(), b))) {
             check(a, b);
@@ -148,11 +127,11 @@ mod tests {
     #[test]
     fn a_region_is_found_where_it_lies_apart_from_what_is_written() {
         each_two_regions(|written, read| {
-            let apart = read.end <= written.start || read.start >= written.end;
+            let apart = apart(&read, &written);
             let inside = read.end <= 8 && written.end <= 8;
             for base in [0, 5] {
                 let mut part = [0, 1, 2, 3, 4, 5, 6, 7];
-                let shift = |region: &core::ops::Range<usize>| base + region.start..base + region.end;
+                let shift = |region: &Range<usize>| base + region.start..base + region.end;
                 let found = pair(&mut part, base, &shift(&read), &shift(&written));
                 assert_eq!(found.is_some(), apart && inside, "{read:?} beside {written:?}");
                 if let Some((x, y)) = found {
@@ -161,9 +140,9 @@ mod tests {
                 }
             }
             let mut arena = [0, 1, 2, 3, 4, 5, 6, 7];
-            let Some((y, around)) = Around::take(&mut arena, &written) else { return assert!(written.end > 8) };
+            let Some((sides, y)) = Sides::of(&mut arena, &written) else { return assert!(written.end > 8) };
             assert_eq!((y[0] as usize, y.len()), (written.start, written.len()));
-            let found = around.get(&read);
+            let found = sides.get(&read);
             assert_eq!(found.is_some(), apart && inside, "{read:?} around {written:?}");
             assert!(found.is_none_or(|x| x[0] as usize == read.start && x.len() == read.len()));
         });
@@ -175,19 +154,16 @@ mod tests {
         each_two_regions(|written, read| {
             for scratch in [0..0, 0..2, 3..5, 6..8] {
                 let mut arena = [0, 1, 2, 3, 4, 5, 6, 7];
-                let record = Scratch { offset: scratch.start as u32, bytes: scratch.len() as u32 };
-                let (mut sides, taken) = Sides::of(&mut arena, record).unwrap();
+                let (mut sides, taken) = Sides::of(&mut arena, &scratch).unwrap();
                 assert_eq!(taken.len(), scratch.len());
-                let apart =
-                    |a: &core::ops::Range<usize>, b: &core::ops::Range<usize>| a.end <= b.start || b.end <= a.start;
-                let free = |region: &core::ops::Range<usize>| region.end <= 8 && apart(region, &scratch);
+                let free = |region: &Range<usize>| region.end <= 8 && apart(region, &scratch);
                 let found = sides.pair(&read, &written);
                 assert_eq!(found.is_some(), free(&read) && free(&written) && apart(&read, &written));
                 if let Some((x, y)) = found {
                     assert_eq!((x[0] as usize, y[0] as usize), (read.start, written.start));
                     assert_eq!((x.len(), y.len()), (read.len(), written.len()));
                 }
-                assert_eq!(sides.one(&read).map(|bytes| bytes[0] as usize), free(&read).then_some(read.start));
+                assert_eq!(sides.get_mut(&read).map(|bytes| bytes[0] as usize), free(&read).then_some(read.start));
             }
         });
     }

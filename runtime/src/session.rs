@@ -1,6 +1,6 @@
 //! Running a model: one node after another, in the caller's arena.
 
-use crate::arena::{self, Around};
+use crate::arena::{self, Sides};
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
@@ -401,8 +401,8 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         let [place, second_place] = &mut places;
         let Some(input) = self.record(a.into(), place) else { return };
         let second = if a == b { None } else { self.record(b.into(), second_place) };
-        let Some((y, around)) = Around::take(self.arena, &output.region()) else { return };
-        let view = |tensor: &TensorRecord| around.get(&tensor.region()).map(|bytes| tensor.view(bytes));
+        let Some((sides, y)) = Sides::of(self.arena, &output.region()) else { return };
+        let view = |tensor: &TensorRecord| sides.get(&tensor.region()).map(|bytes| tensor.view(bytes));
         let second = second.and_then(view);
         let codes = if input.region() == output.region() {
             InOut::InPlace(output.view_mut(y), input.element)

@@ -35,7 +35,7 @@ impl<'a> Bands<'a> {
         window: &'a Window,
         scratch: Scratch,
     ) -> Option<(Self, &'a mut [u8])> {
-        let (sides, scratch) = Sides::of(arena, scratch)?;
+        let (sides, scratch) = Sides::of(arena, &scratch.region())?;
         let (source, target) = (input.region(), output.region());
         let step = if apart(&source, &target) { output.shape.h.max(1) } else { 1 };
         let shapes = [input.shape, output.shape];
@@ -94,7 +94,7 @@ impl<'a> Bands<'a> {
     pub(crate) fn in_out(&mut self) -> Option<InOut<'_>> {
         let (input, output) = (self.input, self.output);
         if self.source == self.target {
-            return Some(InOut::InPlace(output.view_mut(self.sides.one(&self.target)?), input.element));
+            return Some(InOut::InPlace(output.view_mut(self.sides.get_mut(&self.target)?), input.element));
         }
         let (x, y) = self.sides.pair(&self.source, &self.target)?;
         Some(InOut::Apart(input.view(x), output.view_mut(y)))
