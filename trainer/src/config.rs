@@ -209,7 +209,12 @@ impl QuantizedConfig {
     fn check_quantizers(&self) -> Result<()> {
         let quantizers = |place: &str, list: [(&str, Option<QuantizerConfig>); 3]| {
             let mut given = list.into_iter().filter_map(|(key, config)| Some((key, config?)));
-            given.try_for_each(|(key, config)| config.check(&format!("{place}.{key}"), self.scheme))
+            given.try_for_each(|(key, config)| {
+                let unsigned = config.unsigned == Some(true);
+                let may_be = key == "activations" && !place.ends_with(".gradients");
+                ensure!(!unsigned || may_be, "{place}.{key}.unsigned is true, which is for activations alone");
+                config.check(&format!("{place}.{key}"), self.scheme)
+            })
         };
         let gradients = |place: &str, gradients: GradientConfig| {
             let GradientConfig { weights, biases, activations } = gradients;

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use stepshift_runtime::format::{BinaryKind, Mean, Shape, Window};
 
+use crate::exact_array::exact_array;
 use crate::export::tables::Curve;
 use crate::network::{Layer, LayerActivation, LayerOp, Network, SLOPE_BITS};
 use crate::recurrent::{self, Cell, CellKind};
@@ -51,14 +52,19 @@ pub struct LayerConfig {
     /// Axes of a mean: 0 rows, 1 columns, 2 channels.
     pub axes: Option<Vec<u8>>,
     /// First row, column and channel of a slice.
+    #[serde(default, deserialize_with = "exact_array")]
     pub start: Option<[u16; 3]>,
     /// Rows, columns and channels of a slice or reshape.
+    #[serde(default, deserialize_with = "exact_array")]
     pub size: Option<[u16; 3]>,
     /// Rows, columns and channels of zeros before the input of a pad.
+    #[serde(default, deserialize_with = "exact_array")]
     pub before: Option<[u16; 3]>,
     /// Rows, columns and channels of zeros behind the input of a pad.
+    #[serde(default, deserialize_with = "exact_array")]
     pub after: Option<[u16; 3]>,
     /// Order of the axes of a transpose.
+    #[serde(default, deserialize_with = "exact_array")]
     pub order: Option<[u8; 3]>,
     /// Batch norm behind a convolution while training in float, no where left out.
     pub batch_norm: Option<bool>,
@@ -67,12 +73,13 @@ pub struct LayerConfig {
     /// ReLU6 at the end, no where left out.
     pub relu6: Option<bool>,
     /// Least and greatest output.
+    #[serde(default, deserialize_with = "exact_array")]
     pub clip: Option<[f32; 2]>,
 }
 
 /// One number for rows and columns, or one for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected 0 to 255, or [rows, columns] of such")]
 pub enum Pair {
     /// Rows and columns alike.
     Both(u8),
@@ -91,7 +98,7 @@ impl Pair {
 
 /// One number for all sides, one for rows and one for columns, or one for each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected 0 to 255, or [rows, columns] or [top, bottom, left, right] of such")]
 pub enum Sides {
     /// All sides alike.
     All(u8),
@@ -401,8 +408,15 @@ impl LayerConfig {
         let [kernel_h, kernel_w] = kernel;
         let pads = Window { stride_h, stride_w, dilation_h, dilation_w, ..Window::new(kernel_h, kernel_w) };
         let window = Window { pad_top, pad_bottom, pad_left, pad_right, ..pads };
-        // A window over itself: legal strides, dilations and padding.
-        ensure!(window.output_size(u16::MAX / 2, u16::MAX / 2).is_some(), misfit(&window, input));
+        for (key, [h, w]) in [("stride", [stride_h, stride_w]), ("dilation", [dilation_h, dilation_w])] {
+            ensure!(h > 0 && w > 0, "{key} is {h} x {w}, it must be at least 1");
+        }
+        // Over an input in which every kernel fits, padding alone can be wrong.
+        let padded = window.output_size(u16::MAX / 2, u16::MAX / 2).is_some();
+        ensure!(
+            padded,
+            "padding is {sides:?} (top, bottom, left, right), it must be less than a kernel of {kernel_h} x {kernel_w}"
+        );
         Ok(window)
     }
 
@@ -471,12 +485,7 @@ impl LayerConfig {
 }
 
 fn misfit(window: &Window, input: Shape) -> String {
-    format!(
-        "a kernel of {} x {} does not fit an input of {}: strides must be at least 1, padding less than the kernel",
-        window.kernel_h,
-        window.kernel_w,
-        show(input)
-    )
+    format!("a kernel of {} x {} does not fit an input of {}", window.kernel_h, window.kernel_w, show(input))
 }
 
 fn show(Shape { h, w, c }: Shape) -> String {

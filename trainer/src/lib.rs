@@ -11,6 +11,7 @@
 pub mod atomic_file;
 pub mod config;
 pub mod data;
+mod exact_array;
 pub mod export;
 pub mod front_end;
 pub mod layer_config;

@@ -324,11 +324,15 @@ mod tests {
             (r#"{name = "a", op = "conv2d", kernel = 3}"#, "layer a: out_ch is missing or 0"),
             (
                 r#"{name = "a", op = "conv2d", out_ch = 1, kernel = 9}"#,
-                "layer a: a kernel of 9 x 9 does not fit an input of 8 x 8 x 4: strides must be at least 1, padding less than the kernel",
+                "layer a: a kernel of 9 x 9 does not fit an input of 8 x 8 x 4",
             ),
             (
-                r#"{name = "a", op = "max_pool2d", kernel = 2, padding = 2}"#,
-                "layer a: a kernel of 2 x 2 does not fit an input of 8 x 8 x 4: strides must be at least 1, padding less than the kernel",
+                r#"{name = "a", op = "max_pool2d", kernel = 2, padding = [0, 2]}"#,
+                "layer a: padding is [0, 0, 2, 2] (top, bottom, left, right), it must be less than a kernel of 2 x 2",
+            ),
+            (
+                r#"{name = "a", op = "max_pool2d", kernel = 2, stride = [2, 0]}"#,
+                "layer a: stride is 2 x 0, it must be at least 1",
             ),
             (r#"{name = "a", op = "relu", inputs = ["b"]}"#, "layer a: no earlier layer is named b"),
             (r#"{name = "a", op = "relu"}, {name = "a", op = "relu"}"#, "layer a: the name is empty or taken"),

@@ -1,5 +1,7 @@
 //! How tensors are quantized, as a config words it. `docs/config.md` documents every key.
 
+use std::fmt;
+
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +94,18 @@ pub enum Granularity {
     InputChannel,
     /// Those of so many output channels, one behind the other.
     Channels(u16),
+}
+
+impl fmt::Display for Granularity {
+    /// As a config words it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tensor => write!(f, "\"tensor\""),
+            Self::Channel => write!(f, "\"channel\""),
+            Self::InputChannel => write!(f, "\"input_channel\""),
+            Self::Channels(count) => write!(f, "{{ channels = {count} }}"),
+        }
+    }
 }
 
 /// How steps relate to real values.

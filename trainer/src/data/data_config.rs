@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
+use crate::exact_array::exact_array;
 
 /// The data sets and formats that the trainer knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +36,7 @@ pub enum DatasetName {
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// Rows and columns that images are resized to.
+    #[serde(default, deserialize_with = "exact_array")]
     pub size: Option<[u16; 2]>,
     /// Images with one channel instead of red, green and blue.
     pub grayscale: Option<bool>,

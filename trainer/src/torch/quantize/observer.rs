@@ -41,7 +41,7 @@ impl Quantizer {
     pub fn new(settings: Settings, shape: &[i64]) -> Result<Self> {
         let channels = shape.get(settings.axis() as usize).copied().unwrap_or(1);
         let groups = rows::groups(channels, settings.granularity)
-            .with_context(|| format!("granularity: {:?} do not divide {channels} channels", settings.granularity))?;
+            .with_context(|| format!("granularity {} does not divide {channels} channels", settings.granularity))?;
         let options = (Kind::Float, Device::Cpu);
         let zeros = || Tensor::zeros([groups], options);
         let step = rows::by_channel(&(zeros() + 2_f64.powi(UNSEEN_EXPONENT)), &settings);
@@ -305,6 +305,6 @@ mod tests {
     fn channels_that_do_not_divide_are_refused() {
         let three = QuantizerConfig { granularity: Some(Granularity::Channels(3)), ..QuantizerConfig::default() };
         let error = Quantizer::new(Settings::weights(three, Scheme::PowerOfTwo), &[8, 1, 1, 1]).unwrap_err();
-        assert!(error.to_string().contains("Channels(3) do not divide 8"), "{error}");
+        assert!(error.to_string().contains("{ channels = 3 } does not divide 8 channels"), "{error}");
     }
 }

@@ -67,7 +67,8 @@ impl Settings {
         codes.element().context("unsigned codes of 16 bits do not fit the runtime's tensors: 15 bits at most")?;
         ensure!(!asymmetric || bits <= 8, "{bits} bits: activations of the affine scheme have 8 at most");
         let granularity = config.granularity.unwrap_or_default();
-        ensure!(granularity == Granularity::Tensor, "activations have one step a tensor");
+        let one = granularity == Granularity::Tensor;
+        ensure!(one, "granularity {granularity}: activations have one step a tensor");
         Ok(Self { channel_axis: 1, asymmetric, momentum, ..Self::new(config, codes, scheme) })
     }
 
