@@ -1,5 +1,6 @@
 //! A folder of PNG and JPEG files for each class: `train/CLASS/*` and `test/CLASS/*`.
 
+use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,7 +49,9 @@ fn images(folder: &Path, classes: &[String], shape: Shape) -> Result<Images, Dat
     }
     // Corrupt files are found while decoding; files that are no images, here.
     for FileInput { path, .. } in &found {
-        image::image_dimensions(path).map_err(|error| refusal(path, &error))?;
+        let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+        let reader = reader.map_err(|source| DataError::read(path, source))?;
+        reader.into_dimensions().map_err(|error| refusal(path, &error))?;
     }
     Ok(Images::in_files(found, shape, Arc::new(Decoder)))
 }
@@ -62,15 +65,27 @@ struct Decoder;
 
 impl Decode for Decoder {
     fn decode(&self, path: &Path, _: u32, _: Option<u64>, mut codes: ArrayViewMut3<'_, i8>) -> Result<(), DataError> {
-        let reader = ImageReader::open(path).map_err(|source| DataError::read(path, source))?;
-        let reader = reader.with_guessed_format().map_err(|source| DataError::read(path, source))?;
-        let image = reader.decode().map_err(|error| refusal(path, &error))?;
+        let bytes = files::bytes(path)?;
+        if is_cut_jpeg(&bytes) {
+            return Err(DataError::contents(path, "not a readable PNG or JPEG file: it ends before its image does"));
+        }
+        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+        let image =
+            reader.map_err(|source| DataError::read(path, source))?.decode().map_err(|error| refusal(path, &error))?;
         let (h, w, channels) = codes.dim();
         let image = resized(&image, h as u32, w as u32);
         let pixels = if channels == 1 { image.into_luma8().into_raw() } else { image.into_rgb8().into_raw() };
         codes.iter_mut().zip(pixels).for_each(|(code, pixel)| *code = centred(pixel));
         Ok(())
     }
+}
+
+/// True of a JPEG file whose last scan has no end, the rest of which would be decoded as gray. Within a scan a byte 0xff stands
+/// before no other markers than those of restarts (ITU-T T.81, B.1.1.5).
+fn is_cut_jpeg(bytes: &[u8]) -> bool {
+    let last = |marker: u8| bytes.windows(2).rposition(|pair| pair == [0xff, marker]);
+    let (start_of_scan, end_of_image) = (last(0xda), last(0xd9));
+    bytes.starts_with(&[0xff, 0xd8]) && end_of_image < start_of_scan
 }
 
 /// By a triangle as wide as a target's pixel, so that nothing of a large image is skipped.
@@ -155,6 +170,17 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
         assert!(error(&place, &options(false)).starts_with("DIR/train/cat/ramp.png: not a readable PNG or JPEG file"));
+        let place = folder();
+        let path = place.path().join("train/dog/red.JPG");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
+        let expected = "DIR/train/dog/red.JPG: not a readable PNG or JPEG file: it ends before its image does";
+        assert_eq!(error(&place, &options(false)), expected);
+        // A JPEG file by another name is read, and something behind the image is left alone.
+        fs::write(place.path().join("train/dog/red.png"), [&bytes[..], b"note"].concat()).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let data = load(place.path(), &options(false)).unwrap();
+        assert_eq!(data.train.range(0..3).unwrap().dim(), (3, 4, 6, 3));
         let place = folder();
         fs::remove_dir_all(place.path().join("train/dog")).unwrap();
         assert_eq!(error(&place, &options(false)), "DIR/train: 1 classes, there must be 2 to 256");

@@ -2,6 +2,8 @@
 //! `validation_list.txt`, `_background_noise_`.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -25,6 +27,9 @@ const SILENCE: &str = "_silence_";
 
 /// Where no list says which files are held out: one speaker in so many.
 const HELD_OUT: u32 = 10;
+
+/// Bytes before the samples of a WAV file, at least.
+const WAV_HEADER_BYTES: u64 = 44;
 
 /// Training sounds that the features' scaling is chosen from, at most.
 const SCALING_SOUNDS: usize = 2000;
@@ -66,7 +71,8 @@ pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
         let missing =
             (0..class_names.len()).find(|label| !inputs.iter().any(|input| usize::from(input.label) == *label));
         if let Some(label) = missing {
-            return Err(DataError::contents(folder, format!("class {} has no {part} sounds", class_names[label])));
+            let what = format!("class {} has no {part} sounds; {}", class_names[label], lists.rule());
+            return Err(DataError::contents(folder, what));
         }
     }
     let file = match source.front_end_file {
@@ -142,10 +148,12 @@ impl Clips {
         Ok(samples)
     }
 
-    /// Reads the header, which must be of 16-bit samples of one channel at the rate.
-    fn open(self, path: &Path) -> Result<WavReader<std::io::BufReader<std::fs::File>>, DataError> {
+    /// Reads the header, which must be of 16-bit samples of one channel at the rate, as many as the file has room for.
+    fn open(self, path: &Path) -> Result<WavReader<BufReader<File>>, DataError> {
         let refusal = |error| DataError::contents(path, format!("not a readable WAV file: {error}"));
-        let reader = WavReader::open(path).map_err(refusal)?;
+        let file = File::open(path).map_err(|source| DataError::read(path, source))?;
+        let file_bytes = file.metadata().map_err(|source| DataError::read(path, source))?.len();
+        let reader = WavReader::new(BufReader::new(file)).map_err(refusal)?;
         let WavSpec { channels, sample_rate, bits_per_sample, sample_format } = reader.spec();
         let right = channels == 1 && bits_per_sample == 16 && sample_format == SampleFormat::Int;
         if !right || sample_rate != self.sample_rate {
@@ -156,6 +164,13 @@ impl Clips {
                 self.sample_rate
             );
             return Err(DataError::contents(path, what));
+        }
+        let samples = reader.duration();
+        if samples == 0 {
+            return Err(DataError::contents(path, "there are no samples"));
+        }
+        if file_bytes < WAV_HEADER_BYTES + 2 * u64::from(samples) {
+            return Err(DataError::contents(path, format!("the file ends before the last of its {samples} samples")));
         }
         Ok(reader)
     }
@@ -169,6 +184,9 @@ fn words(folder: &Path) -> Result<Vec<String>, DataError> {
 
 fn class_names(folder: &Path, words: &[String], options: &DataConfig) -> Result<Vec<String>, DataError> {
     let Some(chosen) = &options.words else { return Ok(words.to_vec()) };
+    if chosen.is_empty() {
+        return Err(DataError::option("data.words", "no word is named"));
+    }
     if let Some(missing) = chosen.iter().find(|word| !words.contains(word)) {
         return Err(DataError::option("data.words", format!("there is no folder {}", folder.join(missing).display())));
     }
@@ -267,6 +285,14 @@ impl Lists {
             Ok(text.lines().map(|line| PathBuf::from(line.trim())).collect())
         };
         Ok(Self { testing: list("testing_list.txt")?, validation: list("validation_list.txt")? })
+    }
+
+    /// What holds sounds out.
+    fn rule(&self) -> String {
+        match self.testing.is_empty() {
+            true => format!("one speaker in {HELD_OUT} is held out"),
+            false => "testing_list.txt says which are held out".to_owned(),
+        }
     }
 
     fn part(&self, folder: &Path, input: &FileInput) -> Part {
@@ -487,6 +513,24 @@ mod tests {
             try_load(place.path(), &clip).unwrap_err(),
             "data.clip_ms: a clip of 160 samples has 0 frames, there must be 1 to 65535"
         );
+        assert_eq!(try_load(place.path(), &words(&[])).unwrap_err(), "data.words: no word is named");
+        fs::write(place.path().join("testing_list.txt"), "no\\a00_nohash_0.wav\n").unwrap();
+        assert_eq!(
+            try_load(place.path(), &DataConfig::default()).unwrap_err(),
+            "DIR: class no has no test sounds; testing_list.txt says which are held out"
+        );
+        let place = folder();
+        let path = place.path().join("up/cut.wav");
+        wav(&path, SPEC, [7; 1000]);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 2]).unwrap();
+        assert_eq!(
+            try_load(place.path(), &DataConfig::default()).unwrap_err(),
+            "DIR/up/cut.wav: the file ends before the last of its 1000 samples"
+        );
+        wav(&path, SPEC, []);
+        assert_eq!(try_load(place.path(), &DataConfig::default()).unwrap_err(), "DIR/up/cut.wav: there are no samples");
+        let place = folder();
         fs::create_dir(place.path().join("void")).unwrap();
         assert_eq!(try_load(place.path(), &DataConfig::default()).unwrap_err(), "DIR/void: no file ends in .wav");
         let place = folder();

@@ -70,6 +70,9 @@ impl Table {
         let Some(label_index) = names.iter().position(|name| name == label) else {
             return Err(DataError::contents(path, format!("no column is named {label}; there are {names:?}")));
         };
+        if let Some(index) = (0..names.len()).find(|index| names[..*index].contains(&names[*index])) {
+            return Err(DataError::contents(path, format!("two columns are named {}", names[index])));
+        }
         let recording = names.iter().position(|name| name == RECORDING);
         let is_channel = |index: &usize| *index != label_index && Some(*index) != recording;
         let channels: Vec<usize> = (0..names.len()).filter(is_channel).collect();
@@ -88,11 +91,18 @@ impl Table {
                     DataError::contents(path, what)
                 })
             };
+            let class = record[label_index].trim().to_owned();
+            if class.is_empty() {
+                return Err(DataError::contents(path, format!("line {line}, column {label}: the class has no name")));
+            }
             rows.push(Row {
-                class: record[label_index].trim().to_owned(),
+                class,
                 recording: recording.map_or(String::new(), |index| record[index].trim().to_owned()),
                 values: channels.iter().map(value).collect::<Result<_, _>>()?,
             });
+        }
+        if rows.is_empty() {
+            return Err(DataError::contents(path, "there are no rows below the names"));
         }
         Ok(Self { channels: channels.into_iter().map(|index| names[index].clone()).collect(), rows })
     }
@@ -183,6 +193,12 @@ mod tests {
             error(ROWS, &ROWS.replace("x, y", "y, x"), &two),
             "DIR/test.csv: its channels are [\"y\", \"x\"], those of train.csv are [\"x\", \"y\"]"
         );
+        assert_eq!(error(&ROWS.replace("y ,", "x ,"), ROWS, &two), "DIR/train.csv: two columns are named x");
+        assert_eq!(
+            error(&ROWS.replace("4,1,walk", "4,1, "), ROWS, &two),
+            "DIR/train.csv: line 5, column label: the class has no name"
+        );
+        assert_eq!(error("x,label\n", ROWS, &two), "DIR/train.csv: there are no rows below the names");
         assert_eq!(error("label\na\nb\n", ROWS, &two), "DIR/train.csv: there is no column of samples");
     }
 }

@@ -59,26 +59,30 @@ fn part(folder: &Path, name: &str) -> Result<Part, DataError> {
 }
 
 fn values(path: &Path) -> Result<Array3<f32>, DataError> {
-    if let Some(values) = array::<Array3<f32>>(path)? {
+    if let Ok(values) = array::<Array3<f32>>(path)? {
         return Ok(values);
     }
-    if let Some(values) = array::<Array3<f64>>(path)? {
+    if let Ok(values) = array::<Array3<f64>>(path)? {
         return Ok(values.mapv(|value| value as f32));
     }
     match array::<Array3<i16>>(path)? {
-        Some(values) => Ok(values.mapv(f32::from)),
-        None => Err(DataError::contents(path, "its elements are not float32, float64 or int16")),
+        Ok(values) => Ok(values.mapv(f32::from)),
+        Err(Foreign(kind)) => {
+            Err(DataError::contents(path, format!("its elements are {kind}, they must be float32, float64 or int16")))
+        }
     }
 }
 
 fn labels(path: &Path) -> Result<Vec<u8>, DataError> {
-    let numbers = if let Some(labels) = array::<Array1<i64>>(path)? {
+    let numbers = if let Ok(labels) = array::<Array1<i64>>(path)? {
         labels
-    } else if let Some(labels) = array::<Array1<i32>>(path)? {
+    } else if let Ok(labels) = array::<Array1<i32>>(path)? {
         labels.mapv(i64::from)
     } else {
-        let labels = array::<Array1<u8>>(path)?;
-        labels.ok_or_else(|| DataError::contents(path, "its elements are not int64, int32 or uint8"))?.mapv(i64::from)
+        let refusal = |Foreign(kind)| {
+            DataError::contents(path, format!("its elements are {kind}, they must be int64, int32 or uint8"))
+        };
+        array::<Array1<u8>>(path)?.map_err(refusal)?.mapv(i64::from)
     };
     let label = |(index, number): (usize, &i64)| {
         u8::try_from(*number)
@@ -87,12 +91,18 @@ fn labels(path: &Path) -> Result<Vec<u8>, DataError> {
     numbers.iter().enumerate().map(label).collect()
 }
 
-/// An array of one type of elements; `None` where the file is of another one.
-fn array<A: ReadNpyExt>(path: &Path) -> Result<Option<A>, DataError> {
+/// Another type of elements than the one that was asked for, as NumPy writes it.
+struct Foreign(String);
+
+/// An array of one type of elements.
+fn array<A: ReadNpyExt>(path: &Path) -> Result<Result<A, Foreign>, DataError> {
     let file = File::open(path).map_err(|source| DataError::read(path, source))?;
     match A::read_npy(std::io::BufReader::new(file)) {
-        Ok(array) => Ok(Some(array)),
-        Err(ReadNpyError::WrongDescriptor(_)) => Ok(None),
+        Ok(array) => Ok(Ok(array)),
+        Err(ReadNpyError::WrongDescriptor(kind)) => Ok(Err(Foreign(kind.to_string()))),
+        Err(ReadNpyError::WrongNdim(Some(right), axes)) => {
+            Err(DataError::contents(path, format!("an array of {axes} axes, it must have {right}")))
+        }
         Err(error) => Err(DataError::contents(path, format!("not a usable NPY file: {error}"))),
     }
 }
@@ -152,7 +162,13 @@ mod tests {
         assert!(error(&place).starts_with("DIR/x_test.npy: not a usable NPY file"), "{}", error(&place));
         let place = folder();
         write(&place.path().join("x_test.npy"), &array![[[1_u8]]]);
-        assert_eq!(error(&place), "DIR/x_test.npy: its elements are not float32, float64 or int16");
+        assert_eq!(error(&place), "DIR/x_test.npy: its elements are '|u1', they must be float32, float64 or int16");
+        let place = folder();
+        write(&place.path().join("y_test.npy"), &array![1.0_f32]);
+        assert_eq!(error(&place), "DIR/y_test.npy: its elements are '<f4', they must be int64, int32 or uint8");
+        let place = folder();
+        write(&place.path().join("x_train.npy"), &array![[1.0_f32]]);
+        assert_eq!(error(&place), "DIR/x_train.npy: an array of 2 axes, it must have 3");
         let place = folder();
         write(&place.path().join("y_test.npy"), &array![1_i64]);
         assert_eq!(error(&place), "DIR/y_test.npy: 1 classes for 2 windows");
