@@ -183,6 +183,16 @@ fn a_stopped_run_goes_on_to_the_same_bits() {
     assert_same_run(&whole, &stopped);
 }
 
+/// A run goes on by the config that it was begun with; a changed one is not passed over in silence.
+#[test]
+fn a_config_that_was_changed_since_is_not_resumed() {
+    let place = Place::new();
+    let run = place.small_run();
+    fs::write(run.join("config.toml"), SMALL.replace("epochs = 2", "epochs = 3")).unwrap();
+    let message = refusal(stepshift().args(["train", "--resume", "--out"]).arg(&run));
+    assert!(message.contains("run/config.toml was changed"), "{message}");
+}
+
 #[test]
 fn a_finished_run_resumes_to_itself() {
     let place = Place::new();
@@ -239,6 +249,19 @@ fn mistakes_in_configs_are_named() {
     assert!(message.contains("11 outputs") && message.contains("10 classes"), "{message}");
     let message = refusal(stepshift().args(["train", "missing.toml", "--out"]).arg(place.path("run")));
     assert!(message.contains("missing.toml"), "{message}");
+    // Quantizers that a layer cannot have, before the float network is trained.
+    let tables = |text: &str| train(&with_quantized("", text));
+    let message = tables("[quantized.weights]\ngranularity = { channels = 3 }");
+    let expected = "config.toml: quantized.layers.conv1: granularity { channels = 3 } does not divide 8 channels";
+    assert!(message.contains(expected), "{message}");
+    let message = tables("[quantized.activations]\ngranularity = 'channel'");
+    assert!(message.contains("conv1: granularity \"channel\": activations have one step a tensor"), "{message}");
+    let message = tables("[quantized.weights]\nunsigned = true");
+    assert!(message.contains("quantized.weights.unsigned is true, which is for activations alone"), "{message}");
+    let message = train(&SMALL.replace("kernel = 3", "kernel = [3, 3, 3]"));
+    assert!(message.contains("expected 0 to 255, or [rows, columns] of such"), "{message}");
+    let message = train(&SMALL.replace("relu = true", "clip = [0, 1, 2]"));
+    assert!(message.contains("invalid length 3, expected an array of length 2"), "{message}");
     assert!(!place.path("run").exists(), "a refused config leaves nothing behind");
 }
 
@@ -258,6 +281,7 @@ fn data_that_cannot_be_read_are_named() {
         stepshift().arg("train").arg(config).arg("--out").arg(place.path("run")).arg("--data").arg(place.folder.path()),
     );
     assert!(message.contains("train-images-idx3-ubyte"), "{message}");
+    assert_eq!(message.matches("No such file").count(), 1, "{message}");
 }
 
 #[test]
@@ -379,7 +403,13 @@ fn every_quantizer_of_a_config_ends_in_a_model_with_the_bits_of_training() {
     let tables = "[[layers]]\nname = 'leaky'\nop = 'leaky_relu'\nslope = 0.1\n\n\
                   [[layers]]\nname = 'again'\nop = 'requantize'\n\n[[layers]]\nname = \"fc\"";
     let affine = affine.replace("relu = true", "").replace("[[layers]]\nname = \"fc\"", tables);
-    evaluates_bit_exactly(&place.train(&affine, "affine"));
+    let run = place.train(&affine, "affine");
+    evaluates_bit_exactly(&run);
+    // Real steps are told by their log2 as well: of 8 bits, of values that are not far from 1.
+    let table = String::from_utf8(bytes(&run, "layers.csv")).unwrap();
+    let exponents = table.lines().filter(|line| line.starts_with("quantized")).flat_map(|line| line.split(',').skip(3));
+    let exponents: Vec<i32> = exponents.filter_map(|exponent| exponent.parse().ok()).collect();
+    assert!(exponents.len() > 8 && exponents.iter().all(|exponent| (-14..=0).contains(exponent)), "{table}");
 }
 
 /// Branches of scales of their own come together, as TensorFlow Lite has it.
@@ -533,7 +563,7 @@ fn a_training_that_diverges_names_the_layer_and_keeps_its_checkpoint() {
     let out = place.path("run");
     let text = SMALL.replace("learning_rate = 0.005", "learning_rate = 1e9");
     let message = refusal(stepshift().arg("train").arg(place.config(&text)).arg("--out").arg(&out));
-    assert!(message.contains("Quantized epoch 1, batch"), "{message}");
+    assert!(message.contains("Quantized epoch 1, batch") && message.contains("checkpoint is kept"), "{message}");
     assert!(
         message.contains("layer fc") || message.contains("layer conv1") || message.contains("gradient of"),
         "{message}"
@@ -541,6 +571,9 @@ fn a_training_that_diverges_names_the_layer_and_keeps_its_checkpoint() {
     assert!(out.join("checkpoint.safetensors").exists());
     let log = fs::read_to_string(out.join("metrics.csv")).unwrap();
     assert_eq!(log.lines().count(), 4, "{log}");
+    let text = SMALL.replace("learning_rate = 0.05", "learning_rate = 1e30");
+    let message = refusal(stepshift().arg("train").arg(place.config(&text)).arg("--out").arg(place.path("first")));
+    assert!(message.contains("Float epoch 1, batch") && message.contains("there is no checkpoint yet"), "{message}");
 }
 
 /// A network that batches normalized bears a rate that it does not bear frozen.
@@ -673,6 +706,10 @@ fn words_are_learned_from_sounds_and_evaluated_behind_the_front_end_of_the_run()
     let result: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(result["bit_exact"].as_bool(), Some(true));
     assert!(result["integer_accuracy"].as_f64().unwrap() > 90.0, "{result}");
+    // Fewer sounds than the run was begun with would not go on to the same bits.
+    fs::remove_file(data.join("low/s00_nohash_0.wav")).unwrap();
+    let message = refusal(stepshift().args(["train", "--resume", "--out"]).arg(&out).arg("--data").arg(&data));
+    assert!(message.contains("run.json: t") && message.contains("_inputs were"), "{message}");
 }
 
 #[test]

@@ -23,8 +23,8 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "FILE")]
     vectors: Option<PathBuf>,
     /// Images in the vectors file
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    limit: usize,
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: u64,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -54,7 +54,7 @@ impl Eval {
         bar.finish_and_clear();
         let result = result.with_context(|| path.display().to_string())?;
         if let Some(vectors) = &self.vectors {
-            atomic_file::write(vectors, &golden_vectors(&network, model, &data.test, self.limit)?)?;
+            atomic_file::write(vectors, &golden_vectors(&network, model, &data.test, self.limit as usize)?)?;
         }
         let report = Report {
             float_accuracy: state.float_accuracy,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use stepshift_runtime::format::FORMAT_VERSION;
 
@@ -79,8 +79,17 @@ impl RunFolder {
     /// The folder of a run that goes on; what was observed behind its checkpoint is forgotten.
     ///
     /// # Errors
-    /// Names the file that is damaged.
-    pub fn resume(path: &Path, state: &State) -> Result<Self> {
+    /// Names the file that is damaged, the config where it is not that of the checkpoint any more, or the data set where it has
+    /// not as many inputs.
+    pub fn resume(path: &Path, state: &State, data: &Dataset) -> Result<Self> {
+        let config = path.join(CONFIG_FILE);
+        let same = std::fs::read_to_string(&config).map_or(true, |text| text == state.config);
+        ensure!(
+            same,
+            "{} was changed: a run goes on by the config that it was begun with; train the changed one into another folder",
+            config.display()
+        );
+        check_counts(&path.join(RUN_FILE), data)?;
         let mut observations = observation::read(&path.join(OBSERVATIONS_FILE))?;
         observations.truncate(state.history.len());
         Ok(Self { path: path.into(), observations, events: None })
@@ -122,6 +131,17 @@ impl RunFolder {
         }
         atomic_file::write(&self.file(METRICS_FILE), &csv.into_inner()?)
     }
+}
+
+/// Refuses data of other sizes than a run was begun with: it would not go on to the same bits.
+fn check_counts(run: &Path, data: &Dataset) -> Result<()> {
+    let Ok(bytes) = std::fs::read(run) else { return Ok(()) };
+    let about: serde_json::Value = serde_json::from_slice(&bytes).with_context(|| run.display().to_string())?;
+    for (key, count) in [("training_inputs", data.train.len()), ("test_inputs", data.test.len())] {
+        let begun = about[key].as_u64().with_context(|| format!("{}: {key} is missing", run.display()))?;
+        ensure!(count as u64 == begun, "{}: {key} were {begun}, the data set has {count} now", run.display());
+    }
+    Ok(())
 }
 
 fn facts(config: &Config, state: &State, data: &Dataset) -> html::Facts {

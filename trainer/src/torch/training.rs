@@ -98,15 +98,19 @@ impl Training {
     /// A new run in a folder, which is made.
     ///
     /// # Errors
-    /// Where the network does not fit the data, or the folder holds a run already.
+    /// Where the network does not fit the data, a layer cannot be quantized as the config asks, or the folder holds a run already.
     pub fn new(config: Config, text: String, data: Dataset, folder: &Path, device: Device) -> Result<Self> {
         let network = config.network(data.train.shape(), data.classes)?;
         config.augmentation.check_extents(data.train.shape())?;
+        let learner = Learner::float(&config, &network, device);
+        if let Model::Float(float) = learner.model() {
+            // Quantizers that a layer cannot have are refused now, not behind the training in floating point.
+            QuantizedNetwork::fold(float, data.input_exponent, &config.quantized)?;
+        }
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let taken = folder.join(CHECKPOINT_FILE);
         ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
         let folder = RunFolder::begin(folder, &config, &text, &data)?;
-        let learner = Learner::float(&config, &network, device);
         let state = State {
             version: CHECKPOINT_VERSION,
             config: text,
@@ -151,7 +155,7 @@ impl Training {
         let config = config::parse(&state.config)?;
         let network = config.network(data.train.shape(), data.classes)?;
         let learner = Learner::restored(&config, &network, data.input_exponent, state.phase, tensors, device)?;
-        let folder = RunFolder::resume(folder, &state)?;
+        let folder = RunFolder::resume(folder, &state, &data)?;
         Ok(Self { config, data, folder, state, learner, device, learning_rate: 0.0 })
     }
 
@@ -250,11 +254,9 @@ impl Training {
         let loss = self.learner.step(&self.config, &x, |of| batch.targets.loss(of), place);
         loss.with_context(|| {
             let State { phase, epoch, batch, .. } = &self.state;
-            format!(
-                "{phase:?} epoch {}, batch {}: lower the learning rate; the last good checkpoint is kept",
-                epoch + 1,
-                batch + 1
-            )
+            let saved = self.folder.file(CHECKPOINT_FILE).exists();
+            let kept = if saved { "the last good checkpoint is kept" } else { "there is no checkpoint yet" };
+            format!("{phase:?} epoch {}, batch {}: lower the learning rate; {kept}", epoch + 1, batch + 1)
         })
     }
 
