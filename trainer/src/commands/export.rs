@@ -177,7 +177,7 @@ fn print(network: &FixedPointNetwork) -> Result<()> {
         table.row([
             layer.name.clone(),
             format!("{}x{}x{}", shape.h, shape.w, shape.c),
-            layer.output.exponent.to_string(),
+            layer.output.log2_step().to_string(),
             shifts.unwrap_or_default(),
             share.unwrap_or_default(),
             worst.map(|worst| worst.channel.to_string()).unwrap_or_default(),

@@ -47,6 +47,12 @@ impl FixedPointTensor {
         f64::from(self.mantissa) * 2_f64.powi(self.exponent.into())
     }
 
+    /// log2 of the step, rounded down where the step is no power of two.
+    #[must_use]
+    pub fn log2_step(&self) -> i32 {
+        log2_step(self.exponent, self.mantissa)
+    }
+
     /// True where the step is a power of two and code 0 means 0.
     #[must_use]
     pub const fn is_power_of_two(&self) -> bool {
@@ -223,6 +229,18 @@ pub struct FixedPointWeights {
     /// One bias for each output channel, at the accumulator's step (input times weight); i64 so
     /// that an overflow is reported rather than wrapped. Neither the rounding constant nor a zero point is in it.
     pub bias: Vec<i64>,
+}
+
+impl FixedPointWeights {
+    /// log2 of the step of each output channel, rounded down where it is no power of two.
+    pub fn log2_steps(&self) -> impl Iterator<Item = i32> + Clone {
+        let mantissas = self.mantissas.iter().copied().chain(std::iter::repeat(1));
+        self.exponents.iter().zip(mantissas).map(|(exponent, mantissa)| log2_step(*exponent, mantissa))
+    }
+}
+
+fn log2_step(exponent: i8, mantissa: u32) -> i32 {
+    i32::from(exponent) + mantissa.max(1).ilog2().cast_signed()
 }
 
 /// Greatest number of tensors that one layer reads.

@@ -16,7 +16,7 @@ const CURVES_PER_PLOT: usize = 7;
 const STYLE: &str = "
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; border-bottom: 1px solid #ddd; }
-table { border-collapse: collapse; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; vertical-align: top; }
+table { border-collapse: collapse; margin-top: 1rem; } td, th { padding: .15rem 1rem .15rem 0; text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1rem; }
 .small { grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); }
@@ -95,7 +95,7 @@ fn exponents(passes: &[Observation]) -> Result<String> {
     let mut html = "<h2>Exponents over time</h2>\n<div class=\"plots\">\n".to_owned();
     for group in curves.chunks(CURVES_PER_PLOT) {
         let svg = plot::curves("pass", "log2 of the step", group, true)?;
-        html += &figure("Exponents of the layers' outputs", &svg);
+        html += &figure("Exponents of the layers' outputs; equal ones lie side by side", &svg);
     }
     html +=
         "</div>\n<table>\n<tr><th>layer</th><th class=\"number\">output</th><th class=\"number\">weights</th></tr>\n";

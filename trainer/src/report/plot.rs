@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -41,9 +41,9 @@ const FONT: &str = "sans-serif";
 /// # Errors
 /// Where there is nothing to draw.
 pub fn curves(x_label: &str, y_label: &str, curves: &[Curve], steps: bool) -> Result<String> {
-    let points = || curves.iter().flat_map(|curve| &curve.points);
-    let x = range(points().map(|(x, _)| *x)).ok_or_else(|| anyhow!("no points"))?;
-    let y = range(points().map(|(_, y)| *y)).ok_or_else(|| anyhow!("no points"))?;
+    let drawn = if steps { side_by_side(curves) } else { curves.to_vec() };
+    let x = range(xs(curves)).context("no points")?;
+    let y = range(ys(curves).chain(ys(&drawn))).context("no points")?;
     draw(CURVES_SIZE, |area| {
         let right = if curves.len() > 1 { 150 } else { 16 };
         let (left, legend) = area.split_horizontally(CURVES_SIZE.0 - right);
@@ -58,15 +58,15 @@ pub fn curves(x_label: &str, y_label: &str, curves: &[Curve], steps: bool) -> Re
             .axis_desc_style((FONT, 13))
             .x_desc(x_label)
             .y_desc(y_label)
-            .x_labels(8)
-            .y_labels(6)
-            .x_label_formatter(&|x| number(*x))
-            .y_label_formatter(&|y| if steps && y.fract() != 0.0 { String::new() } else { number(*y) })
+            .x_labels(whole_labels(xs(curves), 8))
+            .y_labels(if steps { whole_labels(ys(curves), 6) } else { 6 })
+            .x_label_formatter(&|x| whole_number(*x))
+            .y_label_formatter(&|y| if steps { whole_number(*y) } else { number(*y) })
             .draw()?;
-        for (curve, color) in curves.iter().zip(COLORS.iter().cycle()) {
+        for (curve, color) in drawn.iter().zip(COLORS.iter().cycle()) {
             let line = if steps { stairs(&curve.points) } else { curve.points.clone() };
             chart.draw_series(LineSeries::new(line, color.stroke_width(2)))?;
-            if !steps {
+            if !steps || curve.points.len() == 1 {
                 chart.draw_series(curve.points.iter().map(|point| Circle::new(*point, 2, color.filled())))?;
             }
         }
@@ -89,7 +89,7 @@ pub fn histogram(title: &str, histogram: &Histogram) -> Result<String> {
             .margin(6)
             .caption(title, (FONT, 12))
             .x_label_area_size(20)
-            .build_cartesian_2d(x, 0.0..most * 1.05)?;
+            .build_cartesian_2d(x.clone(), 0.0..most * 1.05)?;
         chart
             .configure_mesh()
             .disable_mesh()
@@ -99,10 +99,12 @@ pub fn histogram(title: &str, histogram: &Histogram) -> Result<String> {
             .x_labels(5)
             .x_label_formatter(&|x| number(*x))
             .draw()?;
+        // A constant has a bar as well.
+        let least_width = 0.01 * (x.end - x.start);
         let mut start = histogram.min;
         let bars = histogram.counts.iter().enumerate().map(|(bin, count)| {
             let end = histogram.limit(bin);
-            let bar = Rectangle::new([(start, 0.0), (end.max(start + 1e-9), *count as f64)], COLORS[0].filled());
+            let bar = Rectangle::new([(start, 0.0), (end.max(start + least_width), *count as f64)], COLORS[0].filled());
             start = end;
             bar
         });
@@ -130,10 +132,38 @@ fn draw_legend(area: &Area<'_>, curves: &[Curve]) -> Result<(), Failure> {
     for (index, (curve, color)) in curves.iter().zip(COLORS.iter().cycle()).enumerate() {
         let y = 18 + 18 * index as i32;
         area.draw(&Rectangle::new([(4, y - 2), (20, y + 1)], color.filled()))?;
-        let name: String = curve.name.chars().take(18).collect();
-        area.draw(&Text::new(name, (26, y - 6), (FONT, 13)))?;
+        area.draw(&Text::new(shortened(&curve.name), (26, y - 6), (FONT, 13)))?;
     }
     Ok(())
+}
+
+fn xs(curves: &[Curve]) -> impl Iterator<Item = f64> {
+    curves.iter().flat_map(|curve| &curve.points).map(|(x, _)| *x)
+}
+
+fn ys(curves: &[Curve]) -> impl Iterator<Item = f64> {
+    curves.iter().flat_map(|curve| &curve.points).map(|(_, y)| *y)
+}
+
+/// Curves of whole numbers a little apart from each other, so that none is hidden by one of the same values.
+fn side_by_side(curves: &[Curve]) -> Vec<Curve> {
+    let height = range(ys(curves)).map_or(0.0, |range| range.end - range.start);
+    let distance = (height * 0.012).min(0.1);
+    let moved = |(index, curve): (usize, &Curve)| {
+        let up = (curves.len() as f64 / 2.0 - 0.5 - index as f64) * distance;
+        Curve { name: curve.name.clone(), points: curve.points.iter().map(|(x, y)| (*x, y + up)).collect() }
+    };
+    curves.iter().enumerate().map(moved).collect()
+}
+
+/// A name of 18 characters at most: names of layers differ at their ends.
+fn shortened(name: &str) -> String {
+    let characters: Vec<char> = name.chars().collect();
+    if characters.len() <= 18 {
+        return name.to_owned();
+    }
+    let (start, end) = (&characters[..5], &characters[characters.len() - 12..]);
+    start.iter().chain(&['…']).chain(end).collect()
 }
 
 /// Each value up to the next point, for what changes by jumps.
@@ -153,11 +183,27 @@ fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     Some(min - room..max + room)
 }
 
-/// A number with four digits at most.
+/// Labels of an axis of whole numbers, at most: more would stand at fractions.
+fn whole_labels(values: impl Iterator<Item = f64>, most: usize) -> usize {
+    let whole = values.map(f64::round);
+    let (min, max) = whole.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x), max.max(x)));
+    ((max - min) as usize + 1).min(most)
+}
+
+/// Nothing for a fraction.
+fn whole_number(value: f64) -> String {
+    if value.fract() == 0.0 { number(value) } else { String::new() }
+}
+
+/// A number with three decimals, or as many as three digits take.
 fn number(value: f64) -> String {
-    let rounded = format!("{value:.3}");
-    let short = rounded.trim_end_matches('0').trim_end_matches('.');
-    if short == "-0" { "0".to_owned() } else { short.to_owned() }
+    // What is left of 0 where steps of an axis were added up.
+    if value.abs() < 1e-9 {
+        return "0".to_owned();
+    }
+    let decimals = (2.0 - value.abs().log10().floor()).max(3.0) as usize;
+    let rounded = format!("{value:.decimals$}");
+    rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
@@ -173,11 +219,55 @@ mod tests {
         assert!(svg.contains("epoch") && svg.contains("loss"));
         let bars = histogram("conv1", &Histogram::of(&[0.0, 1.0, 1.0, 2.0]).unwrap()).unwrap();
         assert!(bars.matches("<rect").count() >= 48);
-        // One value, and one point, have a range as well.
-        histogram("constant", &Histogram::of(&[0.0; 3]).unwrap()).unwrap();
+        // One value, and one point, are seen as well.
+        let bars = histogram("constant", &Histogram::of(&[0.0; 3]).unwrap()).unwrap();
+        let widths =
+            bars.split("<rect ").filter_map(|bar| bar.split("width=\"").nth(1)?.split('"').next()?.parse().ok());
+        assert!(widths.filter(|width: &u32| *width > 0).count() > 0, "{bars}");
         let point = Curve { name: String::new(), points: vec![(1.0, 5.0)] };
-        curves("", "", &[point], true).unwrap();
+        assert_eq!(curves("", "", &[point], true).unwrap().matches("<circle").count(), 1);
         assert!(curves("", "", &[], true).is_err());
+    }
+
+    #[test]
+    fn small_numbers_keep_their_digits() {
+        let numbers = [0.0, 1e-17, 2e-4, -1.5e-3, 0.25, 0.1 + 0.2, 2.301, -12.0, 65_536.0, 5e-8];
+        let expected = ["0", "0", "0.0002", "-0.0015", "0.25", "0.3", "2.301", "-12", "65536", "0.00000005"];
+        assert_eq!(numbers.map(number), expected);
+    }
+
+    /// What stands at the axes and in the legend.
+    fn texts(svg: &str) -> Vec<&str> {
+        let ends = svg.match_indices("</text>").map(|(end, _)| &svg[..end]);
+        ends.filter_map(|before| before.rsplit('>').next()).map(str::trim).collect()
+    }
+
+    #[test]
+    fn passes_and_exponents_are_labeled_at_whole_numbers() {
+        let curve = |y: f64| Curve { name: "a".to_owned(), points: vec![(7.0, y), (10.0, y)] };
+        let svg = curves("pass", "log2", &[-5.0, -4.0, -4.0, -4.0, -4.0].map(curve), true).unwrap();
+        let labels = texts(&svg);
+        for label in ["7", "8", "9", "10", "-5", "-4"] {
+            assert!(labels.contains(&label), "{label}: {labels:?}");
+        }
+        assert!(!labels.iter().any(|label| label.contains('.')) && !labels.contains(&""), "{labels:?}");
+    }
+
+    #[test]
+    fn curves_of_the_same_values_are_all_seen() {
+        let curve = |name: &str| Curve { name: name.to_owned(), points: vec![(1.0, -4.0), (2.0, -4.0)] };
+        let svg = curves("pass", "log2", &["a", "b", "c"].map(curve), true).unwrap();
+        let lines: Vec<&str> =
+            svg.split("<polyline").skip(1).filter(|line| line.contains("stroke-width=\"2\"")).collect();
+        assert_eq!(lines.len(), 3, "{svg}");
+        let places = lines.iter().map(|line| line.split("points=").nth(1));
+        assert_eq!(places.collect::<std::collections::HashSet<_>>().len(), 3, "{svg}");
+    }
+
+    #[test]
+    fn long_names_are_shortened_where_they_are_alike() {
+        assert_eq!(shortened("block3_depthwise"), "block3_depthwise");
+        assert_eq!(shortened("stage2_block1_depthwise_conv2"), "stage…thwise_conv2");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::export::steps::{self, Step};
 pub struct LayerReport {
     /// Its name.
     pub name: String,
-    /// log2 of the step of its output, but for a mantissa.
-    pub exponent: i8,
+    /// log2 of the step of its output, rounded down.
+    pub exponent: i32,
     /// Percent of the codes that are the least or the greatest of their width; the 0 of an activation is not one.
     pub saturated: f64,
     /// Signal to quantization noise in decibels, against the same weights in floating point; infinite where there is no noise.
@@ -67,7 +67,7 @@ pub fn layer_reports<C: Copy + Into<f32> + Into<i16>>(
         let codes = &exact[index];
         LayerReport {
             name: layer.name.clone(),
-            exponent: output.exponent,
+            exponent: output.log2_step(),
             saturated: 100.0 * codes.iter().filter(saturates).count() as f64 / codes.len() as f64,
             signal_to_noise: decibels(&real[index + 1], &quantized[index + 1]),
             difference: differences[index],

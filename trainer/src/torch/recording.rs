@@ -18,7 +18,7 @@ const VALUES: i64 = 100_000;
 #[must_use]
 pub fn of_float(network: &FloatNetwork, x: &Tensor) -> Vec<LayerObservation> {
     let tensors = tch::no_grad(|| network.tensors(x));
-    layers(network.network(), network.state(), &tensors)
+    of_one_step(network.network(), layers(network.network(), network.state(), &tensors))
 }
 
 /// Layers of the quantized network, with its exponents.
@@ -33,13 +33,19 @@ pub fn of_quantized(network: &QuantizedNetwork, x: &Tensor) -> anyhow::Result<Ve
     // While ranges are still seen for the first time, a step may be out of range: there is no exponent then.
     if let Ok(fixed) = network.to_fixed_point() {
         for (layer, observation) in fixed.layers.iter().zip(&mut observed) {
-            observation.exponent = Some(layer.output.exponent.into());
-            let exponents = layer.op.weights().map(|weights| weights.exponents.iter().copied().map(i32::from));
+            observation.exponent = Some(layer.output.log2_step());
+            let exponents = layer.op.weights().map(|weights| weights.log2_steps());
             let ends = exponents.map(|exponents| (exponents.clone().min(), exponents.max()));
             observation.weight_exponents = ends.and_then(|(least, greatest)| least.zip(greatest));
         }
     }
-    Ok(observed)
+    Ok(of_one_step(network.network(), observed))
+}
+
+/// Without the steps of recurrent layers behind the first, which have the same exponents and weights.
+fn of_one_step(network: &Network, observed: Vec<LayerObservation>) -> Vec<LayerObservation> {
+    let repeats = |index| network.cells.iter().any(|cell| (cell.step(1)..cell.step(cell.steps)).contains(&index));
+    observed.into_iter().enumerate().filter(|(index, _)| !repeats(*index)).map(|(_, layer)| layer).collect()
 }
 
 /// tensors  the input, then every layer's output
@@ -60,4 +66,22 @@ fn histogram(tensor: &Tensor) -> Option<Histogram> {
     let every = (flat.size()[0] / VALUES).max(1);
     let values = Vec::<f32>::try_from(flat.slice(0, None, None, every).contiguous()).ok()?;
     Histogram::of(&values)
+}
+
+#[cfg(test)]
+mod tests {
+    use stepshift_runtime::format::Shape;
+
+    use super::*;
+    use crate::networks::NetworkName;
+
+    #[test]
+    fn one_step_of_a_recurrent_layer_is_observed() {
+        let network = Network::new(Shape { h: 3, w: 2, c: 1 }, &NetworkName::GruKeyword.layers(2)).unwrap();
+        let observed =
+            of_float(&FloatNetwork::new(&network, 1), &Tensor::ones([1, 1, 3, 2], (Kind::Float, tch::Device::Cpu)));
+        let names: Vec<&str> = observed.iter().map(|layer| layer.name.as_str()).collect();
+        assert!(names.contains(&"gru.input") && names.contains(&"gru.0.output") && names.contains(&"fc"), "{names:?}");
+        assert!(!names.iter().any(|name| name.contains(".1.") || name.contains(".2.")), "{names:?}");
+    }
 }
