@@ -234,6 +234,10 @@ fn export_refuses_an_overflow_by_layer_and_channel() {
     let config = place.config(&format!("{SMALL}\n[quantized.layers.conv1]\nweight_exponent = -30\n"));
     let message = refusal(stepshift().arg("train").arg(config).arg("--out").arg(place.path("run")));
     assert!(message.contains("layer conv1, channel 0: the accumulator could reach"), "{message}");
+    // Exponents are chosen from ranges here: the user's way out is the widths.
+    let wide = with_quantized("", "[quantized.weights]\nbits = 16\n[quantized.activations]\nbits = 16");
+    let message = refusal(stepshift().arg("train").arg(place.config(&wide)).arg("--out").arg(place.path("wide")));
+    assert!(message.contains("layer fc, channel") && message.ends_with("or fewer bits of either\n"), "{message}");
 }
 
 #[test]
@@ -646,6 +650,11 @@ fn a_run_leaves_a_folder_that_tells_what_it_was() {
     assert_eq!((about["seed"].as_u64(), about["dataset"].as_str()), (Some(5), Some("digits")));
     assert_eq!(about["libtorch"].as_str().unwrap().split('.').count(), 3, "{about}");
     assert_eq!(text("labels.txt"), "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    // The front end of a run that ended before its first checkpoint is none of the next one's.
+    let again = place.path("again");
+    fs::create_dir(&again).unwrap();
+    fs::write(again.join("front-end.stepshift"), "that of sounds").unwrap();
+    assert!(!place.train(SMALL, "again").join("front-end.stepshift").exists());
     // Five passes of two layers: exponents from the first quantized pass on.
     let lines: Vec<String> = text("layers.csv").lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 11);

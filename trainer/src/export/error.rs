@@ -7,7 +7,7 @@ pub enum ExportError {
     /// A channel's accumulator could leave 32 bits. Spec 2.2.
     #[error(
         "layer {layer}, channel {channel}: the accumulator could reach {bound}, more than 2^31 - 1 = 2147483647; \
-         choose a greater weight or input exponent"
+         choose a greater weight or input exponent, or fewer bits of either"
     )]
     AccumulatorOverflow {
         /// Name of the layer.

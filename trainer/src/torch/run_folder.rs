@@ -54,6 +54,7 @@ impl RunFolder {
     /// # Errors
     /// Names the file that cannot be written.
     pub fn begin(path: &Path, config: &Config, text: &str, data: &Dataset) -> Result<Self> {
+        forget_data(path)?;
         atomic_file::write(&path.join(CONFIG_FILE), text.as_bytes())?;
         let run = Run {
             seed: config.seed,
@@ -131,6 +132,16 @@ impl RunFolder {
         }
         atomic_file::write(&self.file(METRICS_FILE), &csv.into_inner()?)
     }
+}
+
+/// Removes what a run that ended before its first checkpoint has left of its data, which another run would be read by.
+fn forget_data(folder: &Path) -> Result<()> {
+    for path in [LABELS_FILE, FRONT_END_FILE].map(|name| folder.join(name)) {
+        if path.exists() {
+            std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Refuses data of other sizes than a run was begun with: it would not go on to the same bits.
