@@ -4,7 +4,7 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use static_cell::ConstStaticCell;
+use static_cell::{ConstStaticCell, StaticCell};
 use stepshift_board::Aligned;
 use stepshift_board::console::exit;
 use stepshift_peers_firmware::{Input, Output, measure};
@@ -16,14 +16,16 @@ type Running = Session<'static, 'static, { model::LINKS }>;
 
 static ARENA: ConstStaticCell<Aligned<{ model::ARENA_BYTES }>> = ConstStaticCell::new(Aligned([0; model::ARENA_BYTES]));
 
+static SESSION: StaticCell<Running> = StaticCell::new();
+
 #[entry]
 fn main() -> ! {
     measure(prepare, infer, finish)
 }
 
-fn prepare(input: &Input) -> Running {
-    let session = Session::new(model::trusted(), &mut ARENA.take().0).ok();
-    let Some(mut session) = session else { exit(false) };
+fn prepare(input: &Input) -> &'static mut Running {
+    let Ok(session) = Session::new(model::trusted(), &mut ARENA.take().0) else { exit(false) };
+    let session = SESSION.init(session);
     for (byte, code) in session.input_mut().into_bytes().iter_mut().zip(input) {
         *byte = code.cast_unsigned();
     }
@@ -31,12 +33,12 @@ fn prepare(input: &Input) -> Running {
 }
 
 #[inline(never)]
-fn infer(mut session: Running) -> Running {
+fn infer(session: &'static mut Running) -> &'static mut Running {
     session.run();
     session
 }
 
-fn finish(session: Running) -> Output {
+fn finish(session: &'static mut Running) -> Output {
     let bytes = session.output().bytes();
     core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default().cast_signed())
 }
