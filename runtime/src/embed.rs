@@ -59,7 +59,7 @@ macro_rules! include_model {
 
             /// Bytes of arena that a run needs.
             #[allow(dead_code, reason = "not every program needs it")]
-            pub const ARENA_BYTES: usize = NEEDS.arena_bytes as usize;
+            pub const ARENA_BYTES: usize = NEEDS.arena();
 
             /// The operators, elements and widths that the model uses.
             pub const LINKS: u64 = NEEDS.links;
@@ -168,16 +168,14 @@ pub const fn trusted<const LINKS: u64, const NODES: usize, const TENSORS: usize>
     bytes: &'static [u8],
     file: &'static DecodedFile<NODES, TENSORS>,
 ) -> Model<'static, LINKS> {
-    let Model { crc, needs, tensors, node_count, .. } = encoded(bytes);
+    let Model { beginning, tensors, node_count, .. } = encoded(bytes);
     let decoded = Decoded { nodes: &file.nodes, tensors: &file.tensors };
-    Model { crc, needs, tensors, nodes: file.behind, decoded, node_count }
+    Model { beginning, tensors, nodes: file.behind, decoded, node_count }
 }
 
 #[track_caller]
 const fn encoded(bytes: &[u8]) -> Model<'_> {
-    let mut reader = Reader::new(bytes);
-    let header = Header::read(&mut reader);
-    match Model::decode(header.crc, reader.rest) {
+    match Model::decode(bytes) {
         Ok(model) => model,
         Err(_) => panic!("the model ends before its nodes"),
     }

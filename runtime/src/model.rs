@@ -2,8 +2,8 @@
 
 use crate::error::{LoadError, RunError};
 use crate::format::{
-    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, ENCODED_LINK, FORMAT_VERSION, Header, MAGIC, Needs, Node, Op,
-    OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, take_node,
+    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, ENCODED_LINK, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC,
+    NEEDS_BYTES, Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, take_node,
 };
 use crate::{digest, stage, verify};
 
@@ -13,8 +13,8 @@ use crate::{digest, stage, verify};
 /// that the program links: all of them, or those of one model, from [`include_model!`](crate::include_model).
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
-    pub(crate) crc: u32,
-    pub(crate) needs: Needs,
+    /// Header and needs, of fixed width.
+    pub(crate) beginning: &'a [u8; HEADER_BYTES + NEEDS_BYTES],
     pub(crate) tensors: &'a [u8],
     /// From the first node on that is not decoded.
     pub(crate) nodes: &'a [u8],
@@ -51,7 +51,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         if computed != header.crc {
             return Err(LoadError::Checksum { stored: header.crc, computed });
         }
-        let model = Self::decode(header.crc, body)?;
+        let model = Self::decode(bytes)?;
         verify::verify(&model)?;
         Ok(model)
     }
@@ -67,33 +67,34 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// [`LoadError::NotAModel`], [`LoadError::Version`], [`LoadError::NotLinked`], and [`LoadError::Malformed`] for a
     /// file that ends before its nodes.
     pub fn parse_trusted(bytes: &'a [u8]) -> Result<Self, LoadError> {
-        let (header, body) = read_header::<LINKS>(bytes)?;
-        Self::decode(header.crc, body)
+        read_header::<LINKS>(bytes)?;
+        Self::decode(bytes)
     }
 
     /// The steps of a run, and the bytes behind the last node; `None` where there are fewer nodes than announced.
     #[inline(never)]
     fn walk(&self) -> Option<(u32, &'a [u8])> {
         let mut steps = u32::from(self.node_count);
-        let mut nodes = self.nodes();
+        let mut position = self.start();
         let mut place = Node::undecoded(self.nodes);
-        for index in 0.. {
-            let at = nodes.clone();
-            let Some(node) = nodes.read(&mut place) else { break };
+        loop {
+            let at = position;
+            let Some(node) = self.read(&mut position, &mut place) else { break };
             if let Op::PatchInput(op) = &node.op
                 && OperatorKind::PatchInput.is_in(LINKS)
-                && let Some(stage) = stage::stage(self, index, op, at)
+                && let Some(stage) = stage::stage(self, op, at)
             {
                 steps = steps.saturating_add(stage.further_steps(stage.patches().unwrap_or(0)));
             }
         }
-        (nodes.remaining() == 0).then_some((steps, nodes.rest()))
+        (position.index == self.node_count).then_some((steps, position.rest))
     }
 
-    /// Splits the message behind the header into its tables, before any check of their contents.
-    pub(crate) const fn decode(crc: u32, body: &'a [u8]) -> Result<Self, LoadError> {
-        let mut reader = Reader::new(body);
-        let needs = Needs::read(&mut reader);
+    /// Splits the file into its tables, before any check of their contents.
+    pub(crate) const fn decode(file: &'a [u8]) -> Result<Self, LoadError> {
+        let Some((beginning, tables)) = file.split_first_chunk() else { return Err(LoadError::Malformed) };
+        let (_, needs) = read_beginning(beginning);
+        let mut reader = Reader::new(tables);
         let tensor_count = reader.u32() as usize;
         let tensors = reader.slice(tensor_count.saturating_mul(TENSOR_RECORD_BYTES));
         let node_count = reader.u16();
@@ -104,7 +105,12 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
-        Ok(Self { crc, needs, tensors, nodes: reader.rest, decoded: Decoded { nodes: &[], tensors: &[] }, node_count })
+        Ok(Self { beginning, tensors, nodes: reader.rest, decoded: Decoded { nodes: &[], tensors: &[] }, node_count })
+    }
+
+    const fn needs(&self) -> Needs {
+        let (_, needs) = read_beginning(self.beginning);
+        needs
     }
 
     /// The same model, whose nodes and tensors are decoded now and not in every run: some 550 instructions a node on a
@@ -132,29 +138,35 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         Ok(Model { nodes: encoded.rest(), decoded: Decoded { nodes, tensors }, ..*self })
     }
 
+    /// Bytes of the arena that tensors and scratch lie in.
+    pub(crate) const fn tensor_bytes(&self) -> usize {
+        self.needs().arena_bytes as usize
+    }
+
     /// Bytes of arena that a run needs.
     #[must_use]
     pub const fn arena_bytes(&self) -> usize {
-        self.needs.arena_bytes as usize
+        self.needs().arena()
     }
 
     /// The bits of every operator, element, width of weights and scheme that the file says it uses.
     #[must_use]
     pub const fn links(&self) -> u64 {
-        self.needs.links
+        self.needs().links
     }
 
     /// Products, comparisons and moves of codes in one run, at most; [`Model::parse`] refuses a file that needs more than it
     /// says. Times the slowest operation of a core it bounds a run's time.
     #[must_use]
     pub const fn operations(&self) -> u64 {
-        self.needs.operations
+        self.needs().operations
     }
 
     /// Checksum of the file's contents: tells one model from another.
     #[must_use]
     pub const fn crc(&self) -> u32 {
-        self.crc
+        let (header, _) = read_beginning(self.beginning);
+        header.crc
     }
 
     /// Number of nodes.
@@ -187,7 +199,47 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// The nodes in the file's order, decoded one by one.
     #[must_use]
     pub const fn nodes(&self) -> Nodes<'a, LINKS> {
-        Nodes { rest: self.nodes, decoded: self.decoded.nodes, remaining: self.node_count }
+        self.nodes_from(self.start())
+    }
+
+    /// The nodes from one on.
+    pub(crate) const fn nodes_from(&self, position: Position<'a>) -> Nodes<'a, LINKS> {
+        Nodes { model: *self, position }
+    }
+
+    /// Before the first node.
+    pub(crate) const fn start(&self) -> Position<'a> {
+        Position { rest: self.nodes, index: 0 }
+    }
+
+    /// The node at a position, which moves behind it: where it was decoded before, or in `place`. `None` where there is none, or none
+    /// that this program links.
+    #[inline]
+    pub(crate) fn read<'n>(&self, at: &mut Position<'a>, place: &'n mut Node<'a>) -> Option<&'n Node<'a>>
+    where
+        'a: 'n,
+    {
+        if at.index >= self.node_count {
+            return None;
+        }
+        let node = if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
+            node
+        } else if LINKS & ENCODED_LINK != 0 && take_node::<LINKS>(&mut at.rest, place) {
+            place
+        } else {
+            return None;
+        };
+        at.index += 1;
+        Some(node)
+    }
+
+    /// As [`Self::read`], in `place` always, for the caller to change; false where there is none.
+    #[inline]
+    pub(crate) fn read_own(&self, at: &mut Position<'a>, place: &mut Node<'a>) -> bool {
+        if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
+            *place = *node;
+        }
+        self.read(at, place).is_some()
     }
 
     /// Tensor `index`: 0 is the input, `i + 1` the output of node `i`.
@@ -232,48 +284,39 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     }
 }
 
+/// A place in the order of a model's nodes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Position<'a> {
+    /// Bytes that no node was read from yet.
+    pub(crate) rest: &'a [u8],
+    /// Of the next node.
+    pub(crate) index: u16,
+}
+
+impl<'a> Position<'a> {
+    /// As [`Node::undecoded`].
+    #[inline]
+    pub(crate) const fn undecoded(&self) -> Node<'a> {
+        Node::undecoded(self.rest)
+    }
+}
+
 /// Iterator over the nodes of a model.
 #[derive(Debug, Clone)]
 pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
-    rest: &'a [u8],
-    decoded: &'a [Node<'a>],
-    remaining: u16,
+    model: Model<'a, LINKS>,
+    position: Position<'a>,
 }
 
 impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
     /// Bytes that no node was read from yet.
     pub(crate) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// The next node, where it was decoded before, or in `place`; `None` where there is none, or none that this program links.
-    #[inline]
-    pub(crate) fn read<'n>(&mut self, place: &'n mut Node<'a>) -> Option<&'n Node<'a>> {
-        let remaining = self.remaining.checked_sub(1)?;
-        let node = if let Some((node, rest)) = self.decoded.split_first() {
-            self.decoded = rest;
-            node
-        } else if LINKS & ENCODED_LINK != 0 && take_node::<LINKS>(&mut self.rest, place) {
-            place
-        } else {
-            return None;
-        };
-        self.remaining = remaining;
-        Some(node)
-    }
-
-    /// As [`Self::read`], in `place` always, for the caller to change; false where there is none.
-    #[inline]
-    pub(crate) fn read_own(&mut self, place: &mut Node<'a>) -> bool {
-        if let Some(node) = self.decoded.first() {
-            *place = *node;
-        }
-        self.read(place).is_some()
+        self.position.rest
     }
 
     /// Nodes that were announced and not read yet.
     pub(crate) const fn remaining(&self) -> u16 {
-        self.remaining
+        self.model.node_count - self.position.index
     }
 }
 
@@ -281,8 +324,15 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        self.read(&mut Node::undecoded(self.rest)).copied()
+        let mut place = self.position.undecoded();
+        self.model.read(&mut self.position, &mut place).copied()
     }
+}
+
+#[inline]
+const fn read_beginning(bytes: &[u8; HEADER_BYTES + NEEDS_BYTES]) -> (Header, Needs) {
+    let mut reader = Reader::new(bytes);
+    (Header::read(&mut reader), Needs::read(&mut reader))
 }
 
 /// Reads the header and refuses what this crate cannot read; the bytes behind it.

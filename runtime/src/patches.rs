@@ -50,7 +50,22 @@ pub struct Stage {
     columns: u16,
 }
 
+/// Bytes of a [`Region`] in the arena.
+const REGION_BYTES: usize = 8;
+
+/// What a model with stages takes of the arena behind its tensors: a region of each tensor of a stage.
+pub const STAGE_BYTES: usize = (MAX_STAGE_NODES - 1) * REGION_BYTES;
+
 impl Region {
+    pub(crate) fn from_bytes(bytes: &[u8; REGION_BYTES]) -> Self {
+        let [y, x, h, w] = bytemuck::must_cast::<_, [[u8; 2]; 4]>(*bytes).map(u16::from_le_bytes);
+        Self { y, x, h, w }
+    }
+
+    pub(crate) fn to_bytes(self) -> [u8; REGION_BYTES] {
+        bytemuck::must_cast([self.y, self.x, self.h, self.w].map(u16::to_le_bytes))
+    }
+
     /// What is in both.
     fn and(self, other: Self) -> Self {
         let ((y, h), (x, w)) = (meet((self.y, self.h), (other.y, other.h)), meet((self.x, self.w), (other.x, other.w)));

@@ -8,7 +8,7 @@ use crate::format::{
     ALL_LINKS, Concat, KEEPING_OPERATORS, Name, Node, Op, OperatorKind, Scratch, TensorRecord, Window,
 };
 use crate::kernels::{self, Bands, InOut, View, ViewMut};
-use crate::model::{Model, Nodes};
+use crate::model::{Model, Position};
 use crate::patches::Region;
 use crate::stage::Progress;
 
@@ -18,13 +18,13 @@ use crate::stage::Progress;
 #[derive(Debug)]
 pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS> {
     pub(crate) model: Model<'m, LINKS>,
-    arena: &'a mut [u8],
-    /// Nodes that [`Self::step`] has not run yet.
-    rest: Nodes<'m, LINKS>,
+    pub(crate) arena: &'a mut [u8],
+    /// Before the node that [`Self::step`] runs next.
+    position: Position<'m>,
     /// Steps that were made in this run.
     steps: usize,
     /// The stage that runs patch by patch, while one does.
-    pub(crate) progress: Progress<'m, LINKS>,
+    pub(crate) progress: Progress<'m>,
     /// What the host's kernels keep.
     #[cfg(feature = "std")]
     host: kernels::host::Layers,
@@ -70,9 +70,9 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         Ok(Self {
             model,
             arena,
-            rest: model.nodes(),
+            position: model.start(),
             steps: 0,
-            progress: Progress::outside(model.nodes()),
+            progress: Progress::outside(model.start()),
             #[cfg(feature = "std")]
             host: kernels::host::Layers::new(model.node_count()),
         })
@@ -137,9 +137,9 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     #[inline]
     fn advance(&mut self) -> Option<Ran<'m>> {
         loop {
-            let index = self.model.node_count() - usize::from(self.rest.remaining());
-            let mut place = Node::undecoded(self.rest.rest());
-            let Some(node) = self.next_node(index, &mut place) else {
+            let index = usize::from(self.position.index);
+            let mut place = self.position.undecoded();
+            let Some(node) = self.next_node(&mut place) else {
                 self.begin();
                 return None;
             };
@@ -149,7 +149,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             if self.in_patches()
                 && let Some(first) = self.next_patch(&node.op)
             {
-                self.rest = first;
+                self.position = first;
                 continue;
             }
             self.steps += 1;
@@ -157,26 +157,26 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
         }
     }
 
-    /// Node `index`, cut to the patch in a stage that runs patch by patch.
+    /// The next node, cut to the patch in a stage that runs patch by patch.
     #[inline]
-    fn next_node<'n>(&mut self, index: usize, place: &'n mut Node<'m>) -> Option<&'n Node<'m>> {
+    fn next_node<'n>(&mut self, place: &'n mut Node<'m>) -> Option<&'n Node<'m>> {
         if !self.in_patches() {
-            return self.rest.read(place);
+            return self.model.read(&mut self.position, place);
         }
-        let at = self.rest.clone();
-        if !self.rest.read_own(place) {
+        let at = self.position;
+        if !self.model.read_own(&mut self.position, place) {
             return None;
         }
-        self.cut_to_patch(index, &mut place.op, at);
+        self.cut_to_patch(&mut place.op, at);
         Some(place)
     }
 
     /// Before the first node of a run.
     fn begin(&mut self) {
-        self.rest = self.model.nodes();
+        self.position = self.model.start();
         self.steps = 0;
         if self.in_patches() {
-            self.progress = Progress::outside(self.model.nodes());
+            self.progress = Progress::outside(self.model.start());
         }
     }
 
@@ -298,11 +298,11 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
             Op::Store(op) if OperatorKind::Store.is_in(LINKS) => self.move_to_output(op.input, output),
             Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => self.unary(op.input, output, kernels::stream),
             Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => {
-                let part = self.progress.region(0);
+                let part = self.region(0);
                 self.unary(op.input, output, |x, y| kernels::patch_input(part, x, y));
             }
             Op::PatchOutput(op) if OperatorKind::PatchOutput.is_in(LINKS) => {
-                let patch = self.progress.patch_region();
+                let patch = self.patch_region();
                 self.unary(op.input, output, |x, y| kernels::patch_output(patch, x, y));
             }
             // A state is there already; what is not linked, `Model::parse_linked` has refused.

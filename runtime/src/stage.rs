@@ -1,43 +1,31 @@
 //! A session inside a stage that runs patch by patch. Spec 4.24.
 
 use crate::format::{Op, PATCH_OPERATORS, PatchInput, TensorRecord};
-use crate::model::{Model, Nodes};
-use crate::patches::{Region, Regions, Stage, StageNode};
+use crate::model::{Model, Position};
+use crate::patches::{Region, Stage, StageNode};
 use crate::session::Session;
 
-/// Where in a stage a session is.
-#[derive(Debug)]
-pub(crate) struct Progress<'m, const LINKS: u64> {
-    /// From the stage's first node on.
-    nodes: Nodes<'m, LINKS>,
-    /// Tensor that the stage's first node writes.
-    first: usize,
-    patch: u32,
-    patches: u32,
-    /// What the patch needs of each tensor, or what is left of it; empty outside a stage.
-    regions: Regions,
+/// Where in a stage a session is. Which part of each tensor there is, lies behind the tensors in the arena.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress<'m> {
+    /// Before the stage's first node.
+    start: Position<'m>,
+    patch: u16,
+    patches: u16,
+    /// Tensors of the stage; none outside of one.
+    tensors: u16,
 }
 
-impl<'m, const LINKS: u64> Progress<'m, LINKS> {
+impl<'m> Progress<'m> {
     /// Outside every stage.
     #[inline]
-    pub(crate) const fn outside(nodes: Nodes<'m, LINKS>) -> Self {
-        Self { nodes, first: 0, patch: 0, patches: 0, regions: Regions::new() }
+    pub(crate) const fn outside(start: Position<'m>) -> Self {
+        Self { start, patch: 0, patches: 0, tensors: 0 }
     }
 
-    /// What there is of a tensor of the stage.
-    pub(crate) fn region(&self, tensor: usize) -> Region {
-        self.regions.get(tensor).copied().unwrap_or_default()
-    }
-
-    /// The patch in the stage's output.
-    pub(crate) fn patch_region(&self) -> Region {
-        self.regions.last().copied().unwrap_or_default()
-    }
-
-    /// The place of a model's tensor in the stage.
+    /// The place of a model's tensor in the stage: the first one is what its first node writes.
     fn place(&self, tensor: usize) -> Option<usize> {
-        tensor.checked_sub(self.first).filter(|place| *place < self.regions.len())
+        tensor.checked_sub(usize::from(self.start.index) + 1).filter(|place| *place < usize::from(self.tensors))
     }
 }
 
@@ -58,20 +46,20 @@ pub(crate) fn reads<'o>(op: &'o Op<'_>) -> Option<([u16; 2], Option<&'o crate::f
     })
 }
 
-/// The stage that begins at node `index`, the first of `nodes`; `None` where it is none that can run.
+/// The stage that begins at a node; `None` where it is none that can run.
 #[inline(never)]
-pub(crate) fn stage<const LINKS: u64>(
-    model: &Model<'_, LINKS>,
-    index: usize,
+pub(crate) fn stage<'a, const LINKS: u64>(
+    model: &Model<'a, LINKS>,
     op: &PatchInput,
-    nodes: Nodes<'_, LINKS>,
+    at: Position<'a>,
 ) -> Option<Stage> {
     let input = model.tensor(op.input.into())?.shape;
     let mut stage = Stage::new((input.h, input.w), (op.rows, op.columns));
     let inner = usize::from(op.nodes).checked_sub(2)?;
-    for node in nodes.skip(1).take(inner) {
+    let first = usize::from(at.index) + 1;
+    for node in model.nodes_from(at).skip(1).take(inner) {
         let (inputs, window) = reads(&node.op)?;
-        let [a, b] = inputs.map(|tensor| usize::from(tensor).checked_sub(index + 1));
+        let [a, b] = inputs.map(|tensor| usize::from(tensor).checked_sub(first));
         let inputs = [u8::try_from(a?).ok()?, u8::try_from(b?).ok()?];
         stage.push(StageNode { inputs, window: window.copied() })?;
     }
@@ -100,7 +88,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
     fn cut_record<'t>(&self, index: usize, tensor: &'t mut TensorRecord) -> Option<&'t TensorRecord> {
         *tensor = self.model.tensor(index)?;
         if let Some(place) = self.progress.place(index) {
-            let region = self.progress.region(place);
+            let region = self.region(place);
             (tensor.shape.h, tensor.shape.w) = (region.h, region.w);
         }
         Some(tensor)
@@ -111,7 +99,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
         if LINKS & PATCH_OPERATORS == 0 {
             return [0; 2];
         }
-        let region = self.progress.place(index).map(|place| self.progress.region(place)).unwrap_or_default();
+        let region = self.progress.place(index).map(|place| self.region(place)).unwrap_or_default();
         [region.y, region.x]
     }
 
@@ -122,56 +110,74 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
 
     /// Makes of an operator what runs on the patch; enters a stage, and leaves of its operands what it needs.
     ///
-    /// at  the nodes from this one on
-    pub(crate) fn cut_to_patch(&mut self, index: usize, op: &mut Op<'_>, at: Nodes<'m, LINKS>) {
+    /// at  before it
+    pub(crate) fn cut_to_patch(&mut self, op: &mut Op<'_>, at: Position<'m>) {
         if let Op::PatchInput(input) = op {
-            self.enter(index, input, at);
-        } else if let Some(place) = self.progress.place(index + 1) {
+            self.enter(input, at);
+        } else if let Some(place) = self.progress.place(usize::from(at.index) + 1) {
             self.cut(place, op);
         }
     }
 
     /// After the last node of a stage: its first one, while there are patches left.
-    pub(crate) fn next_patch(&mut self, op: &Op<'_>) -> Option<Nodes<'m, LINKS>> {
+    pub(crate) fn next_patch(&mut self, op: &Op<'_>) -> Option<Position<'m>> {
         if !matches!(op, Op::PatchOutput(_)) {
             return None;
         }
         self.progress.patch += 1;
         if self.progress.patch < self.progress.patches {
-            return Some(self.progress.nodes.clone());
+            return Some(self.progress.start);
         }
-        self.progress = Progress::outside(self.model().nodes());
+        self.progress = Progress::outside(self.model.start());
         None
     }
 
     #[inline(never)]
-    fn enter(&mut self, index: usize, op: &PatchInput, at: Nodes<'m, LINKS>) {
-        let model = self.model();
-        let Some(stage) = stage(&model, index, op, at.clone()) else { return };
-        let progress = &mut self.progress;
-        if progress.regions.is_empty() {
-            (progress.patch, progress.patches) = (0, stage.patches().unwrap_or(0));
+    fn enter(&mut self, op: &PatchInput, at: Position<'m>) {
+        let Some(stage) = stage(&self.model, op, at) else { return };
+        if self.progress.tensors == 0 {
+            let patches = stage.patches().unwrap_or(0);
+            (self.progress.patch, self.progress.patches) = (0, u16::try_from(patches).unwrap_or(u16::MAX));
         }
-        (progress.nodes, progress.first) = (at, index + 1);
-        progress.regions = stage.regions(progress.patch).unwrap_or_default();
+        let regions = stage.regions(self.progress.patch.into()).unwrap_or_default();
+        (self.progress.start, self.progress.tensors) = (at, regions.len() as u16);
+        for (place, region) in regions.iter().enumerate() {
+            self.set_region(place, *region);
+        }
+    }
+
+    /// What the patch needs of a tensor of the stage, or what is left of it.
+    pub(crate) fn region(&self, place: usize) -> Region {
+        let regions = self.arena.get(self.model.tensor_bytes()..).unwrap_or_default();
+        regions.as_chunks().0.get(place).map_or(Region::default(), Region::from_bytes)
+    }
+
+    fn set_region(&mut self, place: usize, region: Region) {
+        let regions = self.arena.get_mut(self.model.tensor_bytes()..).unwrap_or_default();
+        if let Some(bytes) = regions.as_chunks_mut().0.get_mut(place) {
+            *bytes = region.to_bytes();
+        }
+    }
+
+    /// The patch in the stage's output.
+    pub(crate) fn patch_region(&self) -> Region {
+        usize::from(self.progress.tensors).checked_sub(1).map_or(Region::default(), |last| self.region(last))
     }
 
     #[inline(never)]
     fn cut(&mut self, place: usize, op: &mut Op<'_>) {
         let Some((inputs, window)) = reads(op) else { return };
-        let written = self.progress.region(place);
+        let written = self.region(place);
         let mut input = Region::default();
         for tensor in inputs.map(usize::from).into_iter().rev() {
             let Some(place) = self.progress.place(tensor) else { return };
-            let there = self.progress.region(place);
+            let there = self.region(place);
             input = written.read_through(window, there);
             if input != there
                 && let Some(record) = self.tensor(tensor)
             {
                 self.crop(&record, there, input);
-                if let Some(region) = self.progress.regions.get_mut(place) {
-                    *region = input;
-                }
+                self.set_region(place, input);
             }
         }
         match op {

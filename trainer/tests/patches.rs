@@ -1,6 +1,7 @@
 //! Patches for a budget of RAM: what is promised, what fits, and that nothing considered needs less.
 
 use stepshift_runtime::format::{Activation, BinaryKind, Element, Shape, WeightBits, Window};
+use stepshift_runtime::patches::STAGE_BYTES;
 use stepshift_runtime::{Backend, Model};
 use stepshift_trainer::export::patches::{Fit, Patching, candidates, fit, lower};
 use stepshift_trainer::export::plan::plan;
@@ -111,7 +112,7 @@ fn the_least_budget_and_the_least_work_are_those_of_an_exhaustive_search() {
             .iter()
             .map(|patching| {
                 let lowered = lower(&network, *patching).unwrap();
-                (arena_bytes(&lowered), macs_of(&network, *patching))
+                (arena_bytes(&lowered) + STAGE_BYTES, macs_of(&network, *patching))
             })
             .collect();
         let least = all.iter().map(|(bytes, _)| *bytes).min().unwrap().min(whole);

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::patches::STAGE_BYTES;
+
 mod blocks;
 mod decode;
 mod element;
@@ -65,7 +67,7 @@ pub struct Header {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Needs {
-    /// Bytes of arena that a run needs.
+    /// Bytes of arena that tensors and scratch take; a model with stages of patches needs [`Self::arena`].
     #[serde(with = "postcard::fixint::le")]
     pub arena_bytes: u32,
     /// The bits of every operator, element, width of weights and scheme in the file.
@@ -88,6 +90,13 @@ impl Header {
 }
 
 impl Needs {
+    /// Bytes of arena that a run needs: behind tensors and scratch, models with stages keep [`STAGE_BYTES`].
+    #[must_use]
+    pub const fn arena(&self) -> usize {
+        let stages = if self.links & PATCH_OPERATORS == 0 { 0 } else { STAGE_BYTES };
+        self.arena_bytes as usize + stages
+    }
+
     pub(crate) const fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             arena_bytes: u32::from_le_bytes(reader.array()),

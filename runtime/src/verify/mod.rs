@@ -26,19 +26,19 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
     }
     tensors_fit(model)?;
     let kept = kept_tensors(model)?;
-    let mut nodes = model.nodes();
+    let mut position = model.start();
     let (mut needed, mut steps) = (0_u64, model.node_count() as u32);
     let mut inside: Option<Inside> = None;
     for index in 0.. {
-        let at = nodes.clone();
-        let mut place = Node::undecoded(nodes.rest());
-        let Some(node) = nodes.read(&mut place) else { break };
+        let at = position;
+        let mut place = position.undecoded();
+        let Some(node) = model.read(&mut position, &mut place) else { break };
         inside = inside.filter(|stage| stage.last >= index);
         if let Op::PatchInput(op) = &node.op
             && OperatorKind::PatchInput.is_in(LINKS)
             && inside.is_none()
         {
-            let stage = Inside::enter(model, index, op, at)?;
+            let stage = Inside::enter(model, op, at)?;
             needed = needed.saturating_add(stage.operations);
             steps = steps.saturating_add(stage.further_steps());
             inside = Some(stage);
@@ -49,7 +49,7 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
             needed = needed.saturating_add(node.op.operations(|input| shape(input.into()), shape(index + 1)));
         }
     }
-    if nodes.remaining() != 0 {
+    if usize::from(position.index) != model.node_count() {
         return Err(LoadError::Malformed);
     }
     let stated = model.operations();
@@ -58,7 +58,7 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
     }
     live_tensors_are_disjoint(model)?;
     kept_tensors_are_alone(model, &kept)?;
-    certificate(model, steps, nodes.rest())
+    certificate(model, steps, position.rest)
 }
 
 /// The last part of the file.
@@ -88,7 +88,7 @@ fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadErr
             TensorFault::Element
         } else if record.mantissa == 0 || !codes.contains(&record.zero) {
             TensorFault::Scale
-        } else if end.is_none_or(|end| end > model.arena_bytes()) {
+        } else if end.is_none_or(|end| end > model.tensor_bytes()) {
             TensorFault::OutsideArena
         } else {
             continue;
@@ -110,10 +110,10 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     enter(&mut live, 0)?;
     let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
     let mut end = None;
-    let mut nodes = model.nodes();
+    let mut position = model.start();
     for writer in 0.. {
-        let mut place = Node::undecoded(nodes.rest());
-        let Some(node) = nodes.read(&mut place) else { break };
+        let mut place = position.undecoded();
+        let Some(node) = model.read(&mut position, &mut place) else { break };
         if let Some(last) = stages::end::<LINKS>(writer, node) {
             is_apart(model, &live, last + 1, |_, _, _| false)?;
             enter(&mut live, last + 1)?;
@@ -130,7 +130,7 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
         let scratch = node.op.scratch().region();
         let output = record(narrow(writer + 1));
         let taken = |tensor: &TensorRecord| !scratch.is_empty() && shares(&tensor.region(), &scratch);
-        if scratch.end > model.arena_bytes() || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
+        if scratch.end > model.tensor_bytes() || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
             return Err(node_fault(writer, NodeFault::Scratch));
         }
         live.retain(|index| usize::from(record(*index).last_use) > writer);

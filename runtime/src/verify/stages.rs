@@ -3,7 +3,7 @@
 use super::node_fault;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{Node, Op, OperatorKind, PatchInput, Shape, TensorRecord};
-use crate::model::{Model, Nodes};
+use crate::model::{Model, Position};
 use crate::patches::{MAX_PATCHES, Region, Regions, Stage};
 use crate::stage;
 
@@ -22,19 +22,19 @@ pub(super) struct Inside {
 impl Inside {
     /// Checks the stage that begins at a node: its ends, what its nodes read, and that every patch fits the tensors.
     ///
-    /// nodes  from the stage's first node on
-    pub(super) fn enter<const LINKS: u64>(
-        model: &Model<'_, LINKS>,
-        first: usize,
+    /// at  before the stage's first node
+    pub(super) fn enter<'a, const LINKS: u64>(
+        model: &Model<'a, LINKS>,
         op: &PatchInput,
-        nodes: Nodes<'_, LINKS>,
+        at: Position<'a>,
     ) -> Result<Self, LoadError> {
+        let first = usize::from(at.index);
         let refused = || node_fault(first, NodeFault::Stage);
-        let stage = stage::stage(model, first, op, nodes.clone()).ok_or_else(refused)?;
+        let stage = stage::stage(model, op, at).ok_or_else(refused)?;
         let patches = stage.patches().filter(|patches| (1..=MAX_PATCHES).contains(patches)).ok_or_else(refused)?;
         let last = first + stage.nodes().len() + 1;
         let mut inside = Self { first, last, stage, patches, operations: 0 };
-        let ends = nodes.clone().nth(last - first);
+        let ends = model.nodes_from(at).nth(last - first);
         let is_end = |node: Node<'_>| matches!(node.op, Op::PatchOutput(op) if usize::from(op.input) == last);
         let input = model.tensor(op.input.into()).ok_or_else(refused)?;
         let output = model.tensor(last + 1).ok_or_else(refused)?;
@@ -45,7 +45,7 @@ impl Inside {
         }
         for patch in 0..patches {
             let regions = inside.stage.regions(patch).ok_or_else(refused)?;
-            inside.patch_fits(model, &regions, nodes.clone())?;
+            inside.patch_fits(model, &regions, at)?;
         }
         Ok(inside)
     }
@@ -69,11 +69,11 @@ impl Inside {
         node <= self.first || node > self.last || tensor > self.first
     }
 
-    fn patch_fits<const LINKS: u64>(
+    fn patch_fits<'a, const LINKS: u64>(
         &mut self,
-        model: &Model<'_, LINKS>,
+        model: &Model<'a, LINKS>,
         regions: &Regions,
-        nodes: Nodes<'_, LINKS>,
+        at: Position<'a>,
     ) -> Result<(), LoadError> {
         let part = |tensor: usize| {
             let record = model.tensor(tensor).unwrap_or(TensorRecord::EMPTY);
@@ -82,7 +82,7 @@ impl Inside {
                 None => record.shape,
             }
         };
-        for (index, node) in (self.first..).zip(nodes.take(regions.len() + 1)) {
+        for (index, node) in (self.first..).zip(model.nodes_from(at).take(regions.len() + 1)) {
             let refused = || node_fault(index, NodeFault::Stage);
             // What the end writes of a patch is what it reads.
             let written = part(if index == self.last { index } else { index + 1 });

@@ -1,7 +1,7 @@
 //! The plan for a budget of RAM: whole layers where they fit, else the patches that compute least again.
 
 use stepshift_runtime::Backend;
-use stepshift_runtime::patches::{MAX_STAGE_NODES, Stage};
+use stepshift_runtime::patches::{MAX_STAGE_NODES, STAGE_BYTES, Stage};
 
 use super::{ExportError, FixedPointNetwork, FixedPointOp, Patching, lower, stage};
 use crate::export::Prefer;
@@ -59,7 +59,7 @@ fn lengths(len: u16) -> Vec<u16> {
 /// [`ExportError::Budget`] with the least arena of all plans, where none fits.
 pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Result<Fit, ExportError> {
     let macs: u64 = network.layers.iter().map(|layer| layer.macs(network.operand(layer))).sum();
-    let whole = arena_bytes(network, backend);
+    let whole = planned_bytes(network, backend);
     if whole <= budget {
         return Ok(Fit { patching: None, arena_bytes: whole, macs, recomputed_macs: 0 });
     }
@@ -71,7 +71,7 @@ pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Resu
         if fitting.is_some_and(|fit| fit.recomputed_macs < choice.recomputed_macs) {
             break;
         }
-        let arena_bytes = arena_bytes(&choice.lowered, backend);
+        let arena_bytes = choice.arena_bytes(backend);
         if arena_bytes <= budget && fitting.is_none_or(|fit| arena_bytes < fit.arena_bytes) {
             let (patching, recomputed_macs) = (Some(choice.patching), choice.recomputed_macs);
             fitting = Some(Fit { patching, arena_bytes, macs, recomputed_macs });
@@ -80,7 +80,7 @@ pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Resu
     fitting.ok_or_else(|| too_small(backend, budget, whole, choices))
 }
 
-fn arena_bytes(network: &FixedPointNetwork, backend: Backend) -> usize {
+fn planned_bytes(network: &FixedPointNetwork, backend: Backend) -> usize {
     plan(network, &rooms(network, backend), Prefer::Memory).arena_bytes
 }
 
@@ -92,7 +92,7 @@ fn too_small(backend: Backend, budget: usize, whole: usize, mut choices: Vec<Cho
         if choice.bound >= least {
             break;
         }
-        let bytes = arena_bytes(&choice.lowered, backend);
+        let bytes = choice.arena_bytes(backend);
         if bytes < least {
             let Patching { layers, rows, columns } = choice.patching;
             (least, how) = (bytes, format!("with the first {layers} layers in patches of {rows}x{columns}"));
@@ -114,7 +114,12 @@ impl Choice {
     fn new(network: &FixedPointNetwork, backend: Backend, patching: Patching) -> Option<Self> {
         let lowered = lower(network, patching).ok()?;
         let recomputed_macs = recomputed_macs(network, &stage(network, patching).ok()?);
-        Some(Self { patching, bound: least_bytes(&lowered, &rooms(&lowered, backend)), lowered, recomputed_macs })
+        let bound = least_bytes(&lowered, &rooms(&lowered, backend)) + STAGE_BYTES;
+        Some(Self { patching, bound, lowered, recomputed_macs })
+    }
+
+    fn arena_bytes(&self, backend: Backend) -> usize {
+        planned_bytes(&self.lowered, backend) + STAGE_BYTES
     }
 }
 
