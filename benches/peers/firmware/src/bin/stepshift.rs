@@ -8,7 +8,7 @@ use static_cell::{ConstStaticCell, StaticCell};
 use stepshift_board::Aligned;
 use stepshift_board::console::exit;
 use stepshift_peers_firmware::{Input, Output, measure};
-use stepshift_runtime::Session;
+use stepshift_runtime::{RunError, Session};
 
 include!(concat!(env!("OUT_DIR"), "/stepshift.rs"));
 
@@ -16,7 +16,8 @@ type Running = Session<'static, 'static, { model::LINKS }>;
 
 static ARENA: ConstStaticCell<Aligned<{ model::ARENA_BYTES }>> = ConstStaticCell::new(Aligned([0; model::ARENA_BYTES]));
 
-static SESSION: StaticCell<Running> = StaticCell::new();
+/// Where it is made, since a session that is moved is copied.
+static SESSION: StaticCell<Result<Running, RunError>> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
@@ -24,8 +25,8 @@ fn main() -> ! {
 }
 
 fn prepare(input: &Input) -> &'static mut Running {
-    let Ok(session) = Session::new(model::trusted(), &mut ARENA.take().0) else { exit(false) };
-    let session = SESSION.init(session);
+    let session = SESSION.init_with(|| Session::new(model::trusted(), &mut ARENA.take().0));
+    let Ok(session) = session else { exit(false) };
     for (byte, code) in session.input_mut().into_bytes().iter_mut().zip(input) {
         *byte = code.cast_unsigned();
     }
