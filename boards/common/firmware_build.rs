@@ -34,7 +34,7 @@ fn main() {
          /// Bytes of arena that it needs.\nconst ARENA_BYTES: usize = {};\n\
          /// The operators that it uses, which are all that is linked.\nconst USES: u64 = {:#x};\n\
          /// These, and what decodes the nodes.\n#[allow(dead_code)]\n\
-         const LINKS: u64 = USES | stepshift_runtime::format::ENCODED_LINK;\n\
+         const LINKS: u64 = USES | stepshift_runtime::format::ENCODED_LINKS;\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n\
          /// The nodes and tensors, decoded.\n\
          static DECODED: stepshift_runtime::embed::DecodedFile<NODES, {{ NODES + 1 }}> =\n    \
@@ -44,7 +44,7 @@ fn main() {
          stepshift_runtime::embed::trusted(&MODEL.0, &DECODED);\n",
         bytes.len(),
         model.arena_bytes(),
-        model.links(),
+        stepshift_runtime::embed::links(&bytes),
         model.node_count()
     );
     fs::write(out.join("model.rs"), source).expect("the model's sizes are written");

@@ -6,6 +6,7 @@ use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use crate::format::{
     ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader, TensorRecord, take_node,
 };
+use crate::kernels::details;
 
 /// Faster than the device's, and never on the device.
 pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO_HDLC);
@@ -61,8 +62,12 @@ macro_rules! include_model {
             #[allow(dead_code, reason = "not every program needs it")]
             pub const ARENA_BYTES: usize = NEEDS.arena();
 
-            /// The operators, elements and widths that the model uses.
-            pub const LINKS: u64 = NEEDS.links;
+            /// The operators, elements and widths that the model uses, and what else is known of its nodes.
+            pub const LINKS: u64 = {
+                // Of a file that is refused, nothing else is told.
+                let _ = NEEDS;
+                $crate::embed::links(include_bytes!($path))
+            };
 
             /// The model without checks on the device: its checksum was right while compiling, and the exporter
             /// parses what it writes. See [`Model::parse_trusted`]($crate::Model::parse_trusted). Its nodes were decoded while
@@ -84,7 +89,7 @@ macro_rules! include_model {
             /// # Errors
             /// Where the model contradicts itself; the exporter writes none such.
             #[allow(dead_code, reason = "not every program needs it")]
-            pub fn parse() -> Result<$crate::Model<'static, { LINKS | $crate::format::ENCODED_LINK }>, $crate::LoadError> {
+            pub fn parse() -> Result<$crate::Model<'static, { LINKS | $crate::format::ENCODED_LINKS }>, $crate::LoadError> {
                 $crate::Model::parse_linked(BYTES)
             }
         }
@@ -129,6 +134,29 @@ pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
 #[track_caller]
 pub const fn node_count(bytes: &[u8]) -> usize {
     encoded(bytes).node_count()
+}
+
+/// What a program links that embeds a file and trusts it, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file whose nodes cannot be decoded.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn links(bytes: &[u8]) -> u64 {
+    let model = encoded(bytes);
+    let (records, _) = model.tensors.as_chunks();
+    let (mut behind, mut links) = (model.nodes, model.links());
+    let mut index = 0;
+    while index < model.node_count() {
+        let mut node = Node::undecoded(behind);
+        assert!(take_node::<ALL_LINKS>(&mut behind, &mut node), "a node of the model cannot be decoded");
+        index += 1;
+        assert!(index < records.len(), "the model has not one tensor more than nodes");
+        let output = TensorRecord::from_bytes(&records[index]).expect("a tensor of the model cannot be decoded");
+        links |= details(&node.op, output.element);
+    }
+    links
 }
 
 /// Decodes the nodes of a file, for [`include_model!`].
@@ -185,9 +213,10 @@ const fn encoded(bytes: &[u8]) -> Model<'_> {
 mod tests {
     use std::format;
 
-    use super::{DecodedFile, decode, needs, node_count, trusted};
+    use super::{DecodedFile, decode, links, needs, node_count, trusted};
     use crate::error::{LoadError, RunError};
-    use crate::format::ALL_LINKS;
+    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS};
+    use crate::kernels::details;
     use crate::model::Model;
 
     const SMALL: &[u8] = include_bytes!("../testdata/small.stepshift");
@@ -197,6 +226,19 @@ mod tests {
         let model = Model::parse(SMALL).unwrap();
         let found = needs(SMALL);
         assert_eq!((found.arena_bytes as usize, found.links), (model.arena_bytes(), model.links()));
+    }
+
+    #[test]
+    fn details_are_told_where_a_node_has_them() {
+        let (model, found) = (Model::parse(SMALL).unwrap(), links(SMALL));
+        let expected = model.nodes().zip(1..).fold(model.links(), |links, (node, output)| {
+            links | details(&node.op, model.tensor(output).unwrap().element)
+        });
+        assert_eq!(found, expected);
+        assert!(Detail::Shift.is_in(found) && !Detail::WideTiles.is_in(found));
+        // What decodes nodes may meet any.
+        assert!(matches!(Model::<{ links(SMALL) }>::parse_trusted(SMALL), Err(LoadError::NotLinked { .. })));
+        assert!(Model::<{ links(SMALL) | ENCODED_LINKS | Case::Place.bit() }>::parse_trusted(SMALL).is_ok());
     }
 
     #[test]

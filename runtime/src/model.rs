@@ -2,8 +2,8 @@
 
 use crate::error::{LoadError, RunError};
 use crate::format::{
-    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, ENCODED_LINK, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC,
-    NEEDS_BYTES, Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, take_node,
+    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, ENCODED_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC,
+    NEEDS_BYTES, Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, take_node,
 };
 use crate::{digest, stage, verify};
 
@@ -101,14 +101,14 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         if reader.failed {
             return Err(LoadError::Malformed);
         }
-        let missing = (needs.links | ENCODED_LINK) & !LINKS;
+        let missing = (needs.links | ENCODED_LINKS) & !LINKS;
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
         Ok(Self { beginning, tensors, nodes: reader.rest, decoded: Decoded { nodes: &[], tensors: &[] }, node_count })
     }
 
-    const fn needs(&self) -> Needs {
+    pub(crate) const fn needs(&self) -> Needs {
         let (_, needs) = read_beginning(self.beginning);
         needs
     }
@@ -224,7 +224,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         }
         let node = if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
             node
-        } else if LINKS & ENCODED_LINK != 0 && take_node::<LINKS>(&mut at.rest, place) {
+        } else if decodes(LINKS) && take_node::<LINKS>(&mut at.rest, place) {
             place
         } else {
             return None;
@@ -258,7 +258,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         if let Some(record) = self.decoded.tensors.get(index) {
             return Some(record);
         }
-        if LINKS & ENCODED_LINK == 0 {
+        if !decodes(LINKS) {
             return None;
         }
         *place = self.decode_tensor(index)?;

@@ -43,7 +43,10 @@ pub enum OperatorKind {
 /// Number of operators.
 pub const OPERATOR_COUNT: u32 = OperatorKind::AffineSoftmax as u32 + 1;
 
-/// First bit behind those of operators.
+/// First bit of those of details.
+const FIRST_DETAIL_BIT: u32 = 36;
+
+/// First bit behind that of the decoder.
 const FIRST_CASE_BIT: u32 = 42;
 
 /// First bit behind those of cases.
@@ -58,9 +61,18 @@ const FIRST_PACKING_BIT: u32 = 56;
 /// The bit of the affine scheme: layers that end in a multiplier. Spec 3.4.
 pub const AFFINE_LINK: u64 = 1 << 63;
 
-/// The bit of what decodes nodes from a file's bytes. No file tells of it: it is the program's, which needs it unless its model's
-/// nodes were decoded while it was compiled.
-pub const ENCODED_LINK: u64 = 1 << 41;
+/// The bit of what decodes nodes from a file's bytes.
+const DECODER_LINK: u64 = 1 << 41;
+
+/// What a program needs of which no file tells, unless its model's nodes were decoded while it was compiled: what decodes them, and
+/// every [`Detail`].
+pub const ENCODED_LINKS: u64 = DECODER_LINK | DETAIL_LINKS;
+
+/// Whether a program decodes nodes.
+#[inline]
+pub(crate) const fn decodes(links: u64) -> bool {
+    links & DECODER_LINK != 0
+}
 
 /// The operators whose tensors keep their contents between runs.
 pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
@@ -70,12 +82,15 @@ pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | Operato
 
 /// Every operator, case, element, width, packing and scheme, and the decoder.
 pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
-    | ENCODED_LINK
+    | ENCODED_LINKS
     | CASE_LINKS
     | (7 << FIRST_ELEMENT_BIT)
     | (15 << FIRST_WIDTH_BIT)
     | PACKING_LINKS
     | AFFINE_LINK;
+
+/// Every detail.
+const DETAIL_LINKS: u64 = ((1 << Detail::ALL.len()) - 1) << FIRST_DETAIL_BIT;
 
 /// Every case.
 const CASE_LINKS: u64 = ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT;
@@ -173,6 +188,29 @@ impl Case {
     }
 }
 
+/// What the fast kernels of layers in the order `Pairs` or `Winograd`, and of sums, need beyond what a file tells. Of the nodes that
+/// are decoded while a program is compiled it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Detail {
+    /// Saturation to all of an `i8`.
+    Signed8,
+    /// Saturation to 0 to 127.
+    Unsigned7,
+    /// Saturation to all of a `u8`.
+    Unsigned8,
+    /// Layers that end in a shift.
+    Shift,
+    /// Weights of 16 bits in tiles, not of depthwise layers.
+    WideTiles,
+}
+
+impl Detail {
+    const ALL: [Self; 5] = [Self::Signed8, Self::Unsigned7, Self::Unsigned8, Self::Shift, Self::WideTiles];
+}
+
 /// What has a bit of its own in a set, those of its kind from `$first` on.
 macro_rules! in_sets {
     ($($name:ident: $what:literal from $first:expr;)*) => {
@@ -195,6 +233,7 @@ macro_rules! in_sets {
 
 in_sets!(
     OperatorKind: "operator" from 0;
+    Detail: "detail" from FIRST_DETAIL_BIT;
     Case: "case" from FIRST_CASE_BIT;
     Element: "element" from FIRST_ELEMENT_BIT;
     WeightBits: "width" from FIRST_WIDTH_BIT;

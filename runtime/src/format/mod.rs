@@ -24,8 +24,8 @@ mod winograd;
 pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::take_node;
 pub use element::Element;
-pub use links::{AFFINE_LINK, ALL_LINKS, Case, ENCODED_LINK, OPERATOR_COUNT, OperatorKind};
-pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS};
+pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, OPERATOR_COUNT, OperatorKind};
+pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, decodes};
 pub use name::Name;
 pub use operators::{
     Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,

@@ -1,10 +1,11 @@
 //! What fast kernels leave to slower ones: told of a model when it is exported, so that a program which embeds a model
 //! without such cases links no slower kernel for them.
 
-use super::dsp;
+use super::dsp::{self, End};
 use super::mve;
 use crate::format::{
-    Activation, AveragePool2d, Binary, Case, Conv2d, Element, Mean, Op, Packing, TensorRecord, Weights,
+    Activation, AveragePool2d, Binary, Case, Conv2d, Detail, Element, Epilogue, Mean, Op, Packing, TensorRecord,
+    WeightBits, Weights,
 };
 
 /// The bits of a node's cases.
@@ -39,6 +40,30 @@ pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &
         _ => true,
     };
     if common { 0 } else { Case::Operator.bit() }
+}
+
+/// The bits of a node's [`Detail`]s.
+///
+/// output  element of what the node writes
+pub(crate) const fn details(op: &Op<'_>, output: Element) -> u64 {
+    let (activation, weights) = match op {
+        Op::Conv2d(op) => (op.activation, Some((&op.weights, true))),
+        Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, false))),
+        Op::FullyConnected(op) => (op.activation, Some((&op.weights, true))),
+        Op::Binary(op) => (op.activation, None),
+        Op::AffineBinary(op) => (op.activation, None),
+        _ => return 0,
+    };
+    let saturate = match dsp::saturate(activation, output) {
+        End::Signed8 => Detail::Signed8.bit(),
+        End::Unsigned7 => Detail::Unsigned7.bit(),
+        End::Unsigned8 => Detail::Unsigned8.bit(),
+        End::Accumulators => 0,
+    };
+    let Some((weights, tiled)) = weights else { return saturate };
+    let shift = if matches!(weights.epilogue, Epilogue::Shift(_)) { Detail::Shift.bit() } else { 0 };
+    let wide = if tiled && matches!(weights.bits, WeightBits::Sixteen) { Detail::WideTiles.bit() } else { 0 };
+    saturate | shift | wide
 }
 
 /// The loops that multiply tiles have the end of a layer, or leave it to a slower one.

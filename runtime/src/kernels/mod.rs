@@ -20,7 +20,7 @@ mod window;
 
 pub use backend::Backend;
 pub use bands::Bands;
-pub(crate) use cases::cases;
+pub(crate) use cases::{cases, details};
 pub use dispatch::{
     affine_binary, average_pool2d, binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean,
 };

@@ -10,7 +10,7 @@ mod stages;
 use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, KEEPING_OPERATORS, Node, Op, OperatorKind, Packing, Reader, TensorRecord};
+use crate::format::{Certificate, KEEPING_OPERATORS, Needs, Node, Op, OperatorKind, Packing, Reader, TensorRecord};
 use crate::kernels::{dsp, mve};
 use crate::model::Model;
 use stages::Inside;
@@ -78,17 +78,18 @@ fn certificate<const LINKS: u64>(model: &Model<'_, LINKS>, steps: u32, bytes: &[
 
 /// Every tensor has codes, and all of them lie in the arena.
 fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
+    let Needs { arena_bytes, links, .. } = model.needs();
     for index in 0..model.tensor_count() {
         let record = model.tensor(index).ok_or(LoadError::Malformed)?;
         let end = (record.offset as usize).checked_add(record.bytes());
         let codes = record.element.min()..=record.element.max();
         let fault = if record.shape.is_empty() {
             TensorFault::Empty
-        } else if !record.element.is_in(model.links()) {
+        } else if !record.element.is_in(links) {
             TensorFault::Element
         } else if record.mantissa == 0 || !codes.contains(&record.zero) {
             TensorFault::Scale
-        } else if end.is_none_or(|end| end > model.tensor_bytes()) {
+        } else if end.is_none_or(|end| end > arena_bytes as usize) {
             TensorFault::OutsideArena
         } else {
             continue;
@@ -110,6 +111,7 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     enter(&mut live, 0)?;
     let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
     let mut end = None;
+    let tensor_bytes = model.tensor_bytes();
     let mut position = model.start();
     for writer in 0.. {
         let mut place = position.undecoded();
@@ -130,7 +132,7 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
         let scratch = node.op.scratch().region();
         let output = record(narrow(writer + 1));
         let taken = |tensor: &TensorRecord| !scratch.is_empty() && shares(&tensor.region(), &scratch);
-        if scratch.end > model.tensor_bytes() || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
+        if scratch.end > tensor_bytes || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
             return Err(node_fault(writer, NodeFault::Scratch));
         }
         live.retain(|index| usize::from(record(*index).last_use) > writer);

@@ -12,7 +12,7 @@ use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
-use crate::format::{AFFINE_LINK, Case, Element, PLACES, WeightBits, Winograd};
+use crate::format::{AFFINE_LINK, Case, Detail, Element, PLACES, WeightBits, Winograd};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -55,13 +55,22 @@ type Ends = [EndOfLoop; 4];
 #[inline(always)]
 fn end_of<const LINKS: u64>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'_>, end: End) -> EndOfLoop {
     let [signed8, unsigned7, unsigned8, accumulators] =
-        if LINKS & AFFINE_LINK != 0 && scale.multiplies() { multipliers } else { shifts };
+        if multiplies::<LINKS>(scale.multiplies()) { multipliers } else { shifts };
     *match end {
-        End::Signed8 => signed8,
-        End::Unsigned8 if Element::U8.is_in(LINKS) => unsigned8,
         End::Accumulators if Case::End.is_in(LINKS) => accumulators,
-        _ => unsigned7,
+        End::Signed8 if Element::I8.is_in(LINKS) && Detail::Signed8.is_in(LINKS) => signed8,
+        End::Unsigned8 if Element::U8.is_in(LINKS) && Detail::Unsigned8.is_in(LINKS) => unsigned8,
+        // Where there is one end, it is the layer's.
+        _ if Detail::Unsigned7.is_in(LINKS) => unsigned7,
+        _ if Detail::Signed8.is_in(LINKS) => signed8,
+        _ => unsigned8,
     }
+}
+
+/// Whether a layer ends in multipliers, where the program links both.
+#[inline(always)]
+const fn multiplies<const LINKS: u64>(multiplies: bool) -> bool {
+    LINKS & AFFINE_LINK != 0 && (multiplies || !Detail::Shift.is_in(LINKS))
 }
 
 /// What the ends by multipliers add four times the address of a shift to, for its multiplier.
@@ -97,10 +106,10 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<
         match (PIXELS, filters.bits) {
             (4, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
             (4, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile4_bits4(arguments),
-            (4, WeightBits::Sixteen) if WeightBits::Sixteen.is_in(LINKS) => tile4_bits16(arguments),
+            (4, WeightBits::Sixteen) if Detail::WideTiles.is_in(LINKS) => tile4_bits16(arguments),
             (1, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile1_bits8(arguments),
             (1, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile1_bits4(arguments),
-            (1, WeightBits::Sixteen) if WeightBits::Sixteen.is_in(LINKS) => tile1_bits16(arguments),
+            (1, WeightBits::Sixteen) if Detail::WideTiles.is_in(LINKS) => tile1_bits16(arguments),
             _ => {}
         }
     }
@@ -1146,24 +1155,30 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
         count: strips.count,
     };
     let arguments = &raw mut arguments;
-    let affine = LINKS & AFFINE_LINK != 0 && strips.multiplies;
+    let affine = multiplies::<LINKS>(strips.multiplies);
     // SAFETY: of every strip there are both rows, four bytes a pixel, and room for two rows of the output, which may lie over the
     // input: pointers to it come from that of the output. Both buffers hold the columns of all pixels and two more, and there
     // are the records of four channels.
     unsafe {
         match (strips.rows.signed, strips.end) {
-            (true, End::Signed8) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_signed8(arguments),
-            (true, End::Unsigned7) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_unsigned7(arguments),
-            (true, End::Unsigned8) if affine && Element::I8.is_in(LINKS) => strips_i8_multiply_unsigned8(arguments),
-            (false, End::Signed8) if affine && Element::U8.is_in(LINKS) => strips_u8_multiply_signed8(arguments),
-            (false, End::Unsigned7) if affine && Element::U8.is_in(LINKS) => strips_u8_multiply_unsigned7(arguments),
-            (false, End::Unsigned8) if affine && Element::U8.is_in(LINKS) => strips_u8_multiply_unsigned8(arguments),
-            (true, End::Signed8) if Element::I8.is_in(LINKS) => strips_i8_signed8(arguments),
-            (true, End::Unsigned7) if Element::I8.is_in(LINKS) => strips_i8_unsigned7(arguments),
-            (true, End::Unsigned8) if Element::I8.is_in(LINKS) => strips_i8_unsigned8(arguments),
-            (false, End::Signed8) if Element::U8.is_in(LINKS) => strips_u8_signed8(arguments),
-            (false, End::Unsigned7) if Element::U8.is_in(LINKS) => strips_u8_unsigned7(arguments),
-            (false, End::Unsigned8) if Element::U8.is_in(LINKS) => strips_u8_unsigned8(arguments),
+            (true, end) if Element::I8.is_in(LINKS) => match end {
+                End::Signed8 if affine && Detail::Signed8.is_in(LINKS) => strips_i8_multiply_signed8(arguments),
+                End::Unsigned7 if affine && Detail::Unsigned7.is_in(LINKS) => strips_i8_multiply_unsigned7(arguments),
+                End::Unsigned8 if affine && Detail::Unsigned8.is_in(LINKS) => strips_i8_multiply_unsigned8(arguments),
+                End::Signed8 if Detail::Signed8.is_in(LINKS) => strips_i8_signed8(arguments),
+                End::Unsigned7 if Detail::Unsigned7.is_in(LINKS) => strips_i8_unsigned7(arguments),
+                End::Unsigned8 if Detail::Unsigned8.is_in(LINKS) => strips_i8_unsigned8(arguments),
+                _ => {}
+            },
+            (false, end) if Element::U8.is_in(LINKS) => match end {
+                End::Signed8 if affine && Detail::Signed8.is_in(LINKS) => strips_u8_multiply_signed8(arguments),
+                End::Unsigned7 if affine && Detail::Unsigned7.is_in(LINKS) => strips_u8_multiply_unsigned7(arguments),
+                End::Unsigned8 if affine && Detail::Unsigned8.is_in(LINKS) => strips_u8_multiply_unsigned8(arguments),
+                End::Signed8 if Detail::Signed8.is_in(LINKS) => strips_u8_signed8(arguments),
+                End::Unsigned7 if Detail::Unsigned7.is_in(LINKS) => strips_u8_unsigned7(arguments),
+                End::Unsigned8 if Detail::Unsigned8.is_in(LINKS) => strips_u8_unsigned8(arguments),
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -1370,9 +1385,11 @@ pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: 
     // SAFETY: `a`, `b` and the output have four bytes for each quad; `a` is read before the output is written.
     unsafe {
         match (sum.signed, sum.end) {
-            (true, End::Signed8) if Element::I8.is_in(LINKS) => add_signed8(arguments),
-            (true, End::Unsigned7) if Element::I8.is_in(LINKS) => add_unsigned7(arguments),
-            (false, _) if Element::U8.is_in(LINKS) => add_unsigned8(arguments),
+            (true, End::Signed8) if Element::I8.is_in(LINKS) && Detail::Signed8.is_in(LINKS) => add_signed8(arguments),
+            (true, End::Unsigned7) if Element::I8.is_in(LINKS) && Detail::Unsigned7.is_in(LINKS) => {
+                add_unsigned7(arguments)
+            }
+            (false, _) if Element::U8.is_in(LINKS) && Detail::Unsigned8.is_in(LINKS) => add_unsigned8(arguments),
             _ => {}
         }
     }
@@ -1484,13 +1501,15 @@ pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[
     // SAFETY: both operands and the output have four bytes for each quad, and each is read before the output is written there.
     unsafe {
         match (sum.signed, sum.end) {
-            (true, End::Signed8) if Element::I8.is_in(LINKS) => {
+            (true, End::Signed8) if Element::I8.is_in(LINKS) && Detail::Signed8.is_in(LINKS) => {
                 add_scaled_signed8(arguments, narrow, wide, output, quads);
             }
-            (true, End::Unsigned7) if Element::I8.is_in(LINKS) => {
+            (true, End::Unsigned7) if Element::I8.is_in(LINKS) && Detail::Unsigned7.is_in(LINKS) => {
                 add_scaled_unsigned7(arguments, narrow, wide, output, quads);
             }
-            (false, _) if Element::U8.is_in(LINKS) => add_scaled_unsigned8(arguments, narrow, wide, output, quads),
+            (false, _) if Element::U8.is_in(LINKS) && Detail::Unsigned8.is_in(LINKS) => {
+                add_scaled_unsigned8(arguments, narrow, wide, output, quads)
+            }
             _ => {}
         }
     }

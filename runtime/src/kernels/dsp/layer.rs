@@ -142,7 +142,7 @@ pub fn has_end(weights: &Weights<'_>, activation: Activation, output: Element) -
 }
 
 /// The saturate that is one instruction, if any.
-pub(super) const fn saturate(activation: Activation, output: Element) -> End {
+pub(in crate::kernels) const fn saturate(activation: Activation, output: Element) -> End {
     match (output, activation.min, activation.max) {
         (Element::I8, -128, 127) => End::Signed8,
         (Element::I8 | Element::U8, 0, 127) => End::Unsigned7,

@@ -37,8 +37,10 @@ pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;
 pub use layer::has_end;
+pub(super) use layer::saturate;
 pub use mean::{has_mean, mean};
 pub use strips::{runs_by_strips, strip_bytes};
+pub(super) use tile::End;
 pub use winograd::winograd;
 
 /// Pixels whose columns a convolution builds at a time.

@@ -5,7 +5,7 @@ use crate::format::WeightBits;
 
 /// What the accumulators of a tile end in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(in crate::kernels) enum End {
     /// Scaled and saturated to 8 bits with a sign.
     Signed8,
     /// Scaled and saturated to 0 to 127: a ReLU.
