@@ -6,8 +6,8 @@ use super::{InOut, View, ViewMut};
 use crate::arena::{Sides, apart};
 use crate::format::{Element, Scratch, Shape, TensorRecord, Window};
 
-/// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; row by row
-/// where it lies over rows that were passed.
+/// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; where it lies over
+/// rows that were passed, the rows that have room below those that are read, and one by one behind them.
 ///
 /// What a kernel makes of a layer's weights, it makes before the first band.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Bands<'a> {
     window: &'a Window,
     /// Extents of both, as far as bands are concerned.
     shapes: [Shape; 2],
-    /// First row of the next band, and rows of each.
+    /// First row of the next band, and the least rows of each.
     oy: u16,
     step: u16,
 }
@@ -74,14 +74,20 @@ impl<'a> Bands<'a> {
         if oy >= output_shape.h {
             return None;
         }
-        self.oy = oy.saturating_add(self.step);
         let row_bytes = |shape: Shape, element: Element| shape.w as usize * shape.c as usize * element.bytes();
         let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input_shape.h);
         let source =
             self.source.start + row_bytes(input_shape, input.element) * usize::from(first_row)..self.source.end;
         let row = row_bytes(output_shape, output.element);
         let start = self.target.start + row * usize::from(oy);
-        let end = (start + row * usize::from(self.step)).min(self.target.end);
+        let mut rows = self.step;
+        let mut end = start + row * usize::from(rows);
+        while rows < output_shape.h - oy && end + row <= source.start {
+            end += row;
+            rows += 1;
+        }
+        self.oy = oy.saturating_add(rows);
+        let end = end.min(self.target.end);
         let (x, y) = self.sides.pair(&source, &(start..end))?;
         Some((
             View { shape: input_shape, first_row, ..input.view(x) },

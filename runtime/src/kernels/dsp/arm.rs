@@ -5,9 +5,9 @@
 use core::arch::naked_asm;
 
 use super::affine_binary::ScaledSum;
-use super::instructions::{Band, First, Row, Rows, Strips, Sum, TwoRows};
+use super::instructions::{Band, First, Row, Rows, Strips, Sum, TwoRows, Windows};
 use super::scale::Scale;
-use super::strips::COLUMN_WORDS;
+use super::strips::{COLUMN_WORDS, QUAD_TAP_BYTES, QUAD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
@@ -32,14 +32,14 @@ macro_rules! cpu {
 #[repr(C)]
 struct Arguments {
     weights: *const u8,
+    bias: *const u8,
+    bias_end: *const u8,
     columns: *const u32,
     columns_end: *const u32,
-    bias: *const u8,
     shifts: *const u8,
     shift_step: usize,
     output: *mut u8,
     pitch: usize,
-    pairs: usize,
     end: EndOfLoop,
     multipliers: usize,
     zero: i32,
@@ -87,12 +87,12 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<
         if PIXELS == 4 { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
     let arguments = Arguments {
         weights: filters.weights.as_ptr(),
+        bias: filters.bias.as_ptr(),
+        bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
         columns: columns.start,
         columns_end: columns.end,
-        bias: filters.bias.as_ptr(),
         shifts: filters.scale.shifts.as_ptr(),
         shift_step: filters.scale.step,
-        pairs: filters.pairs(),
         output: tile.output.as_mut_ptr(),
         pitch: tile.pitch,
         end: end_of::<LINKS>(shifts, multiplications, &filters.scale, filters.end),
@@ -217,7 +217,22 @@ macro_rules! bytes1 {
     };
 }
 
-/// Every pixel's accumulators begin alike.
+/// As [`products4`], of the first step: every pixel's accumulators begin as those of the first one are.
+macro_rules! first_products4 {
+    ($first:literal, $second:literal) => {
+        concat!(
+            "ldrd r10, r11, [r1], #8
+            ldrd r8, r9, [r1], #8
+            ",
+            concat!("smlad r3, ", $first, ", r11, r2\n smlad r4, ", $first, ", r8, r2\n"),
+            concat!("smlad r5, ", $first, ", r9, r2\n smlad r2, ", $first, ", r10, r2\n"),
+            concat!("smlad r7, ", $second, ", r11, r6\n smlad r8, ", $second, ", r8, r6\n"),
+            concat!("smlad r9, ", $second, ", r9, r6\n smlad r6, ", $second, ", r10, r6\n"),
+        )
+    };
+}
+
+/// They begin so without a step of their own: less flash where weights take more.
 macro_rules! copies4 {
     () => {
         "mov r3, r2
@@ -272,37 +287,38 @@ macro_rules! end_of_loop {
     };
 }
 
-/// The next pair's shifts into r12 and lr, the output into r10, its pitch into r11; then both channels of the first pixel.
-macro_rules! shift1 {
-    ($sat:literal, $bits:literal) => {
-        concat!(
-            "ldr r10, [sp, #12]
-            ldr r11, [sp, #16]
-            ldrsb r12, [r10]
-            ldrsb lr, [r10, r11]
-            add r10, r10, r11, lsl #1
-            str r10, [sp, #12]
-            ldr r10, [sp, #20]
-            ldr r11, [sp, #24]
-            asr r2, r2, r12
-            asr r6, r6, lr
-            ",
-            concat!($sat, " r2, #", $bits, ", r2\n", $sat, " r6, #", $bits, ", r6\n"),
-            "strb r6, [r10, #1]
-            strb r2, [r10], #2
-            str r10, [sp, #20]
-            "
-        )
+/// The next pair's shifts into r12 and lr, the output into r10, its pitch into r11.
+macro_rules! shifts {
+    () => {
+        "ldrd r10, r11, [sp, #16]
+        ldrsb r12, [r10]
+        ldrsb lr, [r10, r11]
+        add r10, r10, r11, lsl #1
+        str r10, [sp, #16]
+        ldrd r10, r11, [sp, #24]
+        "
     };
 }
 
-/// Both channels of the next pixel.
+/// Both codes of a pixel into the first one's register.
 macro_rules! shift_pixel {
     ($sat:literal, $bits:literal, $a:literal, $b:literal) => {
         concat!(
             concat!("asr ", $a, ", ", $a, ", r12\n asr ", $b, ", ", $b, ", lr\n"),
             concat!($sat, " ", $a, ", #", $bits, ", ", $a, "\n", $sat, " ", $b, ", #", $bits, ", ", $b, "\n"),
-            concat!("add r10, r10, r11\n strb ", $a, ", [r10, #-2]\n strb ", $b, ", [r10, #-1]\n")
+            concat!("bfi ", $a, ", ", $b, ", #8, #8\n")
+        )
+    };
+}
+
+macro_rules! shift1 {
+    ($sat:literal, $bits:literal) => {
+        concat!(
+            shifts!(),
+            shift_pixel!($sat, $bits, "r2", "r6"),
+            "strh r2, [r10], #2
+            str r10, [sp, #24]
+            "
         )
     };
 }
@@ -310,10 +326,18 @@ macro_rules! shift_pixel {
 macro_rules! shift4 {
     ($sat:literal, $bits:literal) => {
         concat!(
-            shift1!($sat, $bits),
+            shifts!(),
+            shift_pixel!($sat, $bits, "r2", "r6"),
             shift_pixel!($sat, $bits, "r3", "r7"),
             shift_pixel!($sat, $bits, "r4", "r8"),
-            shift_pixel!($sat, $bits, "r5", "r9")
+            shift_pixel!($sat, $bits, "r5", "r9"),
+            "strh r3, [r10, r11]
+            strh r4, [r10, r11, lsl #1]
+            add r1, r10, r11
+            strh r5, [r1, r11, lsl #1]
+            strh r2, [r10], #2
+            str r10, [sp, #24]
+            "
         )
     };
 }
@@ -336,13 +360,12 @@ macro_rules! product {
 /// The first channel's multiplier into r12, its shift into lr, the zero point into r1, the output into r10, its pitch into r11.
 macro_rules! first_multiplier {
     () => {
-        "ldr r10, [sp, #12]
+        "ldr r10, [sp, #16]
         ldr r12, [sp, #44]
         ldrsb lr, [r10]
         ldr r12, [r12, r10, lsl #2]
         ldr r1, [sp, #48]
-        ldr r10, [sp, #20]
-        ldr r11, [sp, #24]
+        ldrd r10, r11, [sp, #24]
         rsb lr, lr, #0
         lsl r12, r12, #1
         "
@@ -352,13 +375,13 @@ macro_rules! first_multiplier {
 /// Those of the second one; the output goes on to it. r2 and r3 are free.
 macro_rules! second_multiplier {
     () => {
-        "ldrd r2, r3, [sp, #12]
+        "ldrd r2, r3, [sp, #16]
         ldr r12, [sp, #44]
         add r2, r2, r3
         ldrsb lr, [r2]
         ldr r12, [r12, r2, lsl #2]
         add r2, r2, r3
-        str r2, [sp, #12]
+        str r2, [sp, #16]
         rsb lr, lr, #0
         lsl r12, r12, #1
         add r10, r10, #1
@@ -390,7 +413,7 @@ macro_rules! multiply4 {
             second_multiplier!(),
             multiply_pixels!($sat, $bits, ["r6", "r7", "r8", "r9"], "r2"),
             "add r10, r10, #1
-            str r10, [sp, #20]
+            str r10, [sp, #24]
             "
         )
     };
@@ -405,13 +428,13 @@ macro_rules! multiply1 {
             second_multiplier!(),
             product!("r6", "r12", "lr", "r1", $sat, $bits),
             "strb r6, [r10], #1
-            str r10, [sp, #20]
+            str r10, [sp, #24]
             "
         )
     };
 }
 
-/// 37 instructions for 8 codes by shifts, 72 by multipliers.
+/// 33 instructions for 8 codes by shifts, 71 by multipliers.
 const SHIFT_ENDS4: Ends = [shift4_signed8, shift4_unsigned7, shift4_unsigned8, accumulators4];
 const MULTIPLY_ENDS4: Ends = [multiply4_signed8, multiply4_unsigned7, multiply4_unsigned8, accumulators4];
 
@@ -433,32 +456,32 @@ end_of_loop!(multiply1_unsigned8, 40, multiply1!("usat", 8));
 end_of_loop!(
     accumulators4,
     40,
-    "ldr r10, [sp, #20]
+    "ldr r10, [sp, #24]
     stm r10!, {{r2-r9}}
-    str r10, [sp, #20]"
+    str r10, [sp, #24]"
 );
 end_of_loop!(
     accumulators1,
     40,
-    "ldr r10, [sp, #20]
+    "ldr r10, [sp, #24]
     str r2, [r10], #4
     str r6, [r10], #4
-    str r10, [sp, #20]"
+    str r10, [sp, #24]"
 );
 
 /// One function over a tile.
 ///
 /// r0 weights, r1 columns, r2 to r5 accumulators of the first channel, r6 to r9 of the second one, r10 and r11 inputs,
-/// r12 and lr weights. On the stack: columns, their end, biases, shifts, their step, output, pitch, pairs, where a pair enters
+/// r12 and lr weights. On the stack: biases, their end, columns, theirs, shifts, their step, output, pitch, where a pair enters
 /// the loop, where it ends, where the end goes on, multipliers, zero point. The loop holds eight quads and is entered behind
-/// those that are too many.
+/// those that are too many; of four pixels with weights of 8 or 4 bits, behind the step that a pair starts with.
 ///
 /// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen; with weights of 16 bits,
 /// of 11, 3 load. Of the 10 of a quad with one pixel 4 multiply, 2 load and 4 widen; with weights of 16 bits, of 6, 2 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
 /// in eight quads.
 macro_rules! tile {
     ($name:ident, quad: $quad:expr, quad_bytes: $quad_bytes:literal, column_log2: $log2:literal, start: $start:expr,
-     leave: $leave:expr) => {
+     start_bytes: $start_bytes:literal, leave: $leave:expr) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const Arguments) {
             naked_asm!(
@@ -468,25 +491,25 @@ macro_rules! tile {
                 sub sp, #52
                 stm sp, {{r2-r9}}
                 strd r11, r12, [sp, #44]
-                sub r11, r3, r2",
+                sub r11, r5, r4",
                 concat!("ubfx r11, r11, #", $log2, ", #3"),
                 "rsb r11, r11, #0
                 and r11, r11, #7",
                 concat!("mov r3, #", $quad_bytes),
                 "adr.w lr, 2f
-                mla r11, r11, r3, lr
-                orr r11, r11, #1
-                adr.w lr, 3f
+                mla r11, r11, r3, lr",
+                concat!("add r11, r11, #", $start_bytes, " + 1"),
+                "adr.w lr, 3f
                 orr lr, lr, #1
                 strd r11, r10, [sp, #32]
                 str lr, [sp, #40]
                 mov r0, r1
+                mov r10, r2
                 1:
-                ldr r10, [sp, #8]
                 ldr r2, [r10], #4
                 ldr r6, [r10], #4
-                str r10, [sp, #8]
-                ldr r1, [sp]",
+                str r10, [sp]
+                ldr r1, [sp, #8]",
                 $start,
                 "ldr pc, [sp, #32]
                 .p2align 2
@@ -494,16 +517,15 @@ macro_rules! tile {
                 .rept 8",
                 $quad,
                 ".endr
-                ldr r10, [sp, #4]
+                ldr r10, [sp, #12]
                 cmp r1, r10
                 bne.w 2b",
                 $leave,
                 "ldr pc, [sp, #36]
                 .p2align 2
                 3:
-                ldr r10, [sp, #28]
-                subs r10, #1
-                str r10, [sp, #28]
+                ldrd r10, r11, [sp]
+                cmp r10, r11
                 bne.w 1b
                 add sp, #52
                 pop {{r4-r11, pc}}",
@@ -517,7 +539,8 @@ tile!(
     quad: concat!(weights8!(), products4!("lr", "r12"), weights8!(), products4!("lr", "r12")),
     quad_bytes: 104,
     column_log2: 5,
-    start: copies4!(),
+    start: concat!(weights8!(), first_products4!("lr", "r12")),
+    start_bytes: 52,
     leave: ""
 );
 
@@ -526,7 +549,8 @@ tile!(
     quad: concat!(weights4_low!(), products4!("lr", "r12"), weights4_high!(), products4!("lr", "r12")),
     quad_bytes: 116,
     column_log2: 5,
-    start: concat!(scale_start!(), copies4!()),
+    start: concat!(scale_start!(), weights4_low!(), first_products4!("lr", "r12")),
+    start_bytes: 60,
     leave: unscale4!()
 );
 
@@ -536,6 +560,7 @@ tile!(
     quad_bytes: 88,
     column_log2: 5,
     start: copies4!(),
+    start_bytes: 0,
     leave: ""
 );
 
@@ -545,6 +570,7 @@ tile!(
     quad_bytes: 40,
     column_log2: 3,
     start: "",
+    start_bytes: 0,
     leave: ""
 );
 
@@ -563,6 +589,7 @@ tile!(
     quad_bytes: 52,
     column_log2: 3,
     start: scale_start!(),
+    start_bytes: 0,
     leave: unscale1!()
 );
 
@@ -578,6 +605,7 @@ tile!(
     quad_bytes: 24,
     column_log2: 3,
     start: "",
+    start_bytes: 0,
     leave: ""
 );
 
@@ -619,20 +647,20 @@ macro_rules! widen_halves {
     };
 }
 
-/// One function over rows: r0 source, r1 target, r2 quads, r3 rows, r4 step from row to row. The loop holds eight quads and
-/// is entered behind those that are too many. 5 instructions for 4 bytes.
+/// One function over rows: r0 source, r1 target, r2 quads, r3 rows, r4 step from row to row. The loop holds `1 << $log2`
+/// quads, few where only windows that reach over an edge are left to it, and is entered behind those that are too many. 5 instructions for 4 bytes.
 macro_rules! widen {
-    ($name:ident, $quad:expr, $quad_bytes:literal) => {
+    ($name:ident, $quad:expr, $quad_bytes:literal, $log2:literal) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(source: *const u8, target: *mut u32, quads: usize, rows: usize, step: usize) {
             naked_asm!(
                 cpu!(),
                 "push {{r4-r9, lr}}
                 ldr r4, [sp, #28]
-                add lr, r2, #7
-                lsr lr, lr, #3
-                rsb r8, r2, #0
-                and r8, r8, #7",
+                rsb r8, r2, #0",
+                concat!("ubfx r8, r8, #0, #", $log2),
+                "add lr, r2, r8",
+                concat!("lsr lr, lr, #", $log2),
                 concat!("mov r9, #", $quad_bytes),
                 "mul r8, r8, r9
                 adr.w r9, 2f
@@ -643,8 +671,8 @@ macro_rules! widen {
                 mov r9, lr
                 bx r8
                 .p2align 2
-                2:
-                .rept 8",
+                2:",
+                concat!(".rept 1 << ", $log2),
                 $quad,
                 ".endr
                 subs r9, #1
@@ -658,12 +686,89 @@ macro_rules! widen {
     };
 }
 
-widen!(widen4_i8, widen_bytes!("sxtb16", 16), 20);
-widen!(widen4_u8, widen_bytes!("uxtb16", 16), 20);
-widen!(widen4_i16, widen_halves!(16), 24);
-widen!(widen1_i8, widen_bytes!("sxtb16", 4), 20);
-widen!(widen1_u8, widen_bytes!("uxtb16", 4), 20);
-widen!(widen1_i16, widen_halves!(4), 24);
+widen!(widen4_i8, widen_bytes!("sxtb16", 16), 20, 1);
+widen!(widen4_u8, widen_bytes!("uxtb16", 16), 20, 1);
+widen!(widen4_i16, widen_halves!(16), 24, 3);
+widen!(widen1_i8, widen_bytes!("sxtb16", 4), 20, 3);
+widen!(widen1_u8, widen_bytes!("uxtb16", 4), 20, 3);
+widen!(widen1_i16, widen_halves!(4), 24, 3);
+
+/// Runs the loop over windows that [`super::instructions::widen_windows`] has checked.
+#[inline]
+pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut [u32]) {
+    let Windows { element, bytes, starts, step, rows, quads } = windows;
+    let (starts, target) = (starts.as_ptr(), target.as_mut_ptr());
+    let (source, skip) = (bytes.as_ptr(), step.wrapping_sub(4 * quads));
+    // SAFETY: all rows of the windows lie in the source, and the target has a word for each two of their codes.
+    unsafe {
+        match element {
+            Element::I8 if Element::I8.is_in(LINKS) => widen_windows_i8(starts, target, quads, rows, source, skip),
+            Element::U8 if Element::U8.is_in(LINKS) => widen_windows_u8(starts, target, quads, rows, source, skip),
+            Element::I16 if Element::I16.is_in(LINKS) => {
+                for (pixel, start) in windows.starts.into_iter().enumerate() {
+                    widen4_i16(source.wrapping_add(start), target.wrapping_add(pixel), quads, rows, step);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// One function over the rows of four windows: r0, r2, r3, r12 where each goes on, r1 target, r4 to r11 codes, lr quads. On the
+/// stack: quads of a row, rows; then, as it was told, the source, and from the end of a row to the next one.
+///
+/// 16 instructions for 16 codes: 4 load, 8 widen, 2 store 8 words.
+macro_rules! widen_windows {
+    ($name:ident, $extend:literal) => {
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name(
+            starts: *const usize,
+            target: *mut u32,
+            quads: usize,
+            rows: usize,
+            source: *const u8,
+            skip: usize,
+        ) {
+            naked_asm!(
+                cpu!(),
+                "push {{r2-r11, lr}}
+                ldm r0, {{r0, r2, r3, r12}}
+                ldr lr, [sp, #44]
+                add r0, r0, lr
+                add r2, r2, lr
+                add r3, r3, lr
+                add r12, r12, lr
+                1:
+                ldr lr, [sp]
+                2:
+                ldr r4, [r0], #4
+                ldr r5, [r2], #4
+                ldr r6, [r3], #4
+                ldr r7, [r12], #4",
+                concat!($extend, " r8, r4\n", $extend, " r9, r5\n", $extend, " r10, r6\n", $extend, " r11, r7"),
+                concat!($extend, " r4, r4, ror #8\n", $extend, " r5, r5, ror #8"),
+                concat!($extend, " r6, r6, ror #8\n", $extend, " r7, r7, ror #8"),
+                "stm r1!, {{r8-r11}}
+                stm r1!, {{r4-r7}}
+                subs lr, #1
+                bne 2b
+                ldr r4, [sp, #48]
+                add r0, r0, r4
+                add r2, r2, r4
+                add r3, r3, r4
+                add r12, r12, r4
+                ldr r4, [sp, #4]
+                subs r4, #1
+                str r4, [sp, #4]
+                bne 1b
+                pop {{r2-r11, pc}}",
+            )
+        }
+    };
+}
+
+widen_windows!(widen_windows_i8, "sxtb16");
+widen_windows!(widen_windows_u8, "uxtb16");
 
 /// What the loop over a band is told, in the order in which it loads it.
 #[repr(C)]
@@ -1062,7 +1167,7 @@ pub(super) fn pair_rows<const LINKS: u64>(rows: &TwoRows<'_>, codes: &[u8], abov
 }
 
 /// One function over the pixels of two rows: r0 and r1 rows, r2 and r3 their pitches, r4 pixels, r5 and r6 targets; r7 to r12
-/// codes. 22 instructions for the 8 codes of a column.
+/// codes. 20 instructions for the 8 codes of a column.
 macro_rules! pair {
     ($name:ident, $extend:literal) => {
         #[unsafe(naked)]
@@ -1076,13 +1181,11 @@ macro_rules! pair {
                 add r0, r0, r2
                 ldr r8, [r1]
                 add r1, r1, r3",
-                concat!($extend, " r9, r7\n", $extend, " r10, r8\n"),
-                concat!($extend, " r7, r7, ror #8\n", $extend, " r8, r8, ror #8\n"),
-                "pkhbt r11, r9, r10, lsl #16
-                pkhtb r9, r10, r9, asr #16
-                pkhbt r12, r7, r8, lsl #16
-                pkhtb r7, r8, r7, asr #16
-                str r11, [r5], #32
+                "pkhbt r9, r7, r8, lsl #16
+                pkhtb r7, r8, r7, asr #16",
+                concat!($extend, " r11, r9\n", $extend, " r12, r9, ror #8"),
+                concat!($extend, " r9, r7\n", $extend, " r7, r7, ror #8"),
+                "str r11, [r5], #32
                 str r12, [r5, #-24]
                 str r9, [r5, #-16]
                 str r7, [r5, #-8]
@@ -1100,6 +1203,46 @@ macro_rules! pair {
 
 pair!(pair_i8, "sxtb16");
 pair!(pair_u8, "uxtb16");
+
+/// Pairs the taps of four channels.
+#[inline]
+pub(super) fn pair_taps(taps: &[u8; QUAD_TAP_BYTES], records: &mut [u32; QUAD_WORDS]) {
+    // SAFETY: it reads and writes what both hold.
+    unsafe { taps_to_records(taps.as_ptr(), records.as_mut_ptr()) }
+}
+
+/// A column of the kernel of two channels: the taps of its three rows, then both records.
+macro_rules! column_of_taps {
+    ([$top:literal, $middle:literal, $bottom:literal], [$first:literal, $second:literal]) => {
+        concat!(
+            concat!("ldr r2, [r0, #", $top, "]\n ldr r3, [r0, #", $middle, "]\n ldr r4, [r0, #", $bottom, "]\n"),
+            "pkhbt r5, r2, r3, lsl #16
+            pkhbt r6, r3, r4, lsl #16
+            pkhtb r2, r3, r2, asr #16
+            pkhtb r3, r4, r3, asr #16
+            ",
+            concat!("strd r5, r6, [r1, #", $first, "]\n strd r2, r3, [r1, #", $second, "]\n"),
+        )
+    };
+}
+
+/// r0 taps, r1 records, r2 to r6 taps, r12 columns. 22 instructions for a column of four channels.
+#[unsafe(naked)]
+unsafe extern "C" fn taps_to_records(taps: *const u8, records: *mut u32) {
+    naked_asm!(
+        cpu!(),
+        "push {{r4-r6, lr}}
+        mov r12, #3
+        1:",
+        column_of_taps!(["0", "24", "48"], ["0", "72"]),
+        column_of_taps!(["4", "28", "52"], ["36", "108"]),
+        "add r0, #8
+        add r1, #8
+        subs r12, #1
+        bne 1b
+        pop {{r4-r6, pc}}",
+    )
+}
 
 /// What the loop over two rows is told, in the order in which it loads it.
 #[repr(C)]
@@ -1129,7 +1272,7 @@ struct StripsArguments {
 /// Runs the loop over strips that [`super::instructions::run_strips`] has checked.
 #[inline]
 pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
-    let records = strips.records.as_ptr_range();
+    let records = strips.records.as_slice().as_ptr_range();
     let (this, next) = (strips.this.as_mut_ptr(), strips.next.as_mut_ptr());
     let output = strips.output.as_mut_ptr();
     let codes = match strips.input {
@@ -1246,10 +1389,10 @@ strips!(strips_u8_multiply_unsigned8, pair_u8, strip_multiply_unsigned8);
 ///
 /// r0 to r5 taps, r6 and r7 accumulators of the two rows, r8 and r9 pairs of inputs, r10 column, r11 output, r12 bytes from
 /// one pixel of the output to the next in its upper bits and the shift in its lowest byte, lr from the first row to the second.
-/// On the stack: bias, end of the columns, records, their end, both ways back, where a row enters the loop, multiplier, zero
-/// point. The loop holds two columns and is entered at the second where their number is odd.
+/// On the stack: bias, multiplier, zero point, end of the columns, where a row enters the loop, both ways back, records, their
+/// end. The loop holds four columns and is entered behind those that are too many.
 ///
-/// What bounds it: of the 24 instructions of two outputs 12 multiply for 18 products, 3 load two words each, 2 store.
+/// What bounds it: of the 23 instructions of two outputs 12 multiply for 18 products, 3 load two words each, 2 store.
 macro_rules! strip {
     ($name:ident, $end:expr, $pixel_bytes:literal) => {
         #[unsafe(naked)]
@@ -1259,40 +1402,34 @@ macro_rules! strip {
                 "push {{r4-r11, lr}}
                 sub sp, #36
                 ldm r0, {{r1-r9}}
-                str r9, [sp, #32]
-                str r4, [sp, #4]
-                str r1, [sp, #8]
-                str r2, [sp, #12]
-                str r7, [sp, #16]
-                str r8, [sp, #20]
+                strd r9, r4, [sp, #8]
+                strd r7, r8, [sp, #20]
+                str r2, [sp, #32]
+                mov r8, r1
                 mov r10, r3
                 mov r11, r5
                 mov lr, r6
                 sub r4, r4, r3
-                adr.w r9, 2f
-                tst r4, #32
-                it ne",
-                concat!("addne r9, r9, #", $pixel_bytes),
-                "orr r9, r9, #1
-                str r9, [sp, #24]
+                rsb r4, r4, #0
+                ubfx r4, r4, #5, #2",
+                concat!("mov r5, #", $pixel_bytes),
+                "adr.w r9, 2f
+                mla r9, r4, r5, r9
+                orr r9, r9, #1
+                str r9, [sp, #16]
                 1:
-                ldr r8, [sp, #8]
-                ldm r8!, {{r0-r7}}
-                ldr r9, [r8], #4
-                str r9, [sp, #28]
-                str r8, [sp, #8]
-                str r6, [sp]
-                mov r12, r7
-                ldr pc, [sp, #24]
+                ldm r8!, {{r0-r7, r12}}
+                strd r6, r7, [sp]
+                str r8, [sp, #28]
+                ldr pc, [sp, #16]
                 .p2align 2
                 2:
-                .rept 2
+                .rept 4
                 ldr.w r6, [sp]
-                mov.w r7, r6
                 ldrd r8, r9, [r10], #32
+                smlatb r7, r8, r0, r6
                 smlad r6, r8, r0, r6
                 smlabt r6, r9, r1, r6
-                smlatb r7, r8, r0, r7
                 smlad r7, r9, r1, r7
                 ldrd r8, r9, [r10]
                 smlad r6, r8, r2, r6
@@ -1309,17 +1446,15 @@ macro_rules! strip {
                 strb.w r6, [r11]
                 add.w r11, r11, r12, lsr #8
                 .endr
-                ldr r8, [sp, #4]
+                ldr r8, [sp, #12]
                 cmp r10, r8
                 bne.w 2b
                 add r8, #8
-                str r8, [sp, #4]
-                ldr r8, [sp, #16]
+                str r8, [sp, #12]
+                ldrd r8, r9, [sp, #20]
                 sub r10, r10, r8
-                ldr r8, [sp, #20]
-                sub r11, r11, r8
-                ldr r8, [sp, #8]
-                ldr r9, [sp, #12]
+                sub r11, r11, r9
+                ldrd r8, r9, [sp, #28]
                 cmp r8, r9
                 bne.w 1b
                 add sp, #36
@@ -1343,19 +1478,19 @@ macro_rules! shift_rows {
 macro_rules! multiply_rows {
     ($sat:literal, $bits:literal) => {
         concat!(
-            "ldrd r8, r9, [sp, #28]\n",
+            "ldrd r8, r9, [sp, #4]\n",
             product!("r6", "r8", "r12", "r9", $sat, $bits),
             product!("r7", "r8", "r12", "r9", $sat, $bits)
         )
     };
 }
 
-strip!(strip_signed8, shift_rows!("ssat", 8), 96);
-strip!(strip_unsigned7, shift_rows!("usat", 7), 96);
-strip!(strip_unsigned8, shift_rows!("usat", 8), 96);
-strip!(strip_multiply_signed8, multiply_rows!("ssat", 8), 124);
-strip!(strip_multiply_unsigned7, multiply_rows!("usat", 7), 124);
-strip!(strip_multiply_unsigned8, multiply_rows!("usat", 8), 124);
+strip!(strip_signed8, shift_rows!("ssat", 8), 92);
+strip!(strip_unsigned7, shift_rows!("usat", 7), 92);
+strip!(strip_unsigned8, shift_rows!("usat", 8), 92);
+strip!(strip_multiply_signed8, multiply_rows!("ssat", 8), 120);
+strip!(strip_multiply_unsigned7, multiply_rows!("usat", 7), 120);
+strip!(strip_multiply_unsigned8, multiply_rows!("usat", 8), 120);
 
 /// What the addition is told, in the order in which it loads it.
 #[repr(C)]
@@ -1599,35 +1734,33 @@ pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: us
     [sums as u32, (sums >> 32) as u32]
 }
 
-/// One function over the four channels of pixels: r0 input, r1 pitch, r2 pixels; r3 codes, r4 and r5 sums of 16 bits. 6
+/// One function over the four channels of pixels: r0 input, r1 pitch, r2 pixels; r3 codes, r4 and r12 sums of 16 bits. 4
 /// instructions for 4 codes, and 2 for the loop.
 macro_rules! sum {
-    ($name:ident, $extend:literal) => {
+    ($name:ident, $extend_and_add:literal) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(input: *const u8, pitch: usize, pixels: usize) -> u64 {
             naked_asm!(
                 cpu!(),
-                "push {{r4, r5, r6, lr}}
+                "push {{r4, lr}}
                 mov r4, #0
-                mov r5, #0
+                mov r12, #0
                 1:
                 ldr r3, [r0]
                 add r0, r0, r1",
-                concat!($extend, " r6, r3\n", $extend, " r3, r3, ror #8"),
-                "sadd16 r4, r4, r6
-                sadd16 r5, r5, r3
-                subs r2, #1
+                concat!($extend_and_add, " r4, r4, r3\n", $extend_and_add, " r12, r12, r3, ror #8"),
+                "subs r2, #1
                 bne 1b
                 mov r0, r4
-                mov r1, r5
-                pop {{r4, r5, r6, pc}}",
+                mov r1, r12
+                pop {{r4, pc}}",
             )
         }
     };
 }
 
-sum!(sum_i8, "sxtb16");
-sum!(sum_u8, "uxtb16");
+sum!(sum_i8, "sxtab16");
+sum!(sum_u8, "uxtab16");
 
 /// What the transform of tiles is told, in the order in which it loads it.
 #[repr(C)]

@@ -1,8 +1,8 @@
 use super::CONV_COLUMNS;
-use super::columns::{Gather, OutputRow, words};
+use super::columns::{Gather, Layout, OutputRow, words};
 use super::layer::Layer;
 use crate::format::{Case, Conv2d, Pairs, Runs};
-use crate::kernels::{Bands, View, ViewMut};
+use crate::kernels::{Bands, ViewMut};
 
 /// 2-D convolution of one group, weights in [`Pairs`]: four pixels of the output at a time. Spec 4.1.
 ///
@@ -17,22 +17,16 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch:
     let columns = words(scratch, order.channel_len() / 2 * CONV_COLUMNS);
     let layer =
         Layer::new::<LINKS>(&op.weights, order, op.activation, (bands.output().element, bands.output().shape.c));
+    let layout = Layout::new((bands.input(), bands.output()), &op.window, op.weights.epilogue.input_zero());
     bands.round_rows(CONV_COLUMNS as u16);
     while let Some((input, mut output)) = bands.next() {
-        band::<LINKS>(op, &layer, input, &mut output, columns);
+        band::<LINKS>(&layer, &Gather { input, layout: &layout }, &mut output, columns);
     }
 }
 
 /// Some rows of the output.
-fn band<const LINKS: u64>(
-    op: &Conv2d<'_>,
-    layer: &Layer<'_>,
-    input: View<'_>,
-    output: &mut ViewMut<'_>,
-    columns: &mut [u32],
-) {
-    let gather = Gather::new(input, op.window, op.weights.epilogue.input_zero());
-    let mut pixels = Pixels::new(&gather, output);
+fn band<const LINKS: u64>(layer: &Layer<'_>, gather: &Gather<'_>, output: &mut ViewMut<'_>, columns: &mut [u32]) {
+    let mut pixels = Pixels::new(gather, output);
     let count = output.len() / usize::from(output.shape.c).max(1);
     let mut first = 0;
     while first < count {
@@ -40,7 +34,7 @@ fn band<const LINKS: u64>(
         match (count - first, first) {
             (1 | 2, _) | (3, 0) if Case::Remainder.is_in(LINKS) => {
                 let column = columns.get_mut(..columns.len() / CONV_COLUMNS).unwrap_or_default();
-                pixels.fill::<LINKS, 1>(column);
+                pixels.fill::<LINKS>(column);
                 layer.multiply::<LINKS, 1>(column, first, output);
                 first += 1;
                 continue;
@@ -72,14 +66,19 @@ impl<'g, 'a> Pixels<'g, 'a> {
         Self { gather, w, oy, ox: 0, row: gather.output_row(oy) }
     }
 
+    /// To any pixel.
+    #[inline(never)]
+    fn go_to(&mut self, oy: usize, ox: usize) {
+        (self.oy, self.ox) = (oy, ox);
+        self.row = self.gather.output_row(oy);
+    }
+
     /// Back by one pixel.
     #[inline(never)]
     fn step_back(&mut self) {
-        if let Some(ox) = self.ox.checked_sub(1) {
-            self.ox = ox;
-        } else {
-            (self.oy, self.ox) = (self.oy.saturating_sub(1), self.w - 1);
-            self.row = self.gather.output_row(self.oy);
+        match self.ox.checked_sub(1) {
+            Some(ox) => self.ox = ox,
+            None => self.go_to(self.oy.saturating_sub(1), self.w - 1),
         }
     }
 
@@ -87,8 +86,7 @@ impl<'g, 'a> Pixels<'g, 'a> {
     #[inline]
     fn find_row(&mut self) {
         if self.ox == self.w {
-            (self.oy, self.ox) = (self.oy + 1, 0);
-            self.row = self.gather.output_row(self.oy);
+            self.go_to(self.oy + 1, 0);
         }
     }
 
@@ -96,21 +94,47 @@ impl<'g, 'a> Pixels<'g, 'a> {
     #[inline]
     fn fill_tile<const LINKS: u64>(&mut self, target: &mut [u32]) {
         self.find_row();
-        let is_band = Case::Band.is_in(LINKS) && self.gather.shares_columns() && self.ox + CONV_COLUMNS <= self.w;
+        let is_band =
+            Case::Band.is_in(LINKS) && self.gather.layout.shares_columns() && self.ox + CONV_COLUMNS <= self.w;
         if is_band && self.gather.tile::<LINKS>(&self.row, self.ox, target) {
             self.ox += CONV_COLUMNS;
             return;
         }
-        for column in 0..CONV_COLUMNS {
-            self.fill::<LINKS, CONV_COLUMNS>(target.get_mut(column..).unwrap_or_default());
+        let (first_row, first_column) = (self.oy, self.ox);
+        if self.fill_windows::<LINKS>(target) {
+            return;
         }
+        self.go_to(first_row, first_column);
+        for column in 0..CONV_COLUMNS {
+            self.find_row();
+            self.gather.clipped::<LINKS>(
+                &self.row,
+                self.ox,
+                CONV_COLUMNS,
+                target.get_mut(column..).unwrap_or_default(),
+            );
+            self.ox += 1;
+        }
+    }
+
+    /// Fills the columns of the next four pixels at once. False where the input has not all rows of their windows.
+    #[inline]
+    fn fill_windows<const LINKS: u64>(&mut self, target: &mut [u32]) -> bool {
+        let (mut starts, mut columns) = ([0; CONV_COLUMNS], [0; CONV_COLUMNS]);
+        for (start, ox) in starts.iter_mut().zip(&mut columns) {
+            self.find_row();
+            let Some(place) = self.gather.window_start::<LINKS>(&self.row, self.ox) else { return false };
+            (*start, *ox) = (place, self.ox);
+            self.ox += 1;
+        }
+        self.gather.windows::<LINKS>(starts, columns, target)
     }
 
     /// Fills the column of the next pixel.
     #[inline]
-    fn fill<const LINKS: u64, const STRIDE: usize>(&mut self, target: &mut [u32]) {
+    fn fill<const LINKS: u64>(&mut self, target: &mut [u32]) {
         self.find_row();
-        self.gather.column::<LINKS, STRIDE>(&self.row, self.ox, target);
+        self.gather.column::<LINKS>(&self.row, self.ox, target);
         self.ox += 1;
     }
 }

@@ -4,7 +4,7 @@ use super::CONV_COLUMNS;
 use super::affine_binary::ScaledSum;
 #[cfg(stepshift_backend = "dsp")]
 use super::arm as native;
-use super::strips::{COLUMN_WORDS, RECORD_WORDS};
+use super::strips::{COLUMN_WORDS, QUAD_TAP_BYTES, QUAD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::tile_twin;
@@ -75,6 +75,36 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
         && last_word * STRIDE < target.len();
     if enough {
         native::widen::<LINKS, STRIDE>(rows, target);
+    }
+    enough
+}
+
+/// The windows of [`CONV_COLUMNS`] pixels.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Windows<'a> {
+    pub(super) element: Element,
+    pub(super) bytes: &'a [u8],
+    /// Byte of each one's first code.
+    pub(super) starts: [usize; CONV_COLUMNS],
+    /// Bytes from one row to the next.
+    pub(super) step: usize,
+    pub(super) rows: usize,
+    /// Four times so many codes a row.
+    pub(super) quads: usize,
+}
+
+/// Widens windows to the columns of their pixels, in the order of [`widen`]. False where there are fewer bytes, or words.
+#[inline]
+#[must_use]
+pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut [u32]) -> bool {
+    let Windows { element, bytes, starts, step, rows, quads } = windows;
+    let Some(last_row) = rows.checked_sub(1) else { return true };
+    let reach = last_row * step + quads * 4 * element.bytes();
+    let enough = quads > 0
+        && 2 * CONV_COLUMNS * rows * quads <= target.len()
+        && starts.iter().all(|start| start + reach <= bytes.len());
+    if enough {
+        native::widen_windows::<LINKS>(windows, target);
     }
     enough
 }
@@ -194,8 +224,8 @@ pub(super) struct Strips<'a> {
     pub(super) this: &'a mut [u32],
     /// As many for the strip behind it, which takes this one's place.
     pub(super) next: &'a mut [u32],
-    /// [`RECORD_WORDS`] of each channel: of the kernel's columns the rows 0 and 1, then 1 and 2; bias; `channels << 8 | shift`; twice the multiplier.
-    pub(super) records: &'a [u32],
+    /// [`RECORD_WORDS`](super::strips::RECORD_WORDS) of each channel: of the kernel's columns the rows 0 and 1, then 1 and 2; bias; twice the multiplier; `channels << 8 | shift`.
+    pub(super) records: &'a [u32; QUAD_WORDS],
     /// Pixels of a row of the output.
     pub(super) width: usize,
     /// Index of the first row's first code.
@@ -214,6 +244,14 @@ pub(super) struct Strips<'a> {
     pub(super) zero: i32,
 }
 
+/// Writes the taps of four channels of a 3x3 kernel into their records, in pairs, one below the other.
+///
+/// taps  in the order of [`Quads`](crate::format::Quads)
+#[inline]
+pub(super) fn pair_taps(taps: &[u8; QUAD_TAP_BYTES], records: &mut [u32; QUAD_WORDS]) {
+    native::pair_taps(taps, records);
+}
+
 /// Computes strips one below the other. Nothing where the operands contradict themselves.
 #[inline]
 pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
@@ -227,7 +265,6 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
         && strips.left + COLUMN_WORDS * rows.count <= strips.this.len()
         && COLUMN_WORDS * (last + 3) <= strips.this.len()
         && strips.this.len() == strips.next.len()
-        && strips.records.len() == 4 * RECORD_WORDS
         && strips.start + last * strips.channels + (2 * last_strip + 1) * strips.row_pitch + 4 <= strips.output.len();
     if enough {
         native::run_strips::<LINKS>(strips);

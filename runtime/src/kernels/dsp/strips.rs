@@ -5,22 +5,25 @@
 //! it writes over, so that the output may lie in the input's place.
 
 use super::columns::words;
-use super::instructions::{First, Row, Strips, TwoRows, pair_rows, run_strips};
+use super::instructions::{First, Row, Strips, TwoRows, pair_rows, pair_taps, run_strips};
 use super::layer::saturate;
 use super::scale::{self, Scale};
 use super::tile::End;
 use crate::arithmetic::Requantizer;
-use crate::format::{Activation, DepthwiseConv2d, Element, Packing, Quads, Shape, TensorRecord, Window};
+use crate::format::{Activation, DepthwiseConv2d, Element, Packing, Shape, TensorRecord, Window};
 use crate::kernels::InOut;
 
 /// Words of a column of a strip: two pairs of rows of each of four channels.
 pub(super) const COLUMN_WORDS: usize = 8;
 
-/// Words of what the loop is told of a channel: six pairs of taps, bias, shift, twice the multiplier.
+/// Words of what the loop is told of a channel: six pairs of taps, bias, twice the multiplier, shift.
 pub(super) const RECORD_WORDS: usize = 9;
 
+/// Bytes of the taps of four channels.
+pub(super) const QUAD_TAP_BYTES: usize = 72;
+
 /// Words of the records of four channels.
-const QUAD_WORDS: usize = 4 * RECORD_WORDS;
+pub(super) const QUAD_WORDS: usize = 4 * RECORD_WORDS;
 
 /// Bytes of scratch with which a layer in [`Quads`] runs two rows of its output at a time, whatever the alignment of the arena;
 /// `None` for layers that do not.
@@ -75,7 +78,7 @@ pub(super) fn by_strips<const LINKS: u64>(
         return false;
     };
     let strip_words = COLUMN_WORDS * (width + 2);
-    let Some((records, strips)) = words(scratch, count).split_at_mut_checked(QUAD_WORDS) else { return false };
+    let Some((records, strips)) = words(scratch, count).split_first_chunk_mut() else { return false };
     let Some((even, odd)) = strips.split_at_mut_checked(strip_words) else { return false };
     // Columns of padding; the others are written over.
     let zero = op.weights.epilogue.input_zero();
@@ -164,23 +167,25 @@ impl Rows<'_> {
 }
 
 /// What the loop is told of four channels.
-fn write_records(op: &DepthwiseConv2d<'_>, scale: &Scale<'_>, quad: usize, channels: usize, records: &mut [u32]) {
-    let (codes, _) = op.weights.codes.as_chunks::<2>();
-    let order = Quads { taps: 9 };
-    for (index, record) in records.chunks_exact_mut(RECORD_WORDS).enumerate() {
+fn write_records(
+    op: &DepthwiseConv2d<'_>,
+    scale: &Scale<'_>,
+    quad: usize,
+    channels: usize,
+    records: &mut [u32; QUAD_WORDS],
+) {
+    let taps = op.weights.codes.get(QUAD_TAP_BYTES * quad..).and_then(|codes| codes.first_chunk());
+    if let Some(taps) = taps {
+        pair_taps(taps, records);
+    }
+    let word = |words: &[u8], at: usize| words.as_chunks().0.get(at).map_or(0, |word| u32::from_le_bytes(*word));
+    for (index, record) in records.as_chunks_mut::<RECORD_WORDS>().0.iter_mut().enumerate() {
         let channel = 4 * quad + index;
-        let tap = |ky: usize, kx: usize| {
-            let code = codes.get(order.place(channel, 3 * ky + kx)).copied().unwrap_or_default();
-            u32::from(u16::from_le_bytes(code))
-        };
-        let pairs = [0, 1, 2].map(|kx| [tap(0, kx) | tap(1, kx) << 16, tap(1, kx) | tap(2, kx) << 16]);
-        let bias = op.weights.bias.as_chunks::<4>().0.get(channel).map_or(0, |bytes| u32::from_le_bytes(*bytes));
         let entry = channel * scale.step;
         let shift = scale.shifts.get(entry).map_or(0, |shift| shift.cast_signed().unsigned_abs());
-        let multiplier = scale.multipliers.as_chunks::<4>().0.get(entry).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let end = [bias, (channels as u32) << 8 | u32::from(shift), multiplier << 1];
-        for (word, value) in record.iter_mut().zip(pairs.as_flattened().iter().chain(&end)) {
-            *word = *value;
-        }
+        let [.., bias, multiplier, end] = record;
+        *bias = word(op.weights.bias, channel);
+        *multiplier = word(scale.multipliers, entry) << 1;
+        *end = (channels as u32) << 8 | u32::from(shift);
     }
 }

@@ -1,8 +1,9 @@
 //! The other inner loops in Rust: what the instructions do, word by word.
 
+use super::CONV_COLUMNS;
 use super::affine_binary::ScaledSum;
-use super::instructions::{BAND_COLUMNS, Band, First, Row, Rows, Strips, Sum, TwoRows};
-use super::strips::{COLUMN_WORDS, RECORD_WORDS};
+use super::instructions::{BAND_COLUMNS, Band, First, Row, Rows, Strips, Sum, TwoRows, Windows};
+use super::strips::{COLUMN_WORDS, QUAD_TAP_BYTES, QUAD_WORDS, RECORD_WORDS};
 use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::tile_twin::{extend, put, saturated, smlad};
@@ -28,6 +29,16 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
         for (value, word) in steps(rows.element, quad).into_iter().zip(words.by_ref()) {
             *word = value;
         }
+    }
+}
+
+/// Twin of the loop over windows.
+pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut [u32]) {
+    let Windows { element, bytes, starts, step, rows, quads } = windows;
+    for (pixel, start) in starts.into_iter().enumerate() {
+        let bytes = bytes.get(start..).unwrap_or_default();
+        let target = target.get_mut(pixel..).unwrap_or_default();
+        widen::<LINKS, { CONV_COLUMNS }>(Rows { element, bytes, step, count: rows, quads }, target);
     }
 }
 
@@ -110,6 +121,20 @@ pub(super) fn pair_rows<const LINKS: u64>(rows: &TwoRows<'_>, codes: &[u8], abov
     }
 }
 
+/// Twin of the pairing of taps.
+pub(super) fn pair_taps(taps: &[u8; QUAD_TAP_BYTES], records: &mut [u32; QUAD_WORDS]) {
+    let tap = |channel: usize, row: usize, column: usize| {
+        let place = 4 * (3 * row + column) + [0, 2, 1, 3][channel];
+        taps.as_chunks().0.get(place).map_or(0, |code| u32::from(u16::from_le_bytes(*code)))
+    };
+    for (channel, record) in records.chunks_exact_mut(RECORD_WORDS).enumerate() {
+        for (index, word) in record.iter_mut().enumerate().take(6) {
+            let (row, column) = (index % 2, index / 2);
+            *word = tap(channel, row, column) | tap(channel, row + 1, column) << 16;
+        }
+    }
+}
+
 /// A row so many bytes behind another one.
 const fn advance(row: Row<'_>, bytes: usize) -> Row<'_> {
     match row {
@@ -150,7 +175,7 @@ pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
 
 /// The second and the first row of one pixel, shifted; multiplied, where there is a zero point to add.
 fn two_rows(record: &[u32], columns: &[u32], zero: Option<i32>) -> [(usize, i32); 2] {
-    let [w0, v0, w1, v1, w2, v2, bias, end, multiplier] = *record else { return [(0, 0); 2] };
+    let [w0, v0, w1, v1, w2, v2, bias, multiplier, end] = *record else { return [(0, 0); 2] };
     let mut acc = [bias.cast_signed(); 2];
     for ((w, v), column) in [(w0, v0), (w1, v1), (w2, v2)].into_iter().zip(columns.chunks(COLUMN_WORDS)) {
         let pair = |index: usize| column.get(index).copied().unwrap_or(0);
