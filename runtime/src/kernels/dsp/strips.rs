@@ -25,7 +25,7 @@ pub(super) const QUAD_TAP_BYTES: usize = 72;
 /// Words of the records of four channels.
 pub(super) const QUAD_WORDS: usize = 4 * RECORD_WORDS;
 
-/// Bytes of scratch with which a layer in [`Quads`] runs two rows of its output at a time, whatever the alignment of the arena;
+/// Bytes of scratch with which a layer in [`Quads`](crate::format::Quads) runs two rows of its output at a time, whatever the alignment of the arena;
 /// `None` for layers that do not.
 ///
 /// output  its shape, element and bounds
