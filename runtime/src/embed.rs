@@ -4,7 +4,8 @@ use crate::model::{Decoded, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
-    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader, TensorRecord, take_node,
+    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader, TENSOR_RECORD_BYTES,
+    TensorRecord, take_node,
 };
 use crate::kernels::details;
 
@@ -149,12 +150,10 @@ pub const fn links(bytes: &[u8]) -> u64 {
     let (mut behind, mut links) = (model.nodes, model.links());
     let mut index = 0;
     while index < model.node_count() {
-        let mut node = Node::undecoded(behind);
-        assert!(take_node::<ALL_LINKS>(&mut behind, &mut node), "a node of the model cannot be decoded");
+        let node = node(&mut behind);
         index += 1;
         assert!(index < records.len(), "the model has not one tensor more than nodes");
-        let output = TensorRecord::from_bytes(&records[index]).expect("a tensor of the model cannot be decoded");
-        links |= details(&node.op, output.element);
+        links |= details(&node.op, tensor(&records[index]).element);
     }
     links
 }
@@ -173,13 +172,13 @@ pub const fn decode<const NODES: usize, const TENSORS: usize>(bytes: &'static [u
     assert!(records.len() == TENSORS && TENSORS == NODES + 1, "the model has not one tensor more than nodes");
     let mut index = 0;
     while index < TENSORS {
-        tensors[index] = TensorRecord::from_bytes(&records[index]).expect("a tensor of the model cannot be decoded");
+        tensors[index] = tensor(&records[index]);
         index += 1;
     }
     let mut nodes = [Node::undecoded(bytes); NODES];
     let mut index = 0;
     while index < NODES {
-        assert!(take_node::<ALL_LINKS>(&mut behind, &mut nodes[index]), "a node of the model cannot be decoded");
+        nodes[index] = node(&mut behind);
         index += 1;
     }
     DecodedFile { nodes, tensors, behind }
@@ -199,6 +198,19 @@ pub const fn trusted<const LINKS: u64, const NODES: usize, const TENSORS: usize>
     let Model { beginning, tensors, node_count, .. } = encoded(bytes);
     let decoded = Decoded { nodes: &file.nodes, tensors: &file.tensors };
     Model { beginning, tensors, nodes: file.behind, decoded, node_count }
+}
+
+/// The next node of a file.
+#[track_caller]
+const fn node<'a>(behind: &mut &'a [u8]) -> Node<'a> {
+    let mut node = Node::undecoded(behind);
+    assert!(take_node::<ALL_LINKS>(behind, &mut node), "a node of the model cannot be decoded");
+    node
+}
+
+#[track_caller]
+const fn tensor(record: &[u8; TENSOR_RECORD_BYTES]) -> TensorRecord {
+    TensorRecord::from_bytes(record).expect("a tensor of the model cannot be decoded")
 }
 
 #[track_caller]
