@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use stepshift_runtime::format::Shape;
 
+use crate::config_words::in_words;
 use crate::data::{DataConfig, DatasetName, Source, WaveformConfig};
 use crate::front_end::FrontEndConfig;
 use crate::layer_config::LayerConfig;
@@ -61,7 +62,7 @@ pub struct FloatConfig {
 
 impl FloatConfig {
     fn check(&self) -> Result<()> {
-        self.optimizer.check("float.optimizer")?;
+        self.optimizer.check("float", self.epochs)?;
         unit("float.label_smoothing", self.label_smoothing)?;
         unit("float.average", self.average.unwrap_or_default())
     }
@@ -193,7 +194,7 @@ impl QuantizedConfig {
                 );
             }
         }
-        self.optimizer.check("quantized.optimizer")?;
+        self.optimizer.check("quantized", epochs)?;
         unit("quantized.range_momentum", self.range_momentum)?;
         unit("quantized.label_smoothing", self.label_smoothing)?;
         unit("quantized.average", self.average.unwrap_or_default())?;
@@ -203,7 +204,31 @@ impl QuantizedConfig {
             let warm = temperature > 0.0 && temperature.is_finite();
             ensure!(warm, "quantized.distillation.temperature is {temperature}, it must be positive");
         }
-        self.check_quantizers()
+        self.check_quantizers()?;
+        self.check_percentiles()
+    }
+
+    /// A percentile that no range reads is a mistake of the user's; that of all layers may be for the range of one.
+    fn check_percentiles(&self) -> Result<()> {
+        let reads = |config: QuantizerConfig| config.range == Some(RangeMethod::Percentile);
+        let check = |place: &str, kind: &str, config: QuantizerConfig, is_read: bool| {
+            let share = config.percentile.filter(|_| !is_read);
+            share.map_or(Ok(()), |share| {
+                bail!("{place}.{kind}.percentile is {share}, which the range \"percentile\" alone reads")
+            })
+        };
+        let all = by_kind([Some(self.weights), self.biases, Some(self.activations)], self.gradients);
+        for (index, (kind, base)) in all.into_iter().enumerate() {
+            let (base, mut is_read) = (base.unwrap_or_default(), base.is_some_and(reads));
+            for (name, own) in &self.layers {
+                let own =
+                    by_kind([own.weights, own.biases, own.activations], own.gradients)[index].1.unwrap_or_default();
+                check(&format!("quantized.layers.{name}"), kind, own, reads(own.or(base)))?;
+                is_read |= reads(own);
+            }
+            check("quantized", kind, base, is_read)?;
+        }
+        Ok(())
     }
 
     fn check_quantizers(&self) -> Result<()> {
@@ -295,6 +320,22 @@ impl Augmentation {
     }
 }
 
+/// Quantizers with the keys that they have under `quantized` and under a layer.
+const fn by_kind(
+    own: [Option<QuantizerConfig>; 3],
+    gradients: GradientConfig,
+) -> [(&'static str, Option<QuantizerConfig>); 6] {
+    let [weights, biases, activations] = own;
+    [
+        ("weights", weights),
+        ("biases", biases),
+        ("activations", activations),
+        ("gradients.weights", gradients.weights),
+        ("gradients.biases", gradients.biases),
+        ("gradients.activations", gradients.activations),
+    ]
+}
+
 const fn yes() -> bool {
     true
 }
@@ -326,7 +367,7 @@ pub fn load(path: &Path) -> Result<(Config, String)> {
 /// # Errors
 /// Names the key or layer, the value and what would be right.
 pub fn parse(text: &str) -> Result<Config> {
-    let config: Config = toml::from_str(text)?;
+    let config: Config = toml::from_str(text).map_err(|error| Error::msg(in_words(&error)))?;
     ensure!(config.batch_size > 0, "batch_size is 0, it must be at least 1");
     ensure!(config.float.epochs > 0, "float.epochs is 0, it must be at least 1");
     config.float.check()?;
@@ -436,6 +477,71 @@ mod tests {
     }
 
     #[test]
+    fn values_of_another_type_are_told_what_would_be_right() {
+        let granularity = r#"expected "tensor", "channel", "input_channel" or { channels = N }, N from 1 to 65535"#;
+        let schedule = r#"expected "cosine", "constant" or { steps = { epochs = [..], factor = .. } }"#;
+        let cases = [
+            ("[quantized.weights]\ngranularity = 'channels'", granularity),
+            ("[quantized.weights]\ngranularity = { channel = 3 }", granularity),
+            ("[quantized.weights]\nbits = 300", "expected an integer, 2 to 16"),
+            ("[quantized.weights]\nbits = 8.0", "expected an integer, 2 to 16"),
+            ("[quantized.weights]\nrange = 3", "expected a name in quotes"),
+            ("[quantized.layers.fc]\nweights = 4", "expected a table"),
+            ("[quantized.layers.fc]\nweight_exponent = 200", "expected an integer, -128 to 127"),
+            ("[[layers]]\nname = 'more'\nop = 'conv2d'\nout_ch = 70000", "expected an integer, 0 to 65535"),
+            ("[[layers]]\nname = 'more'\nop = 'conv2d'\ninputs = 'fc'", "expected an array"),
+            ("[[layers]]\nname = 'more'\nop = 'leaky_relu'\nslope = 'steep'", "expected a number"),
+        ];
+        for (keys, expected) in cases {
+            let (message, key) = (error(&format!("{DIGITS}\n{keys}\n")), keys.lines().last().unwrap());
+            assert!(message.contains(&format!("| {key}\n")), "the key with its line: {message}");
+            assert!(message.trim_end().ends_with(expected), "{expected}: {message}");
+        }
+        let seed = error(&DIGITS.replace("seed = 1", "seed = -1"));
+        assert!(seed.trim_end().ends_with("expected an integer, at least 0"), "{seed}");
+        for value in ["'steps'", "{ steps = { epochs = [8] } }"] {
+            let key = format!("learning_rate = 0.05, schedule = {value}");
+            let message = error(&DIGITS.replace("learning_rate = 0.05", &key));
+            assert!(message.contains(&key) && message.trim_end().ends_with(schedule), "{message}");
+        }
+    }
+
+    #[test]
+    fn keys_without_an_effect_are_refused() {
+        let own = "weights = { bits = 4, percentile = 99.0 }";
+        let percentile = "percentile is 99, which the range \"percentile\" alone reads";
+        for (tables, place) in [
+            ("[quantized.weights]\npercentile = 99.0".to_owned(), "quantized.weights"),
+            (format!("[quantized.layers.fc]\n{own}"), "quantized.layers.fc.weights"),
+            (format!("[quantized.gradients]\n{own}"), "quantized.gradients.weights"),
+            (format!("[quantized.layers.fc.gradients]\n{own}"), "quantized.layers.fc.gradients.weights"),
+        ] {
+            assert_eq!(error(&format!("{DIGITS}\n{tables}\n")), format!("{place}.{percentile}"));
+        }
+        // Of a layer by the range of all, and of all by the range of a layer.
+        for (all, own) in [("range = 'percentile'", "percentile = 99.0"), ("percentile = 99.0", "range = 'percentile'")]
+        {
+            let tables = format!("[quantized.weights]\n{all}\n[quantized.layers.fc.weights]\n{own}\n");
+            parse(&format!("{DIGITS}\n{tables}")).unwrap();
+        }
+        let optimizer =
+            |keys: &str| error(&DIGITS.replacen("learning_rate = 0.05", &format!("learning_rate = 0.05, {keys}"), 1));
+        assert_eq!(
+            optimizer("kind = 'adamw', nesterov = true"),
+            "float.optimizer.nesterov: adamw does not read this key"
+        );
+        assert_eq!(optimizer("second_momentum = 0.9"), "float.optimizer.second_momentum: sgd does not read this key");
+        let message = error(&DIGITS.replace("warmup_epochs = 1", "warmup_epochs = 99"));
+        assert!(
+            message.starts_with("float.optimizer.warmup_epochs is 99, it must be 0 to float.epochs, "),
+            "{message}"
+        );
+        let message = optimizer("schedule = { steps = { epochs = [2, 99], factor = 0.1 } }");
+        let expected = "float.optimizer.schedule.steps.epochs is [2.0, 99.0], it must rise and be below float.epochs, ";
+        assert!(message.starts_with(expected), "{message}");
+    }
+
+    #[test]
     fn changes_that_leave_nothing_of_an_input_are_refused() {
         let check = |change: &str, h, w| {
             let changes: Augmentation = toml::from_str(change).unwrap();
@@ -492,6 +598,7 @@ mod tests {
         config.quantized.distillation = Some(DistillationConfig { weight: 0.5, temperature: 2.0 });
         config.quantized.calibration = toml::from_str("images = 1").ok();
         config.float.optimizer.schedule = Schedule::Steps { epochs: vec![1.0], factor: 0.1 };
+        (config.float.optimizer.nesterov, config.float.optimizer.second_momentum) = (Some(true), Some(0.999));
         let layer: LayerConfig = toml::from_str(
             "name = 'a'\nop = 'concat'\ninputs = []\nout_ch = 1\nmultiplier = 1\ngroups = 1\nkernel = 1\nstride = 1\n\
              dilation = 1\npadding = 1\nunits = 1\nsequence = true\nslope = 1.0\nshared = true\naxis = 1\nstart = [0, 0, 0]\nsize = [1, 1, 1]\nbefore = [0, 0, 0]\n\

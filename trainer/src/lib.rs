@@ -10,6 +10,7 @@
 
 pub mod atomic_file;
 pub mod config;
+mod config_words;
 pub mod data;
 mod exact_array;
 pub mod export;

@@ -1,7 +1,9 @@
 //! Optimizers and how their rate goes, as a config words them. `docs/config.md` documents every key.
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::config_words::or_expected;
 
 /// An optimizer and its rate.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -15,12 +17,10 @@ pub struct OptimizerConfig {
     /// Momentum, or share of the past in Adam's first moment, 0 to 1.
     #[serde(default = "default_momentum")]
     pub momentum: f64,
-    /// Share of the past in Adam's second moment, 0 to 1.
-    #[serde(default = "default_second_momentum")]
-    pub second_momentum: f64,
-    /// Nesterov's form of momentum.
-    #[serde(default = "default_nesterov")]
-    pub nesterov: bool,
+    /// Share of the past in Adam's second moment, 0 to 1; 0.999 where left out.
+    pub second_momentum: Option<f64>,
+    /// Nesterov's form of SGD's momentum, yes where left out.
+    pub nesterov: Option<bool>,
     /// L2 penalty on weights; of AdamW, decay by the rate.
     #[serde(default)]
     pub weight_decay: f64,
@@ -28,7 +28,7 @@ pub struct OptimizerConfig {
     #[serde(default)]
     pub warmup_epochs: f64,
     /// How the rate falls.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "schedule")]
     pub schedule: Schedule,
 }
 
@@ -65,12 +65,8 @@ const fn default_momentum() -> f64 {
     0.9
 }
 
-const fn default_second_momentum() -> f64 {
-    0.999
-}
-
-const fn default_nesterov() -> bool {
-    true
+fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {
+    or_expected(deserializer, r#""cosine", "constant" or { steps = { epochs = [..], factor = .. } }"#)
 }
 
 impl OptimizerConfig {
@@ -81,8 +77,8 @@ impl OptimizerConfig {
             kind: OptimizerKind::AdamW,
             learning_rate,
             momentum: default_momentum(),
-            second_momentum: default_second_momentum(),
-            nesterov: false,
+            second_momentum: None,
+            nesterov: None,
             weight_decay: 0.0,
             warmup_epochs: 0.0,
             schedule: Schedule::Constant,
@@ -111,21 +107,33 @@ impl OptimizerConfig {
 
     /// Checks every value.
     ///
+    /// phase   `float` or `quantized`
+    /// epochs  the phase's
+    ///
     /// # Errors
-    /// Names the key under `place`, its value and what would be right.
-    pub fn check(&self, place: &str) -> Result<()> {
+    /// Names the key under the phase, its value and what would be right.
+    pub fn check(&self, phase: &str, epochs: usize) -> Result<()> {
+        let place = format!("{phase}.optimizer");
         let Self { learning_rate, weight_decay, warmup_epochs, .. } = *self;
         let positive = learning_rate > 0.0 && learning_rate.is_finite();
         ensure!(positive, "{place}.learning_rate is {learning_rate}, it must be positive");
-        for (key, value) in [("momentum", self.momentum), ("second_momentum", self.second_momentum)] {
+        let (adam, second) = (self.kind == OptimizerKind::AdamW, self.second_momentum);
+        ensure!(!adam || self.nesterov.is_none(), "{place}.nesterov: adamw does not read this key");
+        ensure!(adam || second.is_none(), "{place}.second_momentum: sgd does not read this key");
+        for (key, value) in [("momentum", self.momentum), ("second_momentum", second.unwrap_or_default())] {
             ensure!((0.0..1.0).contains(&value), "{place}.{key} is {value}, it must be at least 0 and below 1");
         }
         ensure!(weight_decay >= 0.0, "{place}.weight_decay is {weight_decay}, it must not be negative");
-        ensure!(warmup_epochs >= 0.0, "{place}.warmup_epochs is {warmup_epochs}, it must not be negative");
-        if let Schedule::Steps { epochs, factor } = &self.schedule {
+        let within = (0.0..=epochs as f64).contains(&warmup_epochs);
+        ensure!(within, "{place}.warmup_epochs is {warmup_epochs}, it must be 0 to {phase}.epochs, {epochs}");
+        if let Schedule::Steps { epochs: falls_at, factor } = &self.schedule {
             let falls = *factor > 0.0 && *factor <= 1.0;
             ensure!(falls, "{place}.schedule.steps.factor is {factor}, it must be above 0 and at most 1");
-            ensure!(epochs.is_sorted(), "{place}.schedule.steps.epochs is {epochs:?}, it must rise");
+            let within = falls_at.is_sorted() && falls_at.iter().all(|epoch| *epoch < epochs as f64);
+            ensure!(
+                within,
+                "{place}.schedule.steps.epochs is {falls_at:?}, it must rise and be below {phase}.epochs, {epochs}"
+            );
         }
         Ok(())
     }
@@ -137,7 +145,7 @@ mod tests {
 
     fn rates(text: &str, places: &[f64]) -> Vec<f64> {
         let config: OptimizerConfig = toml::from_str(text).unwrap();
-        config.check("optimizer").unwrap();
+        config.check("float", 10).unwrap();
         places.iter().map(|place| config.rate(*place, 10)).collect()
     }
 
@@ -155,7 +163,10 @@ mod tests {
     fn schedules_that_cannot_be_are_named() {
         let config: OptimizerConfig =
             toml::from_str("learning_rate = 1.0\nschedule = { steps = { epochs = [8, 4], factor = 0.1 } }").unwrap();
-        let error = config.check("float.optimizer").unwrap_err().to_string();
-        assert_eq!(error, "float.optimizer.schedule.steps.epochs is [8.0, 4.0], it must rise");
+        let error = config.check("float", 10).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "float.optimizer.schedule.steps.epochs is [8.0, 4.0], it must rise and be below float.epochs, 10"
+        );
     }
 }

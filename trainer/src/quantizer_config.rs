@@ -3,7 +3,9 @@
 use std::fmt;
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::config_words::or_expected;
 
 /// Least and greatest number of bits of a code.
 pub const BITS: std::ops::RangeInclusive<u8> = 2..=16;
@@ -13,13 +15,13 @@ pub const BITS: std::ops::RangeInclusive<u8> = 2..=16;
 #[serde(deny_unknown_fields)]
 pub struct QuantizerConfig {
     /// Bits of a code, 2 to 16.
-    #[serde(alias = "bitwidth")]
+    #[serde(alias = "bitwidth", default, deserialize_with = "bits")]
     pub bits: Option<u8>,
     /// From a tensor to the range that its codes cover.
     #[serde(alias = "range_method")]
     pub range: Option<RangeMethod>,
     /// Which values share a step.
-    #[serde(alias = "group")]
+    #[serde(alias = "group", default, deserialize_with = "granularity")]
     pub granularity: Option<Granularity>,
     /// Round up with the probability of the fraction, while training.
     pub stochastic: Option<bool>,
@@ -27,6 +29,14 @@ pub struct QuantizerConfig {
     pub percentile: Option<f64>,
     /// Codes from 0 up, for activations behind a ReLU.
     pub unsigned: Option<bool>,
+}
+
+fn bits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    or_expected(deserializer, "an integer, 2 to 16")
+}
+
+fn granularity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Granularity>, D::Error> {
+    or_expected(deserializer, r#""tensor", "channel", "input_channel" or { channels = N }, N from 1 to 65535"#)
 }
 
 /// From a tensor to the range that its codes cover.

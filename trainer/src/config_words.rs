@@ -1,0 +1,38 @@
+//! What is wrong with a value of a config, in a user's words.
+
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// A value; where it is none, what is expected in its place.
+///
+/// expected  every value that is right
+pub(crate) fn or_expected<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+    expected: &str,
+) -> Result<T, D::Error> {
+    T::deserialize(deserializer).map_err(|_| D::Error::custom(format!("expected {expected}")))
+}
+
+/// Line, key and value of an error, and what would be right.
+pub(crate) fn in_words(error: &toml::de::Error) -> String {
+    let message = error.message();
+    let words = match message.rsplit_once("expected ") {
+        Some((found, kind)) => format!("{found}expected {}", words(kind)),
+        None => message.replace("wanted string or table", "expected a name in quotes"),
+    };
+    error.to_string().replace(message, &words).trim_end().to_owned()
+}
+
+/// What serde calls by the names of Rust's types.
+fn words(kind: &str) -> &str {
+    match kind {
+        "u8" => "an integer, 0 to 255",
+        "u16" => "an integer, 0 to 65535",
+        "u32" => "an integer, 0 to 4294967295",
+        "u64" | "usize" => "an integer, at least 0",
+        "i8" => "an integer, -128 to 127",
+        "f32" | "f64" => "a number",
+        "a sequence" => "an array",
+        _ if kind.starts_with("struct ") => "a table",
+        _ => kind,
+    }
+}
