@@ -15,6 +15,9 @@ use super::{DataConfig, DataError, Dataset, Decode, Images, files};
 /// What is read.
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
+/// Most pixels that images are resized to: 1024 x 1024. Hundreds of images are evaluated at once, in f32.
+const MAX_PIXELS: usize = 1 << 20;
+
 /// Finds the files, which are decoded whenever they are read. Images are resized to `data.size` without keeping their
 /// proportions; the code of a pixel `p` is `p - 128`, at exponent -7.
 ///
@@ -25,6 +28,12 @@ pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
         return Err(DataError::option("data.size", "is missing or 0, it must be [rows, columns]"));
     };
     let shape = Shape { h, w, c: if options.grayscale == Some(true) { 1 } else { 3 } };
+    if usize::from(h) * usize::from(w) > MAX_PIXELS {
+        let gigabytes = (shape.len() * size_of::<f32>()) as f64 / 1e9;
+        let what =
+            format!("is [{h}, {w}], {gigabytes:.1} GB an image while training: it may be {MAX_PIXELS} pixels at most");
+        return Err(DataError::option("data.size", what));
+    }
     let classes = files::folders(&folder.join("train"))?.iter().map(|path| files::name(path)).collect::<Vec<_>>();
     files::check_class_count(&folder.join("train"), classes.len())?;
     let train = images(&folder.join("train"), &classes, shape)?;
@@ -157,6 +166,9 @@ mod tests {
     fn missing_corrupt_and_foreign_files_are_named() {
         let place = folder();
         assert_eq!(error(&place, &DataConfig::default()), "data.size: is missing or 0, it must be [rows, columns]");
+        let large = DataConfig { size: Some([20_000, 20_000]), ..DataConfig::default() };
+        let expected = "data.size: is [20000, 20000], 4.8 GB an image while training: it may be 1048576 pixels at most";
+        assert_eq!(error(&place, &large), expected);
         fs::create_dir(place.path().join("test/horse")).unwrap();
         assert_eq!(error(&place, &options(false)), "DIR/test/horse: the training images have no such class");
         let place = folder();

@@ -79,9 +79,10 @@ impl Pickle {
 /// Reads a file that holds a dictionary.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Pickle, DataError> {
     let mut machine = Machine { rest: bytes, stack: Vec::new(), marks: Vec::new(), memo: Vec::new() };
-    let value = machine.run().map_err(|what| {
-        let at = bytes.len() - machine.rest.len();
-        DataError::contents(path, format!("not a pickle that CIFAR is made of: {what}, at byte {at}"))
+    let value = machine.run().ok_or_else(|| {
+        let (len, rest) = (bytes.len(), machine.rest.len());
+        let expected = "a pickled dictionary of lists, texts and NumPy arrays, as in CIFAR's Python version";
+        DataError::contents(path, format!("damaged, or not {expected}: reading ended at byte {} of {len}", len - rest))
     })?;
     match value {
         Value::Dict(entries) => Ok(Pickle { path: path.into(), entries }),
@@ -98,10 +99,8 @@ struct Machine<'a> {
     memo: Vec<(u32, Value)>,
 }
 
-type Step<T> = Result<T, String>;
-
 impl Machine<'_> {
-    fn run(&mut self) -> Step<Value> {
+    fn run(&mut self) -> Option<Value> {
         loop {
             let opcode = self.byte()?;
             if opcode == b'.' {
@@ -111,7 +110,7 @@ impl Machine<'_> {
         }
     }
 
-    fn step(&mut self, opcode: u8) -> Step<()> {
+    fn step(&mut self, opcode: u8) -> Option<()> {
         match opcode {
             // PROTO, FRAME.
             0x80 => drop(self.take(1)?),
@@ -138,7 +137,7 @@ impl Machine<'_> {
                 self.push(Value::List(values));
             }
             0x85..=0x87 => {
-                let start = self.stack.len().checked_sub(usize::from(opcode) - 0x84).ok_or("the stack is empty")?;
+                let start = self.stack.len().checked_sub(usize::from(opcode) - 0x84)?;
                 let values = self.stack.split_off(start);
                 self.push(Value::List(values));
             }
@@ -170,7 +169,7 @@ impl Machine<'_> {
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
                 let (Value::Bytes(module), Value::Bytes(name)) = (module, name) else {
-                    return Err("a global without a name".to_owned());
+                    return None;
                 };
                 let name = [&module[..], &name].join(&b'.');
                 self.push(Value::Global(String::from_utf8_lossy(&name).into_owned()));
@@ -184,11 +183,11 @@ impl Machine<'_> {
                 let state = self.pop()?;
                 match self.stack.last_mut() {
                     Some(Value::Object(object)) => object[2] = state,
-                    _ => return Err("a state without an object".to_owned()),
+                    _ => return None,
                 }
             }
             b'p' => {
-                let key = self.line()?.parse().map_err(|_| "a memo without a number")?;
+                let key = self.line()?.parse().ok()?;
                 self.remember(key)?;
             }
             b'q' => {
@@ -204,7 +203,7 @@ impl Machine<'_> {
                 self.remember(key)?;
             }
             b'g' => {
-                let key = self.line()?.parse().map_err(|_| "a memo without a number")?;
+                let key = self.line()?.parse().ok()?;
                 self.recall(key)?;
             }
             b'h' => {
@@ -215,103 +214,103 @@ impl Machine<'_> {
                 let key = self.little_endian(4)? as u32;
                 self.recall(key)?;
             }
-            _ => return Err(format!("opcode {opcode:#04x}")),
+            _ => return None,
         }
-        Ok(())
+        Some(())
     }
 
     fn push(&mut self, value: Value) {
         self.stack.push(value);
     }
 
-    fn pop(&mut self) -> Step<Value> {
-        Ok(self.stack.pop().ok_or("the stack is empty")?)
+    fn pop(&mut self) -> Option<Value> {
+        self.stack.pop()
     }
 
-    fn pop_mark(&mut self) -> Step<Vec<Value>> {
-        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or("there is no mark")?;
-        Ok(self.stack.split_off(mark))
+    fn pop_mark(&mut self) -> Option<Vec<Value>> {
+        let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len())?;
+        Some(self.stack.split_off(mark))
     }
 
-    fn list(&mut self) -> Step<&mut Vec<Value>> {
+    fn list(&mut self) -> Option<&mut Vec<Value>> {
         match self.stack.last_mut() {
-            Some(Value::List(values)) => Ok(values),
-            _ => Err("an element without a list".to_owned()),
+            Some(Value::List(values)) => Some(values),
+            _ => None,
         }
     }
 
-    fn dict(&mut self) -> Step<&mut Vec<(Value, Value)>> {
+    fn dict(&mut self) -> Option<&mut Vec<(Value, Value)>> {
         match self.stack.last_mut() {
-            Some(Value::Dict(entries)) => Ok(entries),
-            _ => Err("an entry without a dictionary".to_owned()),
+            Some(Value::Dict(entries)) => Some(entries),
+            _ => None,
         }
     }
 
     /// Large values are never asked for again: the memo keeps names alone.
-    fn remember(&mut self, key: u32) -> Step<()> {
-        let value = self.stack.last().ok_or("the stack is empty")?;
+    fn remember(&mut self, key: u32) -> Option<()> {
+        let value = self.stack.last()?;
         let kept = match value {
             Value::Bytes(bytes) if bytes.len() > 1000 => Value::None,
             Value::List(_) | Value::Dict(_) => Value::None,
             value => value.clone(),
         };
         self.memo.push((key, kept));
-        Ok(())
+        Some(())
     }
 
-    fn recall(&mut self, key: u32) -> Step<()> {
+    fn recall(&mut self, key: u32) -> Option<()> {
         let found = self.memo.iter().rev().find(|(known, _)| *known == key);
-        let value = found.ok_or("a memo that was never made")?.1.clone();
+        let value = found?.1.clone();
         self.push(value);
-        Ok(())
+        Some(())
     }
 
-    fn take(&mut self, len: usize) -> Step<&[u8]> {
-        let (taken, rest) = self.rest.split_at_checked(len).ok_or("the file ends")?;
+    fn take(&mut self, len: usize) -> Option<&[u8]> {
+        let (taken, rest) = self.rest.split_at_checked(len)?;
         self.rest = rest;
-        Ok(taken)
+        Some(taken)
     }
 
-    fn byte(&mut self) -> Step<u8> {
-        Ok(self.take(1)?[0])
+    fn byte(&mut self) -> Option<u8> {
+        Some(self.take(1)?[0])
     }
 
-    fn little_endian(&mut self, bytes: usize) -> Step<u64> {
-        Ok(self.take(bytes)?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    fn little_endian(&mut self, bytes: usize) -> Option<u64> {
+        Some(self.take(bytes)?.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
-    fn number(&mut self, bytes: usize) -> Step<()> {
+    fn number(&mut self, bytes: usize) -> Option<()> {
         let number = self.little_endian(bytes)? as i64;
         // Only the number of four bytes has a sign.
         self.push(Value::Int(if bytes == 4 { i64::from(number as i32) } else { number }));
-        Ok(())
+        Some(())
     }
 
-    fn bytes(&mut self, length_bytes: usize) -> Step<()> {
-        let len = usize::try_from(self.little_endian(length_bytes)?).map_err(|_| "a length past the end")?;
+    fn bytes(&mut self, length_bytes: usize) -> Option<()> {
+        let len = usize::try_from(self.little_endian(length_bytes)?).ok()?;
         let bytes = self.take(len)?.to_vec();
         self.push(Value::Bytes(bytes));
-        Ok(())
+        Some(())
     }
 
-    fn line(&mut self) -> Step<String> {
-        let end = self.rest.iter().position(|byte| *byte == b'\n').ok_or("the file ends in a line")?;
+    fn line(&mut self) -> Option<String> {
+        let end = self.rest.iter().position(|byte| *byte == b'\n')?;
         let line = String::from_utf8_lossy(self.take(end)?).into_owned();
         self.take(1)?;
-        Ok(line)
+        Some(line)
     }
 
-    fn decimal(&mut self) -> Step<()> {
+    fn decimal(&mut self) -> Option<()> {
         let line = self.line()?;
-        let number = line.trim_end_matches('L').parse().map_err(|_| format!("{line} is no number"))?;
+        let number = line.trim_end_matches('L').parse().ok()?;
         self.push(Value::Int(number));
-        Ok(())
+        Some(())
     }
 
-    fn quoted(&mut self) -> Step<()> {
+    fn quoted(&mut self) -> Option<()> {
         let line = self.line()?;
         self.push(Value::Bytes(line.trim_matches(['\'', '"']).into()));
-        Ok(())
+        Some(())
     }
 }
 
@@ -361,7 +360,11 @@ mod tests {
     fn foreign_and_cut_pickles_are_refused_without_a_panic() {
         let error = |bytes: &[u8]| parse(Path::new("p"), bytes).unwrap_err().to_string();
         assert_eq!(error(b"\x80\x02N."), "p: the pickle is not a dictionary");
-        assert_eq!(error(b"\x80\x02\x97"), "p: not a pickle that CIFAR is made of: opcode 0x97, at byte 3");
+        let expected = "p: damaged, or not a pickled dictionary of lists, texts and NumPy arrays, as in CIFAR's Python version: \
+                        reading ended at byte ";
+        assert_eq!(error(b"\x80\x02\x97."), format!("{expected}3 of 4"));
+        assert_eq!(error(b"<html>"), format!("{expected}1 of 6"));
+        assert_eq!(error(&PROTOCOL_2[..100]), format!("{expected}97 of 100"));
         for len in 0..PROTOCOL_2.len() {
             error(&PROTOCOL_2[..len]);
         }
