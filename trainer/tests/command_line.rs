@@ -288,6 +288,57 @@ fn data_that_cannot_be_read_are_named() {
     assert_eq!(message.matches("No such file").count(), 1, "{message}");
 }
 
+/// A second training in one folder would write over what the first one writes; one that was killed leaves the folder free.
+#[cfg(unix)]
+#[test]
+fn two_trainings_in_one_folder_are_refused() {
+    let place = Place::new();
+    let (run, config) = (place.path("run"), place.config(&longer().replace("epochs = 2", "epochs = 500")));
+    let train = || {
+        let mut command = stepshift();
+        command.arg("train").arg(&config).arg("--out").arg(&run);
+        command
+    };
+    let mut first = train().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    let refused = |command: &mut Command| {
+        let message = refusal(command);
+        assert!(message.contains("run: another training is under way in this folder"), "{message}");
+    };
+    // The checkpoint of the first pass is written before the second one's line.
+    assert_eq!(lines.by_ref().take(2).map(Result::unwrap).count(), 2);
+    let mut resume = stepshift();
+    resume.args(["train", "--resume", "--out"]).arg(&run);
+    refused(&mut resume);
+    refused(&mut train());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    stop_early(&mut resume);
+}
+
+/// What a training that was ended between its phases leaves: a quantized network that has seen no batch.
+#[test]
+fn export_refuses_exponents_that_are_not_chosen() {
+    let place = Place::new();
+    let run = place.small_run();
+    let path = run.join("checkpoint.safetensors");
+    let (mut state, tensors) = checkpoint::load(&path).unwrap();
+    (state.phase, state.epoch, state.batch) = (checkpoint::Phase::Quantized, 0, 0);
+    checkpoint::save(&path, &state, &tensors.into_iter().collect::<Vec<_>>()).unwrap();
+    let chosen = "run/checkpoint.safetensors: its exponents are not chosen yet, quantized training does that: \
+                  finish it by `stepshift train --resume --out` with this folder";
+    for message in [
+        refusal(stepshift().arg("export").arg(&run)),
+        refusal(stepshift().arg("eval").arg(&run)),
+        refusal(stepshift().arg("diff").arg(run.join("model.stepshift")).arg(&run)),
+    ] {
+        assert!(message.contains(chosen), "{message}");
+    }
+    fs::copy(run.join("float.safetensors"), &path).unwrap();
+    let message = refusal(stepshift().arg("export").arg(&run));
+    assert!(message.contains(chosen), "{message}");
+}
+
 #[test]
 fn damaged_checkpoints_are_refused() {
     let place = Place::new();
@@ -544,6 +595,7 @@ fn another_run_quantizes_the_float_network_of_a_run() {
     evaluates_bit_exactly(&narrow);
     let message = refusal(&mut train(&SMALL.replace("out_ch = 8", "out_ch = 9"), &place.path("other")));
     assert!(message.contains("float.safetensors") && message.contains("tensor conv1.weight has shape"), "{message}");
+    assert!(!place.path("other").exists(), "a refused network leaves nothing behind");
 }
 
 #[test]

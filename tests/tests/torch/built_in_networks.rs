@@ -70,7 +70,8 @@ fn the_exact_forward_of_every_built_in_network_equals_the_runtime() {
         };
         let folder = tempfile::tempdir().unwrap();
         let config = config::parse(&text).unwrap();
-        let mut training = Training::new(config, text, data, folder.path(), DeviceName::Cpu.open().unwrap()).unwrap();
+        let mut training =
+            Training::new(config, text, data, folder.path(), DeviceName::Cpu.open().unwrap(), None).unwrap();
         assert_eq!(training.run(&mut Silent).unwrap(), Outcome::Finished);
         let (state, tensors) = checkpoint::load(&folder.path().join(CHECKPOINT_FILE)).unwrap();
         let network = quantized_network(&state, &tensors, training.data()).unwrap();

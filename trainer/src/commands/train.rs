@@ -41,12 +41,10 @@ pub(crate) struct Train {
 
 impl Train {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let float = self.float.as_ref().map(|run| run.join(FLOAT_FILE));
-        let float = float.map(|path| Ok::<_, anyhow::Error>((checkpoint::load(&path)?, path))).transpose()?;
         let mut training = self.training()?;
         let mut console = Console::new(self.output)?;
-        if let Some((checkpoint, path)) = float {
-            training.quantize(checkpoint, &mut console).with_context(|| path.display().to_string())?;
+        if self.float.is_some() {
+            training.quantize(&mut console)?;
         }
         let outcome = training.run(&mut console)?;
         console.finish();
@@ -76,7 +74,8 @@ impl Train {
         let path = self.config.as_ref().context("a config is needed")?;
         let (config, text) = config::load(path)?;
         let data = data::load(config.source(None), self.data.as_deref())?;
-        let training = Training::new(config, text, data, &self.out, device);
+        let float = self.float.as_ref().map(|run| run.join(FLOAT_FILE));
+        let training = Training::new(config, text, data, &self.out, device, float.as_deref());
         training.with_context(|| path.display().to_string())
     }
 }

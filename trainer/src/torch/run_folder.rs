@@ -1,5 +1,6 @@
 //! The folder of a run: what was asked for, and what became of it. Every file is written whole or not at all.
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -7,6 +8,7 @@ use serde::Serialize;
 use stepshift_runtime::format::FORMAT_VERSION;
 
 use super::checkpoint::{CHECKPOINT_VERSION, State};
+use super::training::CHECKPOINT_FILE;
 use crate::atomic_file;
 use crate::config::Config;
 use crate::data::Dataset;
@@ -22,6 +24,7 @@ const METRICS_FILE: &str = "metrics.csv";
 const LAYERS_FILE: &str = "layers.csv";
 const OBSERVATIONS_FILE: &str = "observations.json";
 const REPORT_FILE: &str = "report.html";
+const LOCK_FILE: &str = "lock";
 
 /// The libtorch that this program was built for.
 const LIBTORCH_VERSION: &str = env!("STEPSHIFT_LIBTORCH_VERSION");
@@ -46,14 +49,19 @@ pub struct RunFolder {
     path: PathBuf,
     observations: Vec<Observation>,
     events: Option<EventFile>,
+    _lock: File,
 }
 
 impl RunFolder {
-    /// Writes what a new run is begun with.
+    /// Makes the folder and writes what a new run is begun with.
     ///
     /// # Errors
-    /// Names the file that cannot be written.
+    /// Where the folder holds a run already; names the file that cannot be written.
     pub fn begin(path: &Path, config: &Config, text: &str, data: &Dataset) -> Result<Self> {
+        std::fs::create_dir_all(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let lock = lock(path)?;
+        let taken = path.join(CHECKPOINT_FILE);
+        ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
         forget_data(path)?;
         atomic_file::write(&path.join(CONFIG_FILE), text.as_bytes())?;
         let run = Run {
@@ -74,15 +82,16 @@ impl RunFolder {
         if let Some(front_end) = &data.front_end {
             atomic_file::write(&path.join(FRONT_END_FILE), front_end)?;
         }
-        Ok(Self { path: path.into(), observations: Vec::new(), events: None })
+        Ok(Self { path: path.into(), observations: Vec::new(), events: None, _lock: lock })
     }
 
     /// The folder of a run that goes on; what was observed behind its checkpoint is forgotten.
     ///
     /// # Errors
     /// Names the file that is damaged, the config where it is not that of the checkpoint any more, or the data set where it has
-    /// not as many inputs.
+    /// not as many inputs, and the folder where a training is under way in it.
     pub fn resume(path: &Path, state: &State, data: &Dataset) -> Result<Self> {
+        let lock = lock(path)?;
         let config = path.join(CONFIG_FILE);
         let same = std::fs::read_to_string(&config).map_or(true, |text| text == state.config);
         ensure!(
@@ -93,7 +102,7 @@ impl RunFolder {
         check_counts(&path.join(RUN_FILE), data)?;
         let mut observations = observation::read(&path.join(OBSERVATIONS_FILE))?;
         observations.truncate(state.history.len());
-        Ok(Self { path: path.into(), observations, events: None })
+        Ok(Self { path: path.into(), observations, events: None, _lock: lock })
     }
 
     /// A path in the folder.
@@ -132,6 +141,16 @@ impl RunFolder {
         }
         atomic_file::write(&self.file(METRICS_FILE), &csv.into_inner()?)
     }
+}
+
+/// Keeps other trainings out of a folder as long as the file is open. The lock is the system's: a killed training leaves none.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.join(LOCK_FILE);
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    // Where a file system has no locks, a training goes on without one.
+    let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+    ensure!(!taken, "{}: another training is under way in this folder", folder.display());
+    Ok(file)
 }
 
 /// Removes what a run that ended before its first checkpoint has left of its data, which another run would be read by.

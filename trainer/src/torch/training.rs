@@ -35,6 +35,10 @@ pub const FLOAT_FILE: &str = "float.safetensors";
 /// Test inputs whose activations are observed.
 const OBSERVED_INPUTS: usize = 64;
 
+/// What is to be done about a checkpoint without a quantized network.
+const UNFINISHED: &str = "its exponents are not chosen yet, quantized training does that: finish it by `stepshift train \
+                          --resume --out` with this folder";
+
 /// What a training tells while it goes on; `Break` stops it at the next checkpoint.
 pub trait Observer {
     /// Behind every batch.
@@ -91,15 +95,22 @@ struct Good {
     tensors: HashMap<String, Tensor>,
 }
 
-/// A checkpoint's state and tensors.
-type Checkpoint = (State, HashMap<String, Tensor>);
-
 impl Training {
     /// A new run in a folder, which is made.
     ///
+    /// float  [`FLOAT_FILE`] of another run, for [`Self::quantize`]
+    ///
     /// # Errors
-    /// Where the network does not fit the data, a layer cannot be quantized as the config asks, or the folder holds a run already.
-    pub fn new(config: Config, text: String, data: Dataset, folder: &Path, device: Device) -> Result<Self> {
+    /// Where the network does not fit the data, a layer cannot be quantized as the config asks, the float network is of another
+    /// data set or another network, or the folder holds a run already.
+    pub fn new(
+        config: Config,
+        text: String,
+        data: Dataset,
+        folder: &Path,
+        device: Device,
+        float: Option<&Path>,
+    ) -> Result<Self> {
         let network = config.network(data.train.shape(), data.classes)?;
         config.augmentation.check_extents(data.train.shape())?;
         let learner = Learner::float(&config, &network, device);
@@ -107,9 +118,8 @@ impl Training {
             // Quantizers that a layer cannot have are refused now, not behind the training in floating point.
             QuantizedNetwork::fold(float, data.input_exponent, &config.quantized)?;
         }
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let taken = folder.join(CHECKPOINT_FILE);
-        ensure!(!taken.exists(), "{} exists: go on with --resume, or choose another --out", taken.display());
+        let float = float.map(|path| adopt(path, &config, &learner).with_context(|| path.display().to_string()));
+        let float = float.transpose()?;
         let folder = RunFolder::begin(folder, &config, &text, &data)?;
         let state = State {
             version: CHECKPOINT_VERSION,
@@ -118,26 +128,18 @@ impl Training {
             epoch: 0,
             batch: 0,
             sums: Sums::default(),
-            history: Vec::new(),
-            float_accuracy: None,
+            float_accuracy: float.as_ref().and_then(|float| float.float_accuracy),
+            history: float.map(|float| float.history).unwrap_or_default(),
         };
         Ok(Self { config, data, folder, state, learner, device, learning_rate: 0.0 })
     }
 
-    /// Goes to the quantized phase with the float network of another run, what its folder has as [`FLOAT_FILE`].
+    /// Goes to the quantized phase with the float network that the run was begun with.
     ///
     /// # Errors
-    /// Where it is of another data set or another network.
-    pub fn quantize(&mut self, (state, tensors): Checkpoint, observer: &mut dyn Observer) -> Result<()> {
-        let theirs = config::parse(&state.config)?;
-        let (own, other) = (self.config.dataset.text(), theirs.dataset.text());
-        ensure!(own == other, "the float network was trained on {other}, and the config is for {own}");
-        if let Model::Float(network) = self.learner.model() {
-            restore(&network.state(), |name| tensors.get(name).map(Tensor::shallow_clone))
-                .context("the float network is not that of the config")?;
-        }
-        self.state.history = state.history;
-        self.begin_quantized(state.float_accuracy, observer)?;
+    /// Where a file cannot be written.
+    pub fn quantize(&mut self, observer: &mut dyn Observer) -> Result<()> {
+        self.begin_quantized(self.state.float_accuracy, observer)?;
         self.save()
     }
 
@@ -427,15 +429,33 @@ impl Training {
     }
 }
 
+/// Takes over the weights of another run's float network; the state that it was saved with.
+fn adopt(path: &Path, config: &Config, learner: &Learner) -> Result<State> {
+    let (state, tensors) = checkpoint::load(path)?;
+    let (own, other) = (config.dataset.text(), config::parse(&state.config)?.dataset.text());
+    ensure!(own == other, "the float network was trained on {other}, and the config is for {own}");
+    if let Model::Float(network) = learner.model() {
+        restore(&network.state(), |name| tensors.get(name).map(Tensor::shallow_clone))
+            .context("the float network is not that of the config")?;
+    }
+    Ok(state)
+}
+
 /// The quantized network of a checkpoint whose quantized training has begun.
 ///
 /// # Errors
 /// Names what is missing.
 pub fn quantized_network(state: &State, tensors: &HashMap<String, Tensor>, data: &Dataset) -> Result<QuantizedNetwork> {
     let config = config::parse(&state.config)?;
+    let is_chosen = match state.phase {
+        Phase::Float => false,
+        Phase::Quantized => state.epoch > 0 || state.batch > 0 || config.quantized.calibration.is_some(),
+        Phase::Finished => true,
+    };
+    ensure!(is_chosen, UNFINISHED);
     let network = config.network(data.train.shape(), data.classes)?;
     match Learner::restored(&config, &network, data.input_exponent, state.phase, tensors, Device::Cpu)?.into_model() {
         Model::Quantized(network) => Ok(network),
-        Model::Float(_) => bail!("its quantized training has not begun: go on with `stepshift train --resume`"),
+        Model::Float(_) => bail!(UNFINISHED),
     }
 }
