@@ -36,12 +36,8 @@ fn main() {
          /// These, and what decodes the nodes.\n#[allow(dead_code)]\n\
          const LINKS: u64 = USES | stepshift_runtime::format::ENCODED_LINKS;\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n\
-         /// The nodes and tensors, decoded.\n\
-         static DECODED: stepshift_runtime::embed::DecodedFile<NODES, {{ NODES + 1 }}> =\n    \
-         stepshift_runtime::embed::decode(&MODEL.0);\n\
-         /// The model, which the build has parsed.\n#[allow(dead_code)]\n\
-         const TRUSTED: stepshift_runtime::Model<'static, USES> =\n    \
-         stepshift_runtime::embed::trusted(&MODEL.0, &DECODED);\n",
+         /// Hands out the model, which the build has parsed.\n#[allow(dead_code)]\n#[derive(Clone, Copy)]\nstruct Trusted;\n\
+         stepshift_runtime::hand_out_decoded!(Trusted, USES, &MODEL.0);\n",
         bytes.len(),
         model.arena_bytes(),
         stepshift_runtime::embed::links(&bytes),

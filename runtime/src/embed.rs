@@ -20,7 +20,7 @@ pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO
 /// - `LINKS`, the set of operators, elements and widths that it uses,
 /// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash,
 /// - `trusted()`, the same without the checks and the decoder, which then take no flash either: the checks that can be made while
-///   compiling were, and the nodes are decoded.
+///   compiling were, and the nodes are decoded. Its type, `Trusted`, is of no size, and hands out the model.
 ///
 /// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
 /// `ARENA_BYTES`, one after the other.
@@ -70,19 +70,20 @@ macro_rules! include_model {
                 $crate::embed::links(include_bytes!($path))
             };
 
+            /// What [`trusted`] gives: the model as a constant, of no size.
+            #[allow(dead_code, reason = "not every program needs it")]
+            #[derive(Debug, Clone, Copy)]
+            pub struct Trusted;
+
+            $crate::hand_out_decoded!(Trusted, LINKS, &FILE.0);
+
             /// The model without checks on the device: its checksum was right while compiling, and the exporter
             /// parses what it writes. See [`Model::parse_trusted`]($crate::Model::parse_trusted). Its nodes were decoded while
-            /// compiling, too.
+            /// compiling, too; a [`Session`]($crate::Session) of it holds no model, and is compiled for this one.
             #[allow(dead_code, reason = "not every program needs it")]
             #[must_use]
-            pub const fn trusted() -> $crate::Model<'static, LINKS> {
-                const NODES: usize = {
-                    // Of a file that is refused, nothing else is told.
-                    let _ = NEEDS;
-                    $crate::embed::node_count(include_bytes!($path))
-                };
-                static DECODED: $crate::embed::DecodedFile<NODES, { NODES + 1 }> = $crate::embed::decode(&FILE.0);
-                const { $crate::embed::trusted(&FILE.0, &DECODED) }
+            pub const fn trusted() -> Trusted {
+                Trusted
             }
 
             /// The checked model.
@@ -92,6 +93,35 @@ macro_rules! include_model {
             #[allow(dead_code, reason = "not every program needs it")]
             pub fn parse() -> Result<$crate::Model<'static, { LINKS | $crate::format::ENCODED_LINKS }>, $crate::LoadError> {
                 $crate::Model::parse_linked(BYTES)
+            }
+        }
+    };
+}
+
+/// Has a type hand out the model of a file whose nodes are decoded while compiling, for [`include_model!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! hand_out_decoded {
+    ($name:ident, $links:expr, $file:expr) => {
+        impl ::core::borrow::Borrow<$crate::Model<'static, { $links }>> for $name {
+            #[inline]
+            fn borrow(&self) -> &$crate::Model<'static, { $links }> {
+                const NODES: usize = {
+                    // Of a file that is refused, nothing else is told.
+                    let _ = $links;
+                    $crate::embed::node_count($file)
+                };
+                static DECODED: $crate::embed::DecodedFile<NODES, { NODES + 1 }> = $crate::embed::decode($file);
+                const { &$crate::embed::trusted($file, &DECODED) }
+            }
+        }
+
+        impl ::core::ops::Deref for $name {
+            type Target = $crate::Model<'static, { $links }>;
+
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                ::core::borrow::Borrow::borrow(self)
             }
         }
     };

@@ -1,5 +1,7 @@
 //! `defmt::Format` of what holds bytes: their number instead of the bytes, which would flood a log.
 
+use core::borrow::Borrow;
+
 use defmt::{Format, Formatter, write};
 
 use crate::embed::DecodedFile;
@@ -39,7 +41,7 @@ format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len())
 format!([const LINKS: u64] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
 format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
 format!([const LINKS: u64] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
-format!([const LINKS: u64] Session<'_, '_, LINKS>, |it| "Session of {}", it.model());
+format!(['m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());
 format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.name.as_str(), it.tensor.shape);
 format!(Vectors<'_>, |it| "Vectors of {} images", it.image_count());
 format!(Name<'_>, |it| "{=str}", it.as_str());

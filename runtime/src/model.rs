@@ -75,8 +75,8 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     #[inline(never)]
     fn walk(&self) -> Option<(u32, &'a [u8])> {
         let mut steps = u32::from(self.node_count);
-        let mut position = self.start();
-        let mut place = Node::undecoded(self.nodes);
+        let mut position = Position::START;
+        let mut place = self.undecoded();
         loop {
             let at = position;
             let Some(node) = self.read(&mut position, &mut place) else { break };
@@ -87,7 +87,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
                 steps = steps.saturating_add(stage.further_steps(stage.patches().unwrap_or(0)));
             }
         }
-        (position.index == self.node_count).then_some((steps, position.rest))
+        (position.index == self.node_count).then_some((steps, self.behind(position)))
     }
 
     /// Splits the file into its tables, before any check of their contents.
@@ -199,23 +199,29 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// The nodes in the file's order, decoded one by one.
     #[must_use]
     pub const fn nodes(&self) -> Nodes<'a, LINKS> {
-        self.nodes_from(self.start())
+        self.nodes_from(Position::START)
     }
 
     /// The nodes from one on.
-    pub(crate) const fn nodes_from(&self, position: Position<'a>) -> Nodes<'a, LINKS> {
+    pub(crate) const fn nodes_from(&self, position: Position) -> Nodes<'a, LINKS> {
         Nodes { model: *self, position }
     }
 
-    /// Before the first node.
-    pub(crate) const fn start(&self) -> Position<'a> {
-        Position { rest: self.nodes, index: 0 }
+    /// Bytes that no node was read from yet.
+    pub(crate) fn behind(&self, position: Position) -> &'a [u8] {
+        self.nodes.get(position.decoded as usize..).unwrap_or_default()
+    }
+
+    /// As [`Node::undecoded`].
+    #[inline]
+    pub(crate) const fn undecoded(&self) -> Node<'a> {
+        Node::undecoded(self.nodes)
     }
 
     /// The node at a position, which moves behind it: where it was decoded before, or in `place`. `None` where there is none, or none
     /// that this program links.
     #[inline]
-    pub(crate) fn read<'n>(&self, at: &mut Position<'a>, place: &'n mut Node<'a>) -> Option<&'n Node<'a>>
+    pub(crate) fn read<'n>(&self, at: &mut Position, place: &'n mut Node<'a>) -> Option<&'n Node<'a>>
     where
         'a: 'n,
     {
@@ -224,7 +230,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         }
         let node = if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
             node
-        } else if decodes(LINKS) && take_node::<LINKS>(&mut at.rest, place) {
+        } else if decodes(LINKS) && self.decode_node(at, place) {
             place
         } else {
             return None;
@@ -235,11 +241,19 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
 
     /// As [`Self::read`], in `place` always, for the caller to change; false where there is none.
     #[inline]
-    pub(crate) fn read_own(&self, at: &mut Position<'a>, place: &mut Node<'a>) -> bool {
+    pub(crate) fn read_own(&self, at: &mut Position, place: &mut Node<'a>) -> bool {
         if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
             *place = *node;
         }
         self.read(at, place).is_some()
+    }
+
+    fn decode_node(&self, at: &mut Position, place: &mut Node<'a>) -> bool {
+        let mut rest = self.behind(*at);
+        let taken = take_node::<LINKS>(&mut rest, place);
+        // A file has less than 4 GiB: a microcontroller has no place for more.
+        at.decoded = (self.nodes.len() - rest.len()) as u32;
+        taken
     }
 
     /// Tensor `index`: 0 is the input, `i + 1` the output of node `i`.
@@ -286,32 +300,29 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
 
 /// A place in the order of a model's nodes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Position<'a> {
-    /// Bytes that no node was read from yet.
-    pub(crate) rest: &'a [u8],
+pub(crate) struct Position {
+    /// Bytes of nodes that were decoded on the way.
+    decoded: u32,
     /// Of the next node.
     pub(crate) index: u16,
 }
 
-impl<'a> Position<'a> {
-    /// As [`Node::undecoded`].
-    #[inline]
-    pub(crate) const fn undecoded(&self) -> Node<'a> {
-        Node::undecoded(self.rest)
-    }
+impl Position {
+    /// Before the first node.
+    pub(crate) const START: Self = Self { decoded: 0, index: 0 };
 }
 
 /// Iterator over the nodes of a model.
 #[derive(Debug, Clone)]
 pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
     model: Model<'a, LINKS>,
-    position: Position<'a>,
+    position: Position,
 }
 
 impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
     /// Bytes that no node was read from yet.
-    pub(crate) const fn rest(&self) -> &'a [u8] {
-        self.position.rest
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.model.behind(self.position)
     }
 
     /// Nodes that were announced and not read yet.
@@ -324,7 +335,7 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        let mut place = self.position.undecoded();
+        let mut place = self.model.undecoded();
         self.model.read(&mut self.position, &mut place).copied()
     }
 }

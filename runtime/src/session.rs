@@ -1,5 +1,8 @@
 //! Running a model: one node after another, in the caller's arena.
 
+use core::borrow::Borrow;
+use core::marker::PhantomData;
+
 use crate::arena::{self, Sides};
 use crate::codes::{Codes, CodesMut};
 use crate::digest;
@@ -15,19 +18,23 @@ use crate::stage::Progress;
 /// A model with the arena it runs in.
 ///
 /// Fill [`Self::input_mut`] before every run: layers may reuse the input's place.
+///
+/// `M` hands it the model: a [`Model`], or the type of [`include_model!`](crate::include_model)'s `trusted()`, which takes no place
+/// and whose model the compiler knows.
 #[derive(Debug)]
-pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS> {
-    pub(crate) model: Model<'m, LINKS>,
+pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS, M = Model<'m, LINKS>> {
+    pub(crate) model: M,
     pub(crate) arena: &'a mut [u8],
     /// Before the node that [`Self::step`] runs next.
-    position: Position<'m>,
+    position: Position,
     /// Steps that were made in this run.
     steps: usize,
     /// The stage that runs patch by patch, while one does.
-    pub(crate) progress: Progress<'m>,
+    pub(crate) progress: Progress,
     /// What the host's kernels keep.
     #[cfg(feature = "std")]
     host: kernels::host::Layers,
+    lifetime: PhantomData<&'m ()>,
 }
 
 /// What an observer sees behind every step: a node, or a node of one patch.
@@ -57,42 +64,43 @@ struct Ran<'m> {
     tensor: TensorRecord,
 }
 
-impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
+impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, 'a, LINKS, M> {
     /// Takes an arena of at least [`Model::arena_bytes`] bytes, of any alignment and contents.
     ///
     /// # Errors
     /// [`RunError::ArenaTooSmall`] with both sizes.
-    pub fn new(model: Model<'m, LINKS>, arena: &'a mut [u8]) -> Result<Self, RunError> {
-        let needed = model.arena_bytes();
+    pub fn new(model: M, arena: &'a mut [u8]) -> Result<Self, RunError> {
+        let needed = model.borrow().arena_bytes();
         let provided = arena.len();
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, provided })?;
-        forget(&model, arena);
+        forget(model.borrow(), arena);
         Ok(Self {
             model,
             arena,
-            position: model.start(),
+            position: Position::START,
             steps: 0,
-            progress: Progress::outside(model.start()),
+            progress: Progress::OUTSIDE,
             #[cfg(feature = "std")]
-            host: kernels::host::Layers::new(model.node_count()),
+            host: kernels::host::Layers::new(model.borrow().node_count()),
+            lifetime: PhantomData,
         })
     }
 
     /// Forgets what runs before have left in the arena: states and streams mean 0 again.
     pub fn reset(&mut self) {
         self.begin();
-        forget(&self.model, self.arena);
+        forget(self.model.borrow(), self.arena);
     }
 
     /// The model that runs here.
     #[must_use]
-    pub const fn model(&self) -> Model<'m, LINKS> {
-        self.model
+    pub fn model(&self) -> Model<'m, LINKS> {
+        *self.model.borrow()
     }
 
     /// Where the input's codes go, NHWC, at the step of [`Model::input`].
     pub fn input_mut(&mut self) -> CodesMut<'_> {
-        let input = self.model.input();
+        let input = self.model.borrow().input();
         CodesMut::new(input.element, self.arena.get_mut(input.region()).unwrap_or_default())
     }
 
@@ -138,7 +146,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     fn advance(&mut self) -> Option<Ran<'m>> {
         loop {
             let index = usize::from(self.position.index);
-            let mut place = self.position.undecoded();
+            let mut place = self.model.borrow().undecoded();
             let Some(node) = self.next_node(&mut place) else {
                 self.begin();
                 return None;
@@ -161,10 +169,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     #[inline]
     fn next_node<'n>(&mut self, place: &'n mut Node<'m>) -> Option<&'n Node<'m>> {
         if !self.in_patches() {
-            return self.model.read(&mut self.position, place);
+            return self.model.borrow().read(&mut self.position, place);
         }
         let at = self.position;
-        if !self.model.read_own(&mut self.position, place) {
+        if !self.model.borrow().read_own(&mut self.position, place) {
             return None;
         }
         self.cut_to_patch(&mut place.op, at);
@@ -173,10 +181,10 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
 
     /// Before the first node of a run.
     fn begin(&mut self) {
-        self.position = self.model.start();
+        self.position = Position::START;
         self.steps = 0;
         if self.in_patches() {
-            self.progress = Progress::outside(self.model.start());
+            self.progress = Progress::OUTSIDE;
         }
     }
 
@@ -187,7 +195,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// # Errors
     /// [`SelfTestError::Differs`] names the first node that does not give the bits of training.
     pub fn self_test(&mut self) -> Result<(), SelfTestError> {
-        let certificate = self.model.certificate().ok_or(SelfTestError::NoCertificate)?;
+        let certificate = self.model.borrow().certificate().ok_or(SelfTestError::NoCertificate)?;
         self.reset();
         for (target, byte) in self.input_mut().into_bytes().iter_mut().zip(certificate.input) {
             *target = *byte;
@@ -209,7 +217,7 @@ impl<'m, 'a, const LINKS: u64> Session<'m, 'a, LINKS> {
     /// The output's codes of the last run, at the step of [`Model::output`].
     #[must_use]
     pub fn output(&self) -> Codes<'_> {
-        self.codes(self.model.output())
+        self.codes(self.model.borrow().output())
     }
 
     fn codes(&self, tensor: TensorRecord) -> Codes<'_> {

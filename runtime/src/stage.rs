@@ -1,5 +1,7 @@
 //! A session inside a stage that runs patch by patch. Spec 4.24.
 
+use core::borrow::Borrow;
+
 use crate::format::{Op, PATCH_OPERATORS, PatchInput, TensorRecord};
 use crate::model::{Model, Position};
 use crate::patches::{Region, Stage, StageNode};
@@ -7,21 +9,18 @@ use crate::session::Session;
 
 /// Where in a stage a session is. Which part of each tensor there is, lies behind the tensors in the arena.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Progress<'m> {
+pub(crate) struct Progress {
     /// Before the stage's first node.
-    start: Position<'m>,
+    start: Position,
     patch: u16,
     patches: u16,
     /// Tensors of the stage; none outside of one.
     tensors: u16,
 }
 
-impl<'m> Progress<'m> {
+impl Progress {
     /// Outside every stage.
-    #[inline]
-    pub(crate) const fn outside(start: Position<'m>) -> Self {
-        Self { start, patch: 0, patches: 0, tensors: 0 }
-    }
+    pub(crate) const OUTSIDE: Self = Self { start: Position::START, patch: 0, patches: 0, tensors: 0 };
 
     /// The place of a model's tensor in the stage: the first one is what its first node writes.
     fn place(&self, tensor: usize) -> Option<usize> {
@@ -48,11 +47,7 @@ pub(crate) fn reads<'o>(op: &'o Op<'_>) -> Option<([u16; 2], Option<&'o crate::f
 
 /// The stage that begins at a node; `None` where it is none that can run.
 #[inline(never)]
-pub(crate) fn stage<'a, const LINKS: u64>(
-    model: &Model<'a, LINKS>,
-    op: &PatchInput,
-    at: Position<'a>,
-) -> Option<Stage> {
+pub(crate) fn stage<'a, const LINKS: u64>(model: &Model<'a, LINKS>, op: &PatchInput, at: Position) -> Option<Stage> {
     let input = model.tensor(op.input.into())?.shape;
     let mut stage = Stage::new((input.h, input.w), (op.rows, op.columns));
     let inner = usize::from(op.nodes).checked_sub(2)?;
@@ -66,7 +61,7 @@ pub(crate) fn stage<'a, const LINKS: u64>(
     (stage.nodes().len() == inner).then_some(stage)
 }
 
-impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
+impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, LINKS, M> {
     /// The record of tensor `index`; inside a stage, of the part of it that there is.
     ///
     /// place  where it is made, unless it was decoded before and is whole
@@ -75,7 +70,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
     where
         'm: 't,
     {
-        if self.in_patches() { self.cut_record(index, place) } else { self.model.record(index, place) }
+        if self.in_patches() { self.cut_record(index, place) } else { self.model.borrow().record(index, place) }
     }
 
     /// As [`Self::record`], copied.
@@ -86,7 +81,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
 
     #[inline(never)]
     fn cut_record<'t>(&self, index: usize, tensor: &'t mut TensorRecord) -> Option<&'t TensorRecord> {
-        *tensor = self.model.tensor(index)?;
+        *tensor = self.model.borrow().tensor(index)?;
         if let Some(place) = self.progress.place(index) {
             let region = self.region(place);
             (tensor.shape.h, tensor.shape.w) = (region.h, region.w);
@@ -111,7 +106,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
     /// Makes of an operator what runs on the patch; enters a stage, and leaves of its operands what it needs.
     ///
     /// at  before it
-    pub(crate) fn cut_to_patch(&mut self, op: &mut Op<'_>, at: Position<'m>) {
+    pub(crate) fn cut_to_patch(&mut self, op: &mut Op<'_>, at: Position) {
         if let Op::PatchInput(input) = op {
             self.enter(input, at);
         } else if let Some(place) = self.progress.place(usize::from(at.index) + 1) {
@@ -120,7 +115,7 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
     }
 
     /// After the last node of a stage: its first one, while there are patches left.
-    pub(crate) fn next_patch(&mut self, op: &Op<'_>) -> Option<Position<'m>> {
+    pub(crate) fn next_patch(&mut self, op: &Op<'_>) -> Option<Position> {
         if !matches!(op, Op::PatchOutput(_)) {
             return None;
         }
@@ -128,13 +123,13 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
         if self.progress.patch < self.progress.patches {
             return Some(self.progress.start);
         }
-        self.progress = Progress::outside(self.model.start());
+        self.progress = Progress::OUTSIDE;
         None
     }
 
     #[inline(never)]
-    fn enter(&mut self, op: &PatchInput, at: Position<'m>) {
-        let Some(stage) = stage(&self.model, op, at) else { return };
+    fn enter(&mut self, op: &PatchInput, at: Position) {
+        let Some(stage) = stage(self.model.borrow(), op, at) else { return };
         if self.progress.tensors == 0 {
             let patches = stage.patches().unwrap_or(0);
             (self.progress.patch, self.progress.patches) = (0, u16::try_from(patches).unwrap_or(u16::MAX));
@@ -148,12 +143,12 @@ impl<'m, const LINKS: u64> Session<'m, '_, LINKS> {
 
     /// What the patch needs of a tensor of the stage, or what is left of it.
     pub(crate) fn region(&self, place: usize) -> Region {
-        let regions = self.arena.get(self.model.tensor_bytes()..).unwrap_or_default();
+        let regions = self.arena.get(self.model.borrow().tensor_bytes()..).unwrap_or_default();
         regions.as_chunks().0.get(place).map_or(Region::default(), Region::from_bytes)
     }
 
     fn set_region(&mut self, place: usize, region: Region) {
-        let regions = self.arena.get_mut(self.model.tensor_bytes()..).unwrap_or_default();
+        let regions = self.arena.get_mut(self.model.borrow().tensor_bytes()..).unwrap_or_default();
         if let Some(bytes) = regions.as_chunks_mut().0.get_mut(place) {
             *bytes = region.to_bytes();
         }

@@ -31,7 +31,7 @@ fn infer() -> Option<()> {
     #[cfg(feature = "loader")]
     let model = stepshift_runtime::Model::<LINKS>::parse_linked(&MODEL.0).ok()?;
     #[cfg(not(feature = "loader"))]
-    let model = TRUSTED;
+    let model = Trusted;
     // Run where it is made: a session that is moved is copied.
     if let Ok(session) = &mut Session::new(model, ARENA.try_take()?) {
         black_box(session.input_mut().into_bytes());

@@ -12,7 +12,7 @@ use core::ops::Range;
 use crate::error::{LoadError, NodeFault, TensorFault};
 use crate::format::{Certificate, KEEPING_OPERATORS, Needs, Node, Op, OperatorKind, Packing, Reader, TensorRecord};
 use crate::kernels::{dsp, mve};
-use crate::model::Model;
+use crate::model::{Model, Position};
 use stages::Inside;
 
 /// How many tensors may be live at one node, its output included.
@@ -26,12 +26,12 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
     }
     tensors_fit(model)?;
     let kept = kept_tensors(model)?;
-    let mut position = model.start();
+    let mut position = Position::START;
     let (mut needed, mut steps) = (0_u64, model.node_count() as u32);
     let mut inside: Option<Inside> = None;
     for index in 0.. {
         let at = position;
-        let mut place = position.undecoded();
+        let mut place = model.undecoded();
         let Some(node) = model.read(&mut position, &mut place) else { break };
         inside = inside.filter(|stage| stage.last >= index);
         if let Op::PatchInput(op) = &node.op
@@ -58,7 +58,7 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
     }
     live_tensors_are_disjoint(model)?;
     kept_tensors_are_alone(model, &kept)?;
-    certificate(model, steps, position.rest)
+    certificate(model, steps, model.behind(position))
 }
 
 /// The last part of the file.
@@ -112,9 +112,9 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
     let record = |index: u16| model.tensor(index.into()).unwrap_or(TensorRecord::EMPTY);
     let mut end = None;
     let tensor_bytes = model.tensor_bytes();
-    let mut position = model.start();
+    let mut position = Position::START;
     for writer in 0.. {
-        let mut place = position.undecoded();
+        let mut place = model.undecoded();
         let Some(node) = model.read(&mut position, &mut place) else { break };
         if let Some(last) = stages::end::<LINKS>(writer, node) {
             is_apart(model, &live, last + 1, |_, _, _| false)?;

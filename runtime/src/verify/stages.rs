@@ -26,7 +26,7 @@ impl Inside {
     pub(super) fn enter<'a, const LINKS: u64>(
         model: &Model<'a, LINKS>,
         op: &PatchInput,
-        at: Position<'a>,
+        at: Position,
     ) -> Result<Self, LoadError> {
         let first = usize::from(at.index);
         let refused = || node_fault(first, NodeFault::Stage);
@@ -73,7 +73,7 @@ impl Inside {
         &mut self,
         model: &Model<'a, LINKS>,
         regions: &Regions,
-        at: Position<'a>,
+        at: Position,
     ) -> Result<(), LoadError> {
         let part = |tensor: usize| {
             let record = model.tensor(tensor).unwrap_or(TensorRecord::EMPTY);

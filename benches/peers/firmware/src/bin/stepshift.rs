@@ -12,7 +12,7 @@ use stepshift_runtime::{RunError, Session};
 
 include!(concat!(env!("OUT_DIR"), "/stepshift.rs"));
 
-type Running = Session<'static, 'static, { model::LINKS }>;
+type Running = Session<'static, 'static, { model::LINKS }, model::Trusted>;
 
 static ARENA: ConstStaticCell<Aligned<{ model::ARENA_BYTES }>> = ConstStaticCell::new(Aligned([0; model::ARENA_BYTES]));
 
