@@ -1,3 +1,5 @@
+use core::ops::Range;
+
 use super::instructions::depthwise;
 use super::layer::end;
 use super::scale::Scale;
@@ -9,7 +11,7 @@ use crate::kernels::window::{Span, positions};
 use crate::kernels::{Bands, View, ViewMut};
 
 /// Quads of channels whose accumulators are taken out of the inner loop at a time.
-const QUADS_AT_A_TIME: usize = 4;
+const QUADS_AT_A_TIME: usize = 8;
 
 /// Accumulators, aligned as words.
 #[repr(align(4))]
@@ -89,10 +91,15 @@ impl Layer<'_> {
     #[inline(never)]
     fn in_parts<const LINKS: u64>(&self, pixel: usize, end: End, output: &mut ViewMut<'_>) {
         let channels = usize::from(self.input.shape.c);
+        let meets_offset = self.meets_offset::<LINKS>();
+        let mut sums = Accumulators([0; 16 * QUADS_AT_A_TIME]);
         for quad in (0..channels / 4).step_by(QUADS_AT_A_TIME) {
             let count = QUADS_AT_A_TIME.min(channels / 4 - quad);
-            let bias = self.bias::<LINKS>(quad, count);
-            let bias = bias.get(..16 * count).unwrap_or_default();
+            let mut bias = self.op.weights.bias.get(16 * quad..16 * (quad + count)).unwrap_or_default();
+            if meets_offset {
+                self.sum_padding::<LINKS>(quad, bias, &mut sums);
+                bias = sums.0.get(..16 * count).unwrap_or_default();
+            }
             if end == End::Accumulators {
                 self.slow::<LINKS>(pixel, quad, bias, output);
                 continue;
@@ -128,40 +135,61 @@ impl Layer<'_> {
         LINKS & AFFINE_LINK != 0 && !whole && self.op.weights.epilogue.input_zero() != 0
     }
 
-    /// The biases of some quads, with what the padding contributes.
-    fn bias<const LINKS: u64>(&self, quad: usize, count: usize) -> [u8; 16 * QUADS_AT_A_TIME] {
-        let mut bytes = [0; 16 * QUADS_AT_A_TIME];
-        let mut sums = [[0; 4]; QUADS_AT_A_TIME];
-        if self.meets_offset::<LINKS>() {
-            self.sum_padding(quad, &mut sums);
+    /// The biases of some quads and what padding contributes whose code is not 0. Spec 3.4.
+    fn sum_padding<const LINKS: u64>(&self, quad: usize, bias: &[u8], sums: &mut Accumulators) {
+        let mut so_far = bias;
+        let mut before;
+        for [rows, columns] in self.over_padding() {
+            if !rows.is_empty() && !columns.is_empty() {
+                self.add_padding::<LINKS>([rows, columns], quad, so_far, &mut sums.0);
+                before = sums.0;
+                so_far = before.get(..bias.len()).unwrap_or_default();
+            }
         }
-        let zero = i32::from(self.op.weights.epilogue.input_zero());
-        let given = self.op.weights.bias.get(16 * quad..).unwrap_or_default();
-        let given = given.get(..16 * count).unwrap_or_default().as_chunks::<4>().0;
-        let targets = bytes.as_chunks_mut::<4>().0.iter_mut();
-        for ((target, given), sum) in targets.zip(given).zip(sums.as_flattened()) {
-            *target = (i32::from_le_bytes(*given) + zero * sum).to_le_bytes();
-        }
-        bytes
     }
 
-    /// Adds the weights that lie over padding.
-    fn sum_padding(&self, quad: usize, sums: &mut [[i32; 4]; QUADS_AT_A_TIME]) {
+    /// Rows and columns of the kernel that meet no input: above, below, left and right of those that do.
+    fn over_padding(&self) -> [[Range<usize>; 2]; 4] {
         let (kernel_h, kernel_w) = (usize::from(self.op.window.kernel_h), usize::from(self.op.window.kernel_w));
-        for (ky, kx) in (0..kernel_h).flat_map(|ky| (0..kernel_w).map(move |kx| (ky, kx))) {
-            if self.rows.covers(ky) && self.columns.covers(kx) {
-                continue;
-            }
-            for (index, [a, b, c, d]) in sums.iter_mut().enumerate() {
-                let tap = (quad + index) * self.order.taps + ky * kernel_w + kx;
-                let codes = self.op.weights.codes.get(8 * tap..).and_then(|codes| codes.first_chunk::<8>());
-                let Some([a0, a1, c0, c1, b0, b1, d0, d1]) = codes else { break };
-                // The channels 0, 2, 1, 3.
-                *a += i32::from(i16::from_le_bytes([*a0, *a1]));
-                *b += i32::from(i16::from_le_bytes([*b0, *b1]));
-                *c += i32::from(i16::from_le_bytes([*c0, *c1]));
-                *d += i32::from(i16::from_le_bytes([*d0, *d1]));
-            }
-        }
+        let meet = |span: Span, kernel: usize| {
+            let first = span.kernel.min(kernel);
+            first..(first + span.len).min(kernel)
+        };
+        let (rows, columns) = (meet(self.rows, kernel_h), meet(self.columns, kernel_w));
+        [
+            [0..rows.start, 0..kernel_w],
+            [rows.end..kernel_h, 0..kernel_w],
+            [rows.clone(), 0..columns.start],
+            [rows, columns.end..kernel_w],
+        ]
+    }
+
+    /// Adds to biases the products of a part of the kernel and the code that all of its input has.
+    fn add_padding<const LINKS: u64>(
+        &self,
+        [rows, columns]: [Range<usize>; 2],
+        quad: usize,
+        bias: &[u8],
+        sums: &mut [u8],
+    ) {
+        let weights = &self.op.weights;
+        let (kernel_h, kernel_w) = (usize::from(self.op.window.kernel_h), usize::from(self.op.window.kernel_w));
+        let first = quad * self.order.taps + rows.start * kernel_w + columns.start;
+        let zeros = [weights.epilogue.input_zero() as u8; 4 * QUADS_AT_A_TIME];
+        depthwise::<LINKS>(Taps {
+            signed: self.input.element() == Element::I8,
+            input: &zeros,
+            weights: weights.codes.get(8 * first..).unwrap_or_default(),
+            bias,
+            scale: Scale::NONE,
+            output: sums,
+            rows: rows.len(),
+            columns: columns.len(),
+            row_step: 0,
+            column_step: 0,
+            kernel_h,
+            kernel_w,
+            end: End::Accumulators,
+        });
     }
 }
