@@ -1,10 +1,10 @@
 //! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions,
 //! the host's own by every instruction set that the processor has.
 
-use stepshift_runtime::format::{Op, Packing};
+use stepshift_runtime::format::{Op, Packing, WeightBits};
 use stepshift_runtime::{Backend, InstructionSet, Model, Session};
 use stepshift_tests::{random, reference, suite};
-use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
+use stepshift_trainer::export::{FixedPointNetwork, FixedPointWeights, Options, Prefer, encode_with};
 
 /// What a model is packed for, and the widest instructions of the host's kernels.
 type Way = (Backend, Prefer, InstructionSet);
@@ -63,6 +63,29 @@ fn depthwise_layers_write_over_their_inputs() {
     });
     let found: Vec<usize> = found.collect();
     assert!(found.iter().all(|count| *count > 10), "{found:?}");
+}
+
+#[test]
+fn narrow_weights_have_the_kernels_of_those_of_8_bits() {
+    let is_plain = |network: &FixedPointNetwork, backend: Backend| {
+        let options = Options { backend, prefer: Prefer::Speed, ..Options::default() };
+        let bytes = encode_with(network, options).unwrap();
+        let node = Model::parse(&bytes).unwrap().nodes().next().unwrap();
+        node.op.weights().is_none_or(|weights| weights.packing == Packing::Plain)
+    };
+    let mut narrow = 0;
+    for network in suite::networks() {
+        let Some(weights) = network.layers[0].op.weights().filter(|weights| weights.bits.bits() < 8) else {
+            continue;
+        };
+        let mut wide = network.clone();
+        *wide.layers[0].op.weights_mut().unwrap() = FixedPointWeights { bits: WeightBits::Eight, ..weights.clone() };
+        for backend in Backend::ALL {
+            assert_eq!(is_plain(&network, backend), is_plain(&wide, backend), "{backend:?}: {network:?}");
+            narrow += usize::from(!is_plain(&network, backend));
+        }
+    }
+    assert!(narrow > 100, "{narrow}");
 }
 
 #[test]

@@ -48,6 +48,10 @@ pub(super) fn packed(network: &FixedPointNetwork, backend: Backend, prefer: Pref
 /// for every sixteen products of four pixels, 128 instructions for each byte and more.
 const USES_WORTH_A_BYTE: usize = 1024;
 
+/// Pixels of the output from which on a weight whose width the backend has no kernel for is stored in the next that it has: plain
+/// kernels take some 20 instructions more for each product.
+const USES_WORTH_A_WIDTH: usize = 4;
+
 /// How often a layer uses each of its weights.
 fn uses(layer: &FixedPointLayer) -> usize {
     usize::from(layer.output.shape.h) * usize::from(layer.output.shape.w)
@@ -85,12 +89,16 @@ impl Packed {
     /// What `backend` has for a layer: plain weights where it has nothing.
     pub(super) fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend, prefer: Prefer) -> Self {
         let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
-        let found = match backend {
+        let in_width = |bits| match backend {
             Backend::Portable => None,
             Backend::Dsp => Self::for_dsp(network, layer, bits, prefer),
             Backend::Mve => Self::for_mve(network, layer, bits),
-            Backend::V6m => Self::for_v6m(network, layer),
+            Backend::V6m => Self::for_v6m(network, layer, bits),
         };
+        let is_worth = prefer == Prefer::Speed || uses(layer) >= USES_WORTH_A_WIDTH;
+        let wider =
+            [WeightBits::Four, WeightBits::Eight].into_iter().filter(|wider| wider.bits() > bits.bits() && is_worth);
+        let found = std::iter::once(bits).chain(wider).find_map(in_width);
         found.unwrap_or(Self { bits, room: Room::default(), fast: None, order: Order::Plain, offset: 0 })
     }
 
@@ -181,8 +189,8 @@ impl Packed {
         }
     }
 
-    fn for_v6m(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Option<Self> {
-        let weights = layer.op.weights().filter(|weights| weights.bits == WeightBits::Eight)?;
+    fn for_v6m(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits) -> Option<Self> {
+        let weights = layer.op.weights().filter(|_| bits == WeightBits::Eight)?;
         let input = Some(network.tensor(*layer.inputs.first()?)).filter(|input| input.element != Element::I16)?;
         let out_ch = weights.bias.len();
         let biases = Fours::bias_bytes(out_ch);
