@@ -232,31 +232,23 @@ impl QuantizedConfig {
     }
 
     fn check_quantizers(&self) -> Result<()> {
-        let quantizers = |place: &str, list: [(&str, Option<QuantizerConfig>); 3]| {
-            let mut given = list.into_iter().filter_map(|(key, config)| Some((key, config?)));
-            given.try_for_each(|(key, config)| {
-                let unsigned = config.unsigned == Some(true);
-                let may_be = key == "activations" && !place.ends_with(".gradients");
-                ensure!(!unsigned || may_be, "{place}.{key}.unsigned is true, which is for activations alone");
-                config.check(&format!("{place}.{key}"), self.scheme)
+        let check = |place: &str, quantizers: [(&str, Option<QuantizerConfig>); 6]| {
+            let mut given = quantizers.into_iter().filter_map(|(kind, config)| Some((kind, config?)));
+            given.try_for_each(|(kind, config)| {
+                let place = format!("{place}.{kind}");
+                let is_learned = config.range.is_some_and(RangeMethod::is_learned);
+                let of_gradients = kind.starts_with("gradients.");
+                ensure!(!is_learned || !of_gradients, "{place}.range: a gradient's range cannot be learned");
+                let is_unsigned = config.unsigned == Some(true);
+                let may_be = kind == "activations";
+                ensure!(!is_unsigned || may_be, "{place}.unsigned is true, which is for activations alone");
+                config.check(&place, self.scheme)
             })
         };
-        let gradients = |place: &str, gradients: GradientConfig| {
-            let GradientConfig { weights, biases, activations } = gradients;
-            let list = [("weights", weights), ("biases", biases), ("activations", activations)];
-            for (key, config) in list {
-                let learned = config.and_then(|config| config.range).is_some_and(RangeMethod::is_learned);
-                ensure!(!learned, "{place}.gradients.{key}.range: a gradient's range cannot be learned");
-            }
-            quantizers(&format!("{place}.gradients"), list)
-        };
-        let all = [("weights", Some(self.weights)), ("biases", self.biases), ("activations", Some(self.activations))];
-        quantizers("quantized", all)?;
-        gradients("quantized", self.gradients)?;
+        check("quantized", by_kind([Some(self.weights), self.biases, Some(self.activations)], self.gradients))?;
         for (name, own) in &self.layers {
-            let place = format!("quantized.layers.{name}");
-            quantizers(&place, [("weights", own.weights), ("biases", own.biases), ("activations", own.activations)])?;
-            gradients(&place, own.gradients)?;
+            let quantizers = by_kind([own.weights, own.biases, own.activations], own.gradients);
+            check(&format!("quantized.layers.{name}"), quantizers)?;
         }
         Ok(())
     }
