@@ -359,7 +359,7 @@ pub fn load(path: &Path) -> Result<(Config, String)> {
 /// # Errors
 /// Names the key or layer, the value and what would be right.
 pub fn parse(text: &str) -> Result<Config> {
-    let config: Config = toml::from_str(text).map_err(|error| Error::msg(in_words(&error)))?;
+    let config: Config = toml::from_str(text).map_err(|error| Error::msg(in_words::<Config>(text, &error)))?;
     ensure!(config.batch_size > 0, "batch_size is 0, it must be at least 1");
     ensure!(config.float.epochs > 0, "float.epochs is 0, it must be at least 1");
     config.float.check()?;
@@ -471,13 +471,18 @@ mod tests {
     #[test]
     fn values_of_another_type_are_told_what_would_be_right() {
         let granularity = r#"expected "tensor", "channel", "input_channel" or { channels = N }, N from 1 to 65535"#;
+        let ranges = "expected one of \"RANGE_MAX\", \"max\", \"3sigma\", \"RANGE_3SIGMA\", \"RANGE_MAX_TENPERCENT\", \
+                      \"ten_percent\", \"RANGE_SWEEP\", \"sweep\", \"percentile\", \"mse\", \"kl\", \"tqt\", \"lsq\"";
         let schedule = r#"expected "cosine", "constant" or { steps = { epochs = [..], factor = .. } }"#;
         let cases = [
             ("[quantized.weights]\ngranularity = 'channels'", granularity),
             ("[quantized.weights]\ngranularity = { channel = 3 }", granularity),
             ("[quantized.weights]\nbits = 300", "expected an integer, 2 to 16"),
             ("[quantized.weights]\nbits = 8.0", "expected an integer, 2 to 16"),
-            ("[quantized.weights]\nrange = 3", "expected a name in quotes"),
+            ("[quantized.weights]\nrange = 3", ranges),
+            ("[quantized.weights]\nrange = ['max']", ranges),
+            ("[quantized.weights]\nrange = {}", ranges),
+            ("[quantized.layers.fc.gradients]\nweights = { bits = 4, range = true }", ranges),
             ("[quantized.layers.fc]\nweights = 4", "expected a table"),
             ("[quantized.layers.fc]\nweight_exponent = 200", "expected an integer, -128 to 127"),
             ("[[layers]]\nname = 'more'\nop = 'conv2d'\nout_ch = 70000", "expected an integer, 0 to 65535"),
@@ -491,6 +496,14 @@ mod tests {
         }
         let seed = error(&DIGITS.replace("seed = 1", "seed = -1"));
         assert!(seed.trim_end().ends_with("expected an integer, at least 0"), "{seed}");
+        for (key, value, some) in [
+            ("dataset = 'digits'", "dataset = 3", "\"digits\", \"fashion-mnist\", "),
+            ("seed = 1", "seed = 1\nnetwork = 8", "\"lenet-5\", \"nine-convolutions\", "),
+        ] {
+            let message = error(&DIGITS.replace('"', "'").replacen(key, value, 1));
+            let (key, names) = (value.lines().last().unwrap(), format!("\nexpected one of {some}"));
+            assert!(message.contains(&format!("| {key}\n")) && message.contains(&names), "{message}");
+        }
         for value in ["'steps'", "{ steps = { epochs = [8] } }"] {
             let key = format!("learning_rate = 0.05, schedule = {value}");
             let message = error(&DIGITS.replace("learning_rate = 0.05", &key));
