@@ -17,9 +17,9 @@ pub struct OptimizerConfig {
     /// Momentum, or share of the past in Adam's first moment, 0 to 1.
     #[serde(default = "default_momentum")]
     pub momentum: f64,
-    /// Share of the past in Adam's second moment, 0 to 1; 0.999 where left out.
+    /// Share of the past in Adam's second moment, 0 to 1; see [`Self::second_momentum`].
     pub second_momentum: Option<f64>,
-    /// Nesterov's form of SGD's momentum, yes where left out.
+    /// Nesterov's form of SGD's momentum; see [`Self::nesterov`].
     pub nesterov: Option<bool>,
     /// L2 penalty on weights; of AdamW, decay by the rate.
     #[serde(default)]
@@ -65,6 +65,10 @@ const fn default_momentum() -> f64 {
     0.9
 }
 
+/// No default of serde's: an optimizer refuses the keys that it does not read.
+const DEFAULT_SECOND_MOMENTUM: f64 = 0.999;
+const DEFAULT_NESTEROV: bool = true;
+
 fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {
     or_expected(deserializer, r#""cosine", "constant" or { steps = { epochs = [..], factor = .. } }"#)
 }
@@ -83,6 +87,18 @@ impl OptimizerConfig {
             warmup_epochs: 0.0,
             schedule: Schedule::Constant,
         }
+    }
+
+    /// Share of the past in Adam's second moment, 0.999 where left out.
+    #[must_use]
+    pub fn second_momentum(&self) -> f64 {
+        self.second_momentum.unwrap_or(DEFAULT_SECOND_MOMENTUM)
+    }
+
+    /// Whether SGD's momentum has Nesterov's form, as it has where left out.
+    #[must_use]
+    pub fn nesterov(&self) -> bool {
+        self.nesterov.unwrap_or(DEFAULT_NESTEROV)
     }
 
     /// The learning rate at a place in the training, in epochs: linear warm-up, then the schedule.
@@ -157,6 +173,19 @@ mod tests {
         let steps = "learning_rate = 1.0\nschedule = { steps = { epochs = [4, 8], factor = 0.5 } }";
         assert_eq!(rates(steps, &[0.0, 3.9, 4.0, 7.9, 8.0, 10.0]), [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]);
         assert_eq!(rates("learning_rate = 1.0\nschedule = 'constant'", &[0.0, 9.9]), [1.0, 1.0]);
+    }
+
+    #[test]
+    fn the_guide_states_the_defaults() {
+        let config: OptimizerConfig = toml::from_str("learning_rate = 1.0").unwrap();
+        let guide = include_str!("../../docs/config.md");
+        let stated = |key: &str| {
+            let row = guide.lines().find(|line| line.starts_with(&format!("| `{key}` |"))).unwrap();
+            row.split(" | ").nth(2).unwrap()
+        };
+        assert_eq!(stated("momentum"), config.momentum.to_string());
+        assert_eq!(stated("second_momentum"), config.second_momentum().to_string());
+        assert_eq!(stated("nesterov"), config.nesterov().to_string());
     }
 
     #[test]

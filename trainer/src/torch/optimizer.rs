@@ -101,14 +101,14 @@ impl Parameter {
         let gradient = self.value.grad() + &self.value * decay;
         let velocity = &self.first * config.momentum + &gradient;
         self.first.copy_(&velocity);
-        let change = if config.nesterov.unwrap_or(true) { gradient + velocity * config.momentum } else { velocity };
+        let change = if config.nesterov() { gradient + velocity * config.momentum } else { velocity };
         let _ = self.value.g_sub_(&(change * rate));
     }
 
     /// Loshchilov, Hutter 2019, algorithm 2.
     fn adam_w(&mut self, config: &OptimizerConfig, rate: f64, steps: &Tensor) {
         let Some(second) = &mut self.second else { return };
-        let (beta1, beta2) = (config.momentum, config.second_momentum.unwrap_or(0.999));
+        let (beta1, beta2) = (config.momentum, config.second_momentum());
         let gradient = self.value.grad();
         let first = &self.first * beta1 + &gradient * (1.0 - beta1);
         let squares = &*second * beta2 + gradient.square() * (1.0 - beta2);
