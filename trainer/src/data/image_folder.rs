@@ -10,13 +10,13 @@ use ndarray::ArrayViewMut3;
 use stepshift_runtime::format::Shape;
 
 use super::images::{FileInput, centred};
-use super::{DataConfig, DataError, Dataset, Decode, Images, files};
+use super::{DataConfig, DataError, Dataset, Decode, Images, files, limits};
 
 /// What is read.
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 
-/// Most pixels that images are resized to: 1024 x 1024. Hundreds of images are evaluated at once, in f32.
-const MAX_PIXELS: usize = 1 << 20;
+/// Most pixels of a file: so many of 16 bits in four channels are what `image` decodes, 512 MiB.
+const MAX_FILE_PIXELS: u64 = 1 << 26;
 
 /// Finds the files, which are decoded whenever they are read. Images are resized to `data.size` without keeping their
 /// proportions; the code of a pixel `p` is `p - 128`, at exponent -7.
@@ -28,12 +28,7 @@ pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
         return Err(DataError::option("data.size", "is missing or 0, it must be [rows, columns]"));
     };
     let shape = Shape { h, w, c: if options.grayscale == Some(true) { 1 } else { 3 } };
-    if usize::from(h) * usize::from(w) > MAX_PIXELS {
-        let gigabytes = (shape.len() * size_of::<f32>()) as f64 / 1e9;
-        let what =
-            format!("is [{h}, {w}], {gigabytes:.1} GB an image while training: it may be {MAX_PIXELS} pixels at most");
-        return Err(DataError::option("data.size", what));
-    }
+    limits::check_input([h, w, shape.c].map(usize::from)).map_err(|what| DataError::option("data.size", what))?;
     let classes = files::folders(&folder.join("train"))?.iter().map(|path| files::name(path)).collect::<Vec<_>>();
     files::check_class_count(&folder.join("train"), classes.len())?;
     let train = images(&folder.join("train"), &classes, shape)?;
@@ -60,7 +55,11 @@ fn images(folder: &Path, classes: &[String], shape: Shape) -> Result<Images, Dat
     for FileInput { path, .. } in &found {
         let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
         let reader = reader.map_err(|source| DataError::read(path, source))?;
-        reader.into_dimensions().map_err(|error| refusal(path, &error))?;
+        let (w, h) = reader.into_dimensions().map_err(|error| refusal(path, &error))?;
+        if u64::from(w) * u64::from(h) > MAX_FILE_PIXELS {
+            let what = format!("an image of {h} x {w} pixels, there may be {MAX_FILE_PIXELS} at most");
+            return Err(DataError::contents(path, what));
+        }
     }
     Ok(Images::in_files(found, shape, Arc::new(Decoder)))
 }
@@ -110,6 +109,7 @@ mod tests {
     use std::fs;
 
     use image::{GrayImage, Rgb, RgbImage};
+    use stepshift_runtime::crc32;
 
     use super::*;
 
@@ -167,7 +167,8 @@ mod tests {
         let place = folder();
         assert_eq!(error(&place, &DataConfig::default()), "data.size: is missing or 0, it must be [rows, columns]");
         let large = DataConfig { size: Some([20_000, 20_000]), ..DataConfig::default() };
-        let expected = "data.size: is [20000, 20000], 4.8 GB an image while training: it may be 1048576 pixels at most";
+        let expected = "data.size: inputs of 20000 x 20000 x 3 values, 4800 MB each while training: they may have 3145728 \
+                        values at most";
         assert_eq!(error(&place, &large), expected);
         fs::create_dir(place.path().join("test/horse")).unwrap();
         assert_eq!(error(&place, &options(false)), "DIR/test/horse: the training images have no such class");
@@ -182,6 +183,16 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 20]).unwrap();
         assert!(error(&place, &options(false)).starts_with("DIR/train/cat/ramp.png: not a readable PNG or JPEG file"));
+        // The width and the height of a PNG file, and the checksum of what holds them.
+        let mut large = bytes;
+        large[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+        let checksum = crc32(&large[12..29]);
+        large[29..33].copy_from_slice(&checksum.to_be_bytes());
+        fs::write(&path, &large).unwrap();
+        assert_eq!(
+            error(&place, &options(false)),
+            "DIR/train/cat/ramp.png: an image of 60000 x 60000 pixels, there may be 67108864 at most"
+        );
         let place = folder();
         let path = place.path().join("train/dog/red.JPG");
         let bytes = fs::read(&path).unwrap();

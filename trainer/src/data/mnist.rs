@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ndarray::Array4;
 
-use super::{DataError, Dataset, Images, idx};
+use super::{DataError, Dataset, Images, idx, limits};
 
 /// Where Debian's package `dataset-fashion-mnist` puts the files.
 const DEBIAN_FOLDER: &str = "/usr/share/datasets/fashion-mnist";
@@ -63,9 +63,10 @@ fn images(folder: &Path, part: &str) -> Result<Images, DataError> {
     let pixels = idx::read(folder, &format!("{part}-images-idx3-ubyte"), 3)?;
     let labels = idx::read(folder, &format!("{part}-labels-idx1-ubyte"), 1)?;
     let [count, h, w] = pixels.dimensions[..] else { unreachable!("read as three dimensions") };
-    if pixels.elements.is_empty() || h > usize::from(u16::MAX) || w > usize::from(u16::MAX) {
+    if pixels.elements.is_empty() {
         return Err(DataError::contents(&pixels.path, format!("{count} images of {h} x {w}")));
     }
+    limits::check_input([h, w, 1]).map_err(|what| DataError::contents(&pixels.path, what))?;
     if labels.elements.len() != count {
         let what = format!("{} labels for {count} images", labels.elements.len());
         return Err(DataError::contents(&labels.path, what));
@@ -125,6 +126,22 @@ mod tests {
             fs::remove_file(folder.join(IMAGES)).unwrap();
         };
         assert_eq!(load_changed(compress), "2 9 127");
+        let changed = |change: fn(&mut Vec<u8>)| {
+            load_changed(|folder| {
+                edit(folder, IMAGES, change);
+                compress(folder);
+            })
+        };
+        assert_eq!(
+            changed(|bytes| bytes.push(0)),
+            "DIR/train-images-idx3-ubyte.gz: more bytes of elements than its dimensions [2, 28, 28] have"
+        );
+        // As many zeros would have room in a small file.
+        assert_eq!(
+            changed(|bytes| bytes[4] = 4),
+            "DIR/train-images-idx3-ubyte.gz: its dimensions are [67108866, 28, 28]: 52613350944 values, there may be \
+             1073741824 at most, where compressed"
+        );
         let corrupt = |folder: &Path| {
             compress(folder);
             edit(folder, &format!("{IMAGES}.gz"), |bytes| bytes.truncate(20));
@@ -150,6 +167,20 @@ mod tests {
             "DIR/train-images-idx3-ubyte: 984 bytes of elements do not fill its dimensions [2, 28, 28]"
         );
         assert_eq!(changed(IMAGES, |b| b.truncate(9)), "DIR/train-images-idx3-ubyte: cut short within the header");
+        assert_eq!(
+            changed(IMAGES, |b| b[4..16].fill(255)),
+            "DIR/train-images-idx3-ubyte: 1568 bytes of elements do not fill its dimensions [4294967295, 4294967295, \
+             4294967295]"
+        );
+        let large = |b: &mut Vec<u8>| {
+            b[4..16].copy_from_slice(&[0, 0, 0, 1, 0, 0, 16, 0, 0, 0, 16, 0]);
+            b.resize(16 + (1 << 24), 0);
+        };
+        assert_eq!(
+            changed(IMAGES, large),
+            "DIR/train-images-idx3-ubyte: inputs of 4096 x 4096 x 1 values, 67 MB each while training: they may have \
+             3145728 values at most"
+        );
         assert!(changed(IMAGES, |b| b[0] = 1).contains("not an IDX file"));
         assert_eq!(
             changed(IMAGES, |b| b[2] = 0x0d),
@@ -157,7 +188,7 @@ mod tests {
         );
         assert_eq!(changed(IMAGES, |b| b[3] = 1), "DIR/train-images-idx3-ubyte: 1 dimensions instead of 3");
         assert!(changed(IMAGES, |b| (b[11], b[15]) = (14, 56)).contains("images of 28 x 28 instead of 14 x 56"));
-        assert!(changed(LABELS, |b| (b[7], b[9]) = (1, 0)).contains("do not fill"));
+        assert!(changed(LABELS, |b| b[7] = 1).ends_with(": more bytes of elements than its dimensions [1] have"));
         assert_eq!(
             changed(LABELS, |b| {
                 b[7] = 3;

@@ -12,6 +12,7 @@ mod files;
 pub mod idx;
 pub mod image_folder;
 mod images;
+mod limits;
 pub mod loader;
 pub mod mnist;
 pub mod sensors;

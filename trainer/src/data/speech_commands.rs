@@ -15,7 +15,7 @@ use stepshift_runtime::front_end::FrontEnd;
 
 use super::images::FileInput;
 use super::waveform::{Changes, WaveformConfig};
-use super::{DataConfig, DataError, Dataset, Decode, Images, Source, files};
+use super::{DataConfig, DataError, Dataset, Decode, Images, Source, files, limits};
 use crate::front_end::{Scaling, Tables};
 
 /// The folder whose files are silence.
@@ -340,7 +340,9 @@ impl Decoder {
             let what = format!("a clip of {} samples has {rows} frames, there must be 1 to 65535", self.clips.len);
             DataError::option("data.clip_ms", what)
         })?;
-        Ok(Shape { h, w: front_end.feature_count() as u16, c: 1 })
+        let features = front_end.feature_count();
+        limits::check_input([rows, features, 1]).map_err(|what| DataError::option("data.clip_ms", what))?;
+        Ok(Shape { h, w: features as u16, c: 1 })
     }
 }
 

@@ -6,6 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::DataError;
 
+/// Most values inside one another. Those of an array in a dictionary are six; each is dropped by a call inside another.
+const MAX_DEPTH: usize = 8;
+
+/// Most bytes of a name, and most arguments of what is made of names.
+const NAME_BYTES: usize = 100;
+const NAME_ARGUMENTS: usize = 4;
+
 /// A dictionary from a file.
 #[derive(Debug)]
 pub(super) struct Pickle {
@@ -24,6 +31,36 @@ enum Value {
     Global(String),
     /// What a call or a state makes: the global, its arguments, its state.
     Object(Box<[Value; 3]>),
+}
+
+impl Value {
+    /// True where no more values than `depth` lie inside one another.
+    fn is_within(&self, depth: usize) -> bool {
+        let Some(rest) = depth.checked_sub(1) else { return false };
+        match self {
+            Self::List(values) => values.iter().all(|value| value.is_within(rest)),
+            Self::Dict(entries) => entries.iter().all(|(key, value)| key.is_within(rest) && value.is_within(rest)),
+            Self::Object(parts) => parts.iter().all(|part| part.is_within(rest)),
+            Self::None | Self::Int(_) | Self::Bytes(_) | Self::Global(_) => true,
+        }
+    }
+
+    /// True of a name or a number.
+    fn is_name(&self) -> bool {
+        match self {
+            Self::None | Self::Int(_) => true,
+            Self::Bytes(bytes) => bytes.len() <= NAME_BYTES,
+            Self::Global(name) => name.len() <= NAME_BYTES,
+            Self::List(_) | Self::Dict(_) | Self::Object(_) => false,
+        }
+    }
+
+    /// True of what is made of a few names, such as a type of elements.
+    fn is_made_of_names(&self) -> bool {
+        let Self::Object(parts) = self else { return false };
+        let [callable, Self::List(arguments), Self::None] = &**parts else { return false };
+        callable.is_name() && arguments.len() <= NAME_ARGUMENTS && arguments.iter().all(Self::is_name)
+    }
 }
 
 impl Pickle {
@@ -138,7 +175,7 @@ impl Machine<'_> {
             }
             0x85..=0x87 => {
                 let start = self.stack.len().checked_sub(usize::from(opcode) - 0x84)?;
-                let values = self.stack.split_off(start);
+                let values = self.pop_from(start)?;
                 self.push(Value::List(values));
             }
             b'a' => {
@@ -224,12 +261,17 @@ impl Machine<'_> {
     }
 
     fn pop(&mut self) -> Option<Value> {
-        self.stack.pop()
+        self.stack.pop().filter(|value| value.is_within(MAX_DEPTH))
+    }
+
+    fn pop_from(&mut self, start: usize) -> Option<Vec<Value>> {
+        let values = self.stack.split_off(start);
+        values.iter().all(|value| value.is_within(MAX_DEPTH)).then_some(values)
     }
 
     fn pop_mark(&mut self) -> Option<Vec<Value>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len())?;
-        Some(self.stack.split_off(mark))
+        self.pop_from(mark)
     }
 
     fn list(&mut self) -> Option<&mut Vec<Value>> {
@@ -246,14 +288,10 @@ impl Machine<'_> {
         }
     }
 
-    /// Large values are never asked for again: the memo keeps names alone.
+    /// Other values are never asked for again: the memo keeps names alone, so that no small file asks for large values many times.
     fn remember(&mut self, key: u32) -> Option<()> {
         let value = self.stack.last()?;
-        let kept = match value {
-            Value::Bytes(bytes) if bytes.len() > 1000 => Value::None,
-            Value::List(_) | Value::Dict(_) => Value::None,
-            value => value.clone(),
-        };
+        let kept = if value.is_name() || value.is_made_of_names() { value.clone() } else { Value::None };
         self.memo.push((key, kept));
         Some(())
     }
@@ -378,6 +416,11 @@ mod tests {
                 }
             }
         }
+        // A list in a list and so on; an object made of itself twice, again and again.
+        let nested = [&b"\x80\x02N"[..], &[0x85; 200_000], b"."].concat();
+        assert_eq!(error(&nested), format!("{expected}12 of 200004"));
+        let doubled = [&b"\x80\x02cm\nn\n)Rq\x00"[..], &b"h\x00h\x00\x85Rq\x00".repeat(40), b"."].concat();
+        assert_eq!(error(&doubled), "p: the pickle is not a dictionary");
         let pickle = parse(Path::new("p"), PROTOCOL_2).unwrap();
         assert_eq!(pickle.array("more").unwrap_err().to_string(), "p: the dictionary has no key more");
         assert_eq!(

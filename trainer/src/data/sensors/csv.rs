@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::super::{DataConfig, DataError, Dataset, files};
+use super::super::{DataConfig, DataError, Dataset, files, limits};
 use super::{Windows, covering_exponent, images};
 
 /// The column with the class's name where a config does not say otherwise.
@@ -108,8 +108,16 @@ impl Table {
     }
 
     fn windows(&self, path: &Path, len: usize, stride: usize, classes: &[String]) -> Result<Windows, DataError> {
+        let runs = || self.rows.chunk_by(|a, b| (&a.class, &a.recording) == (&b.class, &b.recording));
+        let count = runs().map(|run| run.windows(len).step_by(stride).len()).sum();
+        let channels = self.channels.len();
+        limits::check_input([1, len, channels]).map_err(|what| DataError::option("data.window", what))?;
+        limits::check_made(&[count, len, channels]).map_err(|what| {
+            let windows = format!("{count} windows of {len} rows x {channels} channels of {}", files::name(path));
+            DataError::option("data.stride", format!("is {stride}, which makes {windows}: {what}"))
+        })?;
         let mut windows = Windows { values: Vec::new(), labels: Vec::new() };
-        for run in self.rows.chunk_by(|a, b| (&a.class, &a.recording) == (&b.class, &b.recording)) {
+        for run in runs() {
             let class = &run[0].class;
             let Some(label) = classes.iter().position(|known| known == class) else {
                 return Err(DataError::contents(path, format!("class {class:?} is not one of train.csv")));
@@ -197,6 +205,18 @@ mod tests {
         assert_eq!(
             error(&ROWS.replace("4,1,walk", "4,1, "), ROWS, &two),
             "DIR/train.csv: line 5, column label: the class has no name"
+        );
+        let long = format!("x,label\n{}", "1,a\n".repeat(100_000) + &"1,b\n".repeat(100));
+        assert_eq!(
+            error(&long, &long, &options(40_000, Some(1))),
+            "data.stride: is 1, which makes 60001 windows of 40000 rows x 1 channels of train.csv: 2400040000 values, there \
+             may be 1073741824 at most"
+        );
+        let names: String = (0..1000).map(|index| format!("x{index},")).collect();
+        let wide = format!("{names}label\n{}a\n{}b\n", "1,".repeat(1000), "1,".repeat(1000));
+        assert_eq!(
+            error(&wide, &wide, &options(4000, None)),
+            "data.window: inputs of 1 x 4000 x 1000 values, 16 MB each while training: they may have 3145728 values at most"
         );
         assert_eq!(error("x,label\n", ROWS, &two), "DIR/train.csv: there are no rows below the names");
         assert_eq!(error("label\na\nb\n", ROWS, &two), "DIR/train.csv: there is no column of samples");

@@ -1,12 +1,14 @@
 //! `x_train.npy`, `y_train.npy`, `x_test.npy`, `y_test.npy`, as NumPy writes them.
 
 use std::fs::File;
+use std::io::{BufReader, Seek};
 use std::path::Path;
 
 use ndarray::{Array1, Array3};
+use ndarray_npy::npy::header::Header;
 use ndarray_npy::{ReadNpyError, ReadNpyExt};
 
-use super::super::{DataError, Dataset, files};
+use super::super::{DataError, Dataset, files, limits};
 use super::{Windows, covering_exponent, images};
 
 /// Reads windows `[N, rows, channels]` of f32, f64 or i16 and classes `[N]` of i64, i32 or u8. The exponent of the input covers the
@@ -45,9 +47,10 @@ fn part(folder: &Path, name: &str) -> Result<Part, DataError> {
     let (x, y) = (folder.join(format!("x_{name}.npy")), folder.join(format!("y_{name}.npy")));
     let values = values(&x)?;
     let (count, rows, channels) = values.dim();
-    if values.is_empty() || rows > usize::from(u16::MAX) || channels > usize::from(u16::MAX) {
+    if values.is_empty() {
         return Err(DataError::contents(&x, format!("{count} windows of {rows} rows and {channels} channels")));
     }
+    limits::check_input([1, rows, channels]).map_err(|what| DataError::contents(&x, what))?;
     if let Some((index, value)) = values.indexed_iter().find(|(_, value)| !value.is_finite()) {
         return Err(DataError::contents(&x, format!("the sample at {index:?} is {value}")));
     }
@@ -97,7 +100,8 @@ struct Foreign(String);
 /// An array of one type of elements.
 fn array<A: ReadNpyExt>(path: &Path) -> Result<Result<A, Foreign>, DataError> {
     let file = File::open(path).map_err(|source| DataError::read(path, source))?;
-    match A::read_npy(std::io::BufReader::new(file)) {
+    check_count(path, &file)?;
+    match A::read_npy(BufReader::new(file)) {
         Ok(array) => Ok(Ok(array)),
         Err(ReadNpyError::WrongDescriptor(kind)) => Ok(Err(Foreign(kind.to_string()))),
         Err(ReadNpyError::WrongNdim(Some(right), axes)) => {
@@ -105,6 +109,20 @@ fn array<A: ReadNpyExt>(path: &Path) -> Result<Result<A, Foreign>, DataError> {
         }
         Err(error) => Err(DataError::contents(path, format!("not a usable NPY file: {error}"))),
     }
+}
+
+/// Refuses a header that tells of more elements than the file has bytes, for which there would be room otherwise. What is no
+/// header is left to what reads the array.
+fn check_count(path: &Path, mut file: &File) -> Result<(), DataError> {
+    let bytes = file.metadata().map_err(|source| DataError::read(path, source))?.len();
+    let header = Header::from_reader(&mut BufReader::new(file));
+    file.rewind().map_err(|source| DataError::read(path, source))?;
+    let Ok(Header { shape, .. }) = header else { return Ok(()) };
+    let count = shape.iter().try_fold(1_u64, |count, extent| count.checked_mul(*extent as u64));
+    if count.is_some_and(|count| count <= bytes) {
+        return Ok(());
+    }
+    Err(DataError::contents(path, format!("its shape is {shape:?}, more elements than its {bytes} bytes")))
 }
 
 #[cfg(test)]
@@ -160,6 +178,24 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
         assert!(error(&place).starts_with("DIR/x_test.npy: not a usable NPY file"), "{}", error(&place));
+        for shape in ["4000000000, 40000000, 9", "4000000000, 4000000000, 4000000000", "40, 1, 9"] {
+            let place = folder();
+            let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}\n");
+            let bytes = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat();
+            fs::write(place.path().join("x_train.npy"), &bytes).unwrap();
+            let len = bytes.len();
+            let expected = format!("DIR/x_train.npy: its shape is [{shape}], more elements than its {len} bytes");
+            assert_eq!(error(&place), expected);
+        }
+        let place = folder();
+        write(&place.path().join("x_train.npy"), &Array3::<i16>::zeros((1, 4000, 1000)));
+        let expected = "DIR/x_train.npy: inputs of 1 x 4000 x 1000 values, 16 MB each while training: they may have 3145728 \
+                        values at most";
+        assert_eq!(error(&place), expected);
+        write(&place.path().join("x_train.npy"), &Array3::<i16>::zeros((1, 70_000, 1)));
+        let expected =
+            "DIR/x_train.npy: inputs of 1 x 70000 x 1 values: they may have 65535 rows, columns and channels at most";
+        assert_eq!(error(&place), expected);
         let place = folder();
         write(&place.path().join("x_test.npy"), &array![[[1_u8]]]);
         assert_eq!(error(&place), "DIR/x_test.npy: its elements are '|u1', they must be float32, float64 or int16");
