@@ -138,17 +138,21 @@ char* stepshift_covering_steps(Tensor** out, const Tensor* ranges, double signif
 const char* stepshift_fake_quantize_text() { return kFakeQuantizeText; }
 const char* stepshift_launch_symbol() { return kLaunch; }
 
+// Keeps what a `replace` says of its failure.
+void stepshift_tell(std::string* failure, const char* text) { *failure = text; }
+
 // `x` under another name, whose gradient is what `replace` makes of it: a new tensor, or null to fail the backward pass.
 // `user` is handed to `drop` once, when nothing can call `replace` any more.
-char* stepshift_on_gradient(Tensor** out, const Tensor* x, Tensor* (*replace)(void*, Tensor*), void* user,
-                            void (*drop)(void*)) {
+char* stepshift_on_gradient(Tensor** out, const Tensor* x, Tensor* (*replace)(void*, Tensor*, std::string*),
+                            void* user, void (*drop)(void*)) {
   std::shared_ptr<void> owned(user, drop);
   return returning(out, [&] {
     Tensor y = x->view_as(*x);
     if (y.requires_grad()) {
       y.register_hook([replace, owned](const Tensor& gradient) -> Tensor {
-        std::unique_ptr<Tensor> result(replace(owned.get(), new Tensor(gradient)));
-        if (!result) throw std::runtime_error("a gradient could not be quantized");
+        std::string failure;
+        std::unique_ptr<Tensor> result(replace(owned.get(), new Tensor(gradient), &failure));
+        if (!result) throw std::runtime_error("a gradient could not be quantized: " + failure);
         return *result;
       });
     }

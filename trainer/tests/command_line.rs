@@ -632,6 +632,50 @@ fn a_training_that_diverges_names_the_layer_and_keeps_its_checkpoint() {
     assert!(message.contains("Float epoch 1, batch") && message.contains("there is no checkpoint yet"), "{message}");
 }
 
+/// A config with tensors that no address space has room for, between weights of the same shapes.
+fn enormous(text: &str) -> String {
+    let layer = |name: &str, op: &str, keys: &str| format!("[[layers]]\nname = '{name}'\nop = '{op}'\n{keys}\n\n");
+    let pad = layer("pad", "pad", "after = [60000, 60000, 60000]");
+    let slice = layer("slice", "slice", "size = [4, 4, 8]");
+    text.replace("[[layers]]\nname = \"fc\"", &format!("{pad}{slice}[[layers]]\nname = \"fc\""))
+}
+
+#[cfg(unix)]
+#[test]
+fn a_training_without_enough_memory_ends_with_an_error_and_keeps_its_checkpoint() {
+    let place = Place::new();
+    let train = |text: &str, name: &str| {
+        refusal(stepshift().arg("train").arg(place.config(text)).arg("--out").arg(place.path(name)))
+    };
+    let asked = "out of memory: libtorch asked for ";
+    let message = train(&enormous(SMALL), "first");
+    let expected = "error: Float epoch 1, batch 1: lower batch_size, 64, and train into another folder; there is no \
+                    checkpoint yet: ";
+    assert!(message.starts_with(&format!("{expected}{asked}")) && message.ends_with(" bytes\n"), "{message}");
+    // Weights that no address space has room for.
+    let wide = enormous(SMALL).replace("[[layers]]\nname = 'slice'\nop = 'slice'\nsize = [4, 4, 8]\n", "");
+    let message = train(&wide, "wide");
+    assert!(message.contains("layer fc has the most weights, 2.1") && message.contains(asked), "{message}");
+    assert!(!place.path("wide").exists());
+    // A run that goes on with less memory than it was begun with.
+    let run = place.path("run");
+    stop_early(stepshift().arg("train").arg(place.config(&longer())).arg("--out").arg(&run));
+    let path = run.join("checkpoint.safetensors");
+    let (mut state, tensors) = checkpoint::load(&path).unwrap();
+    state.config = enormous(&state.config);
+    fs::write(run.join("config.toml"), &state.config).unwrap();
+    checkpoint::save(&path, &state, &tensors.into_iter().collect::<Vec<_>>()).unwrap();
+    let before = bytes(&run, "checkpoint.safetensors");
+    let message = refusal(stepshift().args(["train", "--resume", "--out"]).arg(&run));
+    assert!(message.starts_with("error: Float epoch ") && message.contains(": lower batch_size, 8, "), "{message}");
+    assert!(
+        message.contains(
+            "the last good checkpoint is kept; where there is more memory, go on by `stepshift train --resume"
+        )
+    );
+    assert!(message.contains(asked) && bytes(&run, "checkpoint.safetensors") == before, "{message}");
+}
+
 /// A network that batches normalized bears a rate that it does not bear frozen.
 #[test]
 fn a_training_that_loses_what_it_had_learned_ends_and_keeps_its_checkpoint() {

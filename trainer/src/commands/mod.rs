@@ -17,6 +17,7 @@ use clap::{Parser, Subcommand};
 use stepshift_trainer::config;
 use stepshift_trainer::data::{self, Dataset};
 use stepshift_trainer::torch::checkpoint::{self, State};
+use stepshift_trainer::torch::memory::caught;
 use stepshift_trainer::torch::quantized_network::QuantizedNetwork;
 use stepshift_trainer::torch::run_folder::front_end;
 use stepshift_trainer::torch::training::{CHECKPOINT_FILE, quantized_network};
@@ -91,14 +92,14 @@ fn load_data(state: &State, folder: Option<&Path>, run: &Path) -> Result<Dataset
 
 /// Runs a command; an error is one line to standard error and exit status 1.
 pub(crate) fn run(cli: &Cli) -> ExitCode {
-    let outcome = match &cli.command {
+    let outcome = caught(|| match &cli.command {
         Command::Train(command) => command.run(),
         Command::Eval(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Sign(command) => command.run(),
-    };
+    });
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE

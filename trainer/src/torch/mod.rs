@@ -15,6 +15,7 @@ pub mod float_network;
 pub mod layer_report;
 pub mod learner;
 pub mod losses;
+pub mod memory;
 pub mod nics_fix;
 pub mod objective;
 pub mod operators;

@@ -2,13 +2,14 @@
 //! of this crate with `unsafe`.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use tch::{TchError, Tensor};
 use torch_sys::C_tensor;
 
+use super::memory::message;
 use crate::quantizer_config::Products;
 
 unsafe extern "C" {
@@ -31,10 +32,11 @@ unsafe extern "C" {
     fn stepshift_on_gradient(
         out: *mut *mut C_tensor,
         x: *const C_tensor,
-        replace: extern "C" fn(*mut c_void, *mut C_tensor) -> *mut C_tensor,
+        replace: extern "C" fn(*mut c_void, *mut C_tensor, *mut c_void) -> *mut C_tensor,
         user: *mut c_void,
         drop: extern "C" fn(*mut c_void),
     ) -> *mut c_char;
+    fn stepshift_tell(failure: *mut c_void, text: *const c_char);
     fn stepshift_open_cuda() -> *mut c_char;
     fn stepshift_set_products(precision: i32);
     fn stepshift_begin_count() -> u64;
@@ -101,7 +103,7 @@ type Replace = Box<dyn Fn(&Tensor) -> Result<Tensor, TchError> + Send>;
 
 /// `x`, whose gradient is replaced on its way back; `x` itself where nothing asks for its gradient.
 ///
-/// An error or a panic of `replace` fails the backward pass.
+/// An error or a panic of `replace` fails the backward pass, which says what it said.
 ///
 /// # Errors
 /// Those of libtorch.
@@ -117,14 +119,23 @@ pub fn on_gradient(
     take(out, message)
 }
 
-extern "C" fn call_replace(user: *mut c_void, gradient: *mut C_tensor) -> *mut C_tensor {
+extern "C" fn call_replace(user: *mut c_void, gradient: *mut C_tensor, failure: *mut c_void) -> *mut C_tensor {
     // SAFETY: the shim passes the pointer that `on_gradient` made, alive until `drop_replace`, and a new tensor that is ours.
     let (replace, gradient) = unsafe { (&*user.cast::<Replace>(), Tensor::from_ptr(gradient)) };
     let result = catch_unwind(AssertUnwindSafe(|| replace(&gradient)));
-    let Ok(Ok(mut result)) = result else { return ptr::null_mut() };
-    let pointer = result.as_mut_ptr();
-    std::mem::forget(result);
-    pointer
+    let told = match result {
+        Ok(Ok(mut result)) => {
+            let pointer = result.as_mut_ptr();
+            std::mem::forget(result);
+            return pointer;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => message(&*panic).to_owned(),
+    };
+    let text = CString::new(told).unwrap_or_default();
+    // SAFETY: the shim passes a string of its own that outlives the call, and copies the text.
+    unsafe { stepshift_tell(failure, text.as_ptr()) };
+    ptr::null_mut()
 }
 
 extern "C" fn drop_replace(user: *mut c_void) {
@@ -470,8 +481,13 @@ mod tests {
     #[test]
     fn a_gradient_that_cannot_be_replaced_fails_the_backward_pass() {
         let x = Tensor::from_slice(&[1_f32]).set_requires_grad(true);
-        let y = on_gradient(&x, |_| Err(TchError::Torch("no".to_owned()))).unwrap();
-        let failed = Tensor::f_run_backward(&[y], &[&x], false, false);
-        assert!(failed.is_err());
+        let failure = |replace: fn(&Tensor) -> Result<Tensor, TchError>| {
+            let y = on_gradient(&x, replace).unwrap();
+            Tensor::f_run_backward(&[y], &[&x], false, false).unwrap_err().to_string()
+        };
+        let by_error = failure(|_| Err(TchError::Torch("no room".to_owned())));
+        assert!(by_error.contains("a gradient could not be quantized") && by_error.contains("no room"), "{by_error}");
+        let by_panic = failure(|_| panic!("no room"));
+        assert!(by_panic.contains("no room"), "{by_panic}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use tch::{Device, Tensor};
 
 use super::batches::{Batch, Batches, Stream, to_tensor};
@@ -13,6 +13,8 @@ use super::diagnosis::{has_climbed, is_lost};
 use super::float_network::restore;
 use super::learner::{Learner, Model, Place};
 use super::losses::Losses;
+use super::memory::{OutOfMemory, caught};
+use super::operators::weight_shape;
 use super::ptq;
 use super::quantized_network::{Mode, QuantizedNetwork};
 use super::recording;
@@ -21,9 +23,10 @@ use crate::config::{self, BatchNormMode, Config};
 use crate::data::loader::{Loader, worker_count};
 use crate::data::{Dataset, Images};
 use crate::export::encode;
+use crate::network::{Layer, Network};
 use crate::report::Observation;
 
-/// Images in a batch of an evaluation.
+/// Images in a batch of an evaluation, at most: it is to take no more memory than a step.
 const EVALUATION_BATCH: usize = 500;
 
 /// File of a run's folder that a training is resumed from.
@@ -113,7 +116,8 @@ impl Training {
     ) -> Result<Self> {
         let network = config.network(data.train.shape(), data.classes)?;
         config.augmentation.check_extents(data.train.shape())?;
-        let learner = Learner::float(&config, &network, device);
+        let learner =
+            caught(|| Ok(Learner::float(&config, &network, device))).with_context(|| most_weights(&network))?;
         if let Model::Float(float) = learner.model() {
             // Quantizers that a layer cannot have are refused now, not behind the training in floating point.
             QuantizedNetwork::fold(float, data.input_exponent, &config.quantized)?;
@@ -176,8 +180,15 @@ impl Training {
     /// Trains until both phases are over or the observer breaks.
     ///
     /// # Errors
-    /// Where the loss is not a number any more, or a file cannot be written; the last checkpoint stays.
+    /// Where the loss is not a number any more, memory is not enough, or a file cannot be written; the last checkpoint stays.
     pub fn run(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
+        caught(|| self.epochs(observer)).map_err(|error| match error.downcast::<OutOfMemory>() {
+            Ok(error) => Error::from(error).context(self.with_less_memory()),
+            Err(error) => error,
+        })
+    }
+
+    fn epochs(&mut self, observer: &mut dyn Observer) -> Result<Outcome> {
         while self.state.phase != Phase::Finished {
             if self.epoch(observer)?.is_break() {
                 self.save()?;
@@ -254,12 +265,35 @@ impl Training {
         let place = Place { epoch, epochs, mode, seed, checked };
         self.learning_rate = self.learner.learning_rate(place);
         let loss = self.learner.step(&self.config, &x, |of| batch.targets.loss(of), place);
-        loss.with_context(|| {
-            let State { phase, epoch, batch, .. } = &self.state;
-            let saved = self.folder.file(CHECKPOINT_FILE).exists();
-            let kept = if saved { "the last good checkpoint is kept" } else { "there is no checkpoint yet" };
-            format!("{phase:?} epoch {}, batch {}: lower the learning rate; {kept}", epoch + 1, batch + 1)
-        })
+        loss.with_context(|| format!("{}: lower the learning rate; {}", self.place(), self.kept()))
+    }
+
+    /// Where the training is.
+    fn place(&self) -> String {
+        let State { phase, epoch, batch, .. } = &self.state;
+        let is_over = *batch == self.data.train.len().div_ceil(self.config.batch_size);
+        let batch = if is_over { "behind its last batch".to_owned() } else { format!("batch {}", batch + 1) };
+        format!("{phase:?} epoch {}, {batch}", epoch + 1)
+    }
+
+    fn is_saved(&self) -> bool {
+        self.folder.file(CHECKPOINT_FILE).exists()
+    }
+
+    fn kept(&self) -> &'static str {
+        if self.is_saved() { "the last good checkpoint is kept" } else { "there is no checkpoint yet" }
+    }
+
+    /// What would take less memory, and how to go on where there is more.
+    fn with_less_memory(&self) -> String {
+        let Config { batch_size, quantized, .. } = &self.config;
+        let calibration = quantized.calibration.filter(|_| self.state.phase == Phase::Quantized);
+        let images = calibration.map(|calibration| format!(" or quantized.calibration.images, {}", calibration.images));
+        let lower =
+            format!("lower batch_size, {batch_size}{}, and train into another folder", images.unwrap_or_default());
+        let resume = "; where there is more memory, go on by `stepshift train --resume --out` with this one";
+        let resume = if self.is_saved() { resume } else { "" };
+        format!("{}: {lower}; {}{resume}", self.place(), self.kept())
     }
 
     /// Evaluates, records, goes on to the next pass or phase, and saves.
@@ -391,7 +425,8 @@ impl Training {
     fn accuracy(&self, images: &Images) -> Result<f64> {
         let scale = 2_f64.powi(self.data.input_exponent.into());
         let mut right = 0;
-        let batches = Loader::new(images, (0..images.len()).collect(), EVALUATION_BATCH, worker_count());
+        let batch_size = self.config.batch_size.min(EVALUATION_BATCH);
+        let batches = Loader::new(images, (0..images.len()).collect(), batch_size, worker_count());
         for batch in batches {
             let batch = batch.context("a test input cannot be read")?;
             let x = to_tensor(batch.codes.view()).to_device(self.device) * scale;
@@ -427,6 +462,16 @@ impl Training {
         checkpoint::save(&self.folder.file(CHECKPOINT_FILE), &self.state, &tensors)?;
         self.folder.write_metrics(&self.state)
     }
+}
+
+/// The layer that takes most of the memory of the weights.
+fn most_weights(network: &Network) -> String {
+    let count = |layer: &Layer| {
+        let shape = weight_shape(layer, network.shape(layer.inputs[0]));
+        shape.map_or(0.0, |shape| shape.iter().map(|extent| *extent as f64).product::<f64>())
+    };
+    let most = network.layers.iter().max_by(|a, b| count(a).total_cmp(&count(b)));
+    most.map_or(String::new(), |layer| format!("layer {} has the most weights, {:e}", layer.name, count(layer)))
 }
 
 /// Takes over the weights of another run's float network; the state that it was saved with.
