@@ -16,6 +16,9 @@ use crate::networks::NetworkName;
 use crate::optimizer_config::OptimizerConfig;
 use crate::quantizer_config::{GradientConfig, Products, QuantizerConfig, RangeMethod, Scheme};
 
+/// Most passes of a phase: numbers of batches stay countable, and random choices of a pass its own.
+const MAX_EPOCHS: usize = 1_000_000;
+
 /// A run: data, network, and how both trainings go.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +65,7 @@ pub struct FloatConfig {
 
 impl FloatConfig {
     fn check(&self) -> Result<()> {
+        check_epochs("float", self.epochs)?;
         self.optimizer.check("float", self.epochs)?;
         unit("float.label_smoothing", self.label_smoothing)?;
         unit("float.average", self.average.unwrap_or_default())
@@ -180,6 +184,7 @@ pub struct LayerQuantizers {
 impl QuantizedConfig {
     fn check(&self) -> Result<()> {
         let (epochs, freeze) = (self.epochs, self.freeze_after);
+        check_epochs("quantized", epochs)?;
         match &self.calibration {
             None => {
                 ensure!(epochs > 0, "quantized.epochs is 0, it must be at least 1 without quantized.calibration");
@@ -376,6 +381,11 @@ pub fn parse(text: &str) -> Result<Config> {
     Ok(config)
 }
 
+fn check_epochs(phase: &str, epochs: usize) -> Result<()> {
+    ensure!(epochs <= MAX_EPOCHS, "{phase}.epochs is {epochs}, it may be {MAX_EPOCHS} at most");
+    Ok(())
+}
+
 fn unit(key: &str, value: f64) -> Result<()> {
     ensure!((0.0..1.0).contains(&value), "{key} is {value}, it must be at least 0 and below 1");
     Ok(())
@@ -464,6 +474,12 @@ mod tests {
         assert!(message.starts_with("quantized.freeze_after is 9"), "{message}");
         let message = error(&DIGITS.replacen("learning_rate = ", "learning_rate = -", 1));
         assert!(message.contains("it must be positive"), "{message}");
+        let message = error(&DIGITS.replacen("weight_decay = 1e-3", "weight_decay = inf", 1));
+        assert_eq!(message, "float.optimizer.weight_decay is inf, it must be at least 0 and finite");
+        for (phase, epochs) in [("float", "epochs = 40"), ("quantized", "epochs = 12")] {
+            let message = error(&DIGITS.replacen(epochs, "epochs = 9223372036854775807", 1));
+            assert_eq!(message, format!("{phase}.epochs is 9223372036854775807, it may be 1000000 at most"));
+        }
         let message = error(&format!("{DIGITS}\n[quantized.layers.nowhere]\nweight_exponent = -4\n"));
         assert_eq!(message, "quantized.layers.nowhere: there is no layer of this name");
     }

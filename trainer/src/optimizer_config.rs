@@ -139,7 +139,8 @@ impl OptimizerConfig {
         for (key, value) in [("momentum", self.momentum), ("second_momentum", second.unwrap_or_default())] {
             ensure!((0.0..1.0).contains(&value), "{place}.{key} is {value}, it must be at least 0 and below 1");
         }
-        ensure!(weight_decay >= 0.0, "{place}.weight_decay is {weight_decay}, it must not be negative");
+        let is_finite = weight_decay >= 0.0 && weight_decay.is_finite();
+        ensure!(is_finite, "{place}.weight_decay is {weight_decay}, it must be at least 0 and finite");
         let within = (0.0..=epochs as f64).contains(&warmup_epochs);
         ensure!(within, "{place}.warmup_epochs is {warmup_epochs}, it must be 0 to {phase}.epochs, {epochs}");
         if let Schedule::Steps { epochs: falls_at, factor } = &self.schedule {
