@@ -21,12 +21,16 @@ pub(crate) fn source(model: &Value) -> String {
     let (last, bytes) = (slots.of[slots.of.len() - 1], len(output(model)));
     format!(
         "{statics}\
-         fn prepare(codes: &Input) -> Input {{ *codes }}\n\
-         #[inline(never)]\nfn infer(input: [i8; INPUT_LEN]) -> Option<&'static [i8]> {{ run(&input).ok() }}\n\
-         fn run(input: &Input) -> Result<&'static [i8]> {{\n{buffers}{calls}Ok(&slot{last}[..{bytes}])\n}}\n\
-         fn finish(output: Option<&'static [i8]>) -> Output {{\n\
-         let Some(codes) = output else {{ exit(false) }};\n\
-         core::array::from_fn::<_, OUTPUT_LEN, _>(|index| codes[index])\n}}\n"
+         static INPUT: ConstStaticCell<[i8; INPUT_LEN]> = ConstStaticCell::new([0; INPUT_LEN]);\n\
+         type Codes = &'static mut [i8; INPUT_LEN];\n\
+         fn prepare(input: Input) -> Codes {{\n\
+         let codes = INPUT.take();\n\
+         codes.iter_mut().zip(input).for_each(|(target, code)| *target = code);\n\
+         codes\n}}\n\
+         #[inline(never)]\nfn infer(input: Codes) -> Option<&'static [i8]> {{ run(input).ok() }}\n\
+         fn run(input: &[i8; INPUT_LEN]) -> Result<&'static [i8]> {{\n{buffers}{calls}Ok(&slot{last}[..{bytes}])\n}}\n\
+         fn code(output: &Option<&'static [i8]>, index: usize) -> i8 {{\n\
+         output.and_then(|codes| codes.get(index).copied()).unwrap_or_default()\n}}\n"
     )
 }
 

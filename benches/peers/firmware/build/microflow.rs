@@ -9,9 +9,9 @@ pub(crate) fn source(model: &Value, tflite: &str) -> String {
     let (scale, zero) = (input(model)["scale"].as_f64().expect("a scale") as f32, &input(model)["zero"]);
     let (first, last) = (&layers(model)[0], &layers(model)[layers(model).len() - 1]);
     let buffer = if is_vector(first) {
-        "Buffer2D::from_fn(|_, c| codes[c])"
+        "Buffer2D::from_fn(|_, c| code(c))"
     } else {
-        "[Buffer2D::from_fn(|y, x| core::array::from_fn(|c| codes[(y * IN[1] + x) * IN[2] + c]))]"
+        "[Buffer2D::from_fn(|y, x| core::array::from_fn(|c| code((y * IN[1] + x) * IN[2] + c)))]"
     };
     let code = if is_vector(last) {
         "output.buffer[(0, index)]"
@@ -23,8 +23,10 @@ pub(crate) fn source(model: &Value, tflite: &str) -> String {
         "#[microflow::model({tflite:?})]\nstruct Network;\n\
          #[allow(dead_code)]\nconst IN: [usize; 3] = {:?};\n#[allow(dead_code)]\nconst OUT: [usize; 3] = {:?};\n\
          type ModelInput = {input_type};\ntype ModelOutput = {output_type};\n\
-         fn prepare(codes: &Input) -> ModelInput {{ ModelInput::new({buffer}, [{scale:?}], [{zero}]) }}\n\
-         fn finish(output: ModelOutput) -> Output {{ core::array::from_fn::<_, OUTPUT_LEN, _>(|index| {code}) }}\n",
+         fn prepare(input: Input) -> ModelInput {{\n\
+         let code = |index| {{ let mut rest = input; rest.nth(index).unwrap_or_default() }};\n\
+         ModelInput::new({buffer}, [{scale:?}], [{zero}])\n}}\n\
+         fn code(output: &ModelOutput, index: usize) -> i8 {{ {code} }}\n",
         shape_of(input(model)),
         shape_of(output(model))
     )

@@ -9,20 +9,14 @@ use stepshift_board::counter::Counter;
 
 include!(concat!(env!("OUT_DIR"), "/shape.rs"));
 
-/// The codes that a model reads.
-pub type Input = [i8; INPUT_LEN];
-
-/// The codes that it writes.
-pub type Output = [i8; OUTPUT_LEN];
-
 /// Prints the instructions of one inference, the bytes of RAM that it is handed and hands back, and every code of its
 /// output, and ends.
 ///
 /// prepare  the input in the peer's own form, not counted
 /// infer    counted
-/// finish   the codes of the peer's own output, not counted
-pub fn measure<In, Out>(prepare: fn(&Input) -> In, infer: fn(In) -> Out, finish: fn(Out) -> Output) -> ! {
-    let input = prepare(&input());
+/// code     of the output, by its index, not counted
+pub fn measure<In, Out>(prepare: fn(Input) -> In, infer: fn(In) -> Out, code: fn(&Out, usize) -> i8) -> ! {
+    let input = prepare(Input { state: 1 });
     // Nothing took them before.
     let Some(peripherals) = cortex_m::Peripherals::take() else { exit(false) };
     let Ok(counter) = Counter::new(peripherals.SYST) else { exit(false) };
@@ -31,27 +25,33 @@ pub fn measure<In, Out>(prepare: fn(&Input) -> In, infer: fn(In) -> Out, finish:
     let instructions = counter.since(start);
     line(&[Word::Text("instructions"), Word::Number(instructions)]);
     line(&[Word::Text("handed"), Word::from(size_of::<In>() + size_of::<Out>())]);
-    for codes in finish(output).chunks(32) {
-        print(codes);
-    }
+    print(|index| code(&output, index));
     exit(true)
 }
 
-/// Bytes without a pattern: the high bytes of a linear congruence, as `models.py` has them.
-fn input() -> Input {
-    let mut state = 1_u32;
-    core::array::from_fn(|_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as i8
-    })
+/// The codes that a model reads, without a pattern: the high bytes of a linear congruence, as `models.py` has them.
+#[derive(Debug, Clone, Copy)]
+pub struct Input {
+    state: u32,
 }
 
-/// A line of codes, each as its byte in decimal.
-fn print(codes: &[i8]) {
-    let mut words = [Word::Text(""); 33];
-    words[0] = Word::Text("codes");
-    for (word, code) in words[1..].iter_mut().zip(codes) {
-        *word = Word::Number(u32::from(code.cast_unsigned()));
+impl Iterator for Input {
+    type Item = i8;
+
+    fn next(&mut self) -> Option<i8> {
+        self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some((self.state >> 24) as i8)
     }
-    line(&words[..1 + codes.len()]);
+}
+
+/// Lines of codes, each as its byte in decimal.
+fn print(code: impl Fn(usize) -> i8) {
+    for start in (0..OUTPUT_LEN).step_by(32) {
+        let mut words = [Word::Text("codes"); 33];
+        let indices = start..OUTPUT_LEN.min(start + 32);
+        for (word, index) in words[1..].iter_mut().zip(indices.clone()) {
+            *word = Word::Number(u32::from(code(index).cast_unsigned()));
+        }
+        line(&words[..1 + indices.len()]);
+    }
 }

@@ -6,12 +6,11 @@
 use cortex_m_rt::entry;
 use embedded_nn::*;
 use static_cell::ConstStaticCell;
-use stepshift_board::console::exit;
-use stepshift_peers_firmware::{INPUT_LEN, Input, OUTPUT_LEN, Output, measure};
+use stepshift_peers_firmware::{INPUT_LEN, Input, measure};
 
 include!(concat!(env!("OUT_DIR"), "/embedded_nn.rs"));
 
 #[entry]
 fn main() -> ! {
-    measure(prepare, infer, finish)
+    measure(prepare, infer, code)
 }

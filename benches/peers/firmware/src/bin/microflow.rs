@@ -6,13 +6,13 @@
 use cortex_m_rt::entry;
 use microflow::buffer::Buffer2D;
 use microflow::tensor::*;
-use stepshift_peers_firmware::{Input, OUTPUT_LEN, Output, measure};
+use stepshift_peers_firmware::{Input, measure};
 
 include!(concat!(env!("OUT_DIR"), "/microflow.rs"));
 
 #[entry]
 fn main() -> ! {
-    measure(prepare, infer, finish)
+    measure(prepare, infer, code)
 }
 
 /// The function that the macro makes: between codes, without the way from and to float.

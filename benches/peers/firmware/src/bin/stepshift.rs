@@ -5,30 +5,33 @@
 
 use cortex_m_rt::entry;
 use static_cell::{ConstStaticCell, StaticCell};
-use stepshift_board::Aligned;
 use stepshift_board::console::exit;
-use stepshift_peers_firmware::{Input, Output, measure};
-use stepshift_runtime::{RunError, Session};
+use stepshift_peers_firmware::{Input, measure};
+use stepshift_runtime::Session;
 
 include!(concat!(env!("OUT_DIR"), "/stepshift.rs"));
 
 type Running = Session<'static, 'static, { model::LINKS }, model::Trusted>;
 
-static ARENA: ConstStaticCell<Aligned<{ model::ARENA_BYTES }>> = ConstStaticCell::new(Aligned([0; model::ARENA_BYTES]));
+/// Aligned as a Cortex-M4 needs it.
+#[repr(align(4))]
+struct Arena([u8; model::ARENA_BYTES]);
 
-/// Where it is made, since a session that is moved is copied.
-static SESSION: StaticCell<Result<Running, RunError>> = StaticCell::new();
+static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; model::ARENA_BYTES]));
+
+static SESSION: StaticCell<Running> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
-    measure(prepare, infer, finish)
+    measure(prepare, infer, code)
 }
 
-fn prepare(input: &Input) -> &'static mut Running {
-    let session = SESSION.init_with(|| Session::new(model::trusted(), &mut ARENA.take().0));
-    let Ok(session) = session else { exit(false) };
-    for (byte, code) in session.input_mut().into_bytes().iter_mut().zip(input) {
-        *byte = code.cast_unsigned();
+fn prepare(input: Input) -> &'static mut Running {
+    let Ok(session) = Session::new(model::trusted(), &mut ARENA.take().0) else { exit(false) };
+    let session = SESSION.init(session);
+    let Some(codes) = session.input_mut().into_i8() else { exit(false) };
+    for (target, code) in codes.iter_mut().zip(input) {
+        *target = code;
     }
     session
 }
@@ -39,7 +42,6 @@ fn infer(session: &'static mut Running) -> &'static mut Running {
     session
 }
 
-fn finish(session: &'static mut Running) -> Output {
-    let bytes = session.output().bytes();
-    core::array::from_fn(|index| bytes.get(index).copied().unwrap_or_default().cast_signed())
+fn code(session: &&'static mut Running, index: usize) -> i8 {
+    session.output().as_i8().and_then(|codes| codes.get(index).copied()).unwrap_or_default()
 }
