@@ -299,10 +299,10 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
 }
 
 /// A place in the order of a model's nodes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     /// Bytes of nodes that were decoded on the way.
-    decoded: u32,
+    pub(crate) decoded: u32,
     /// Of the next node.
     pub(crate) index: u16,
 }

@@ -53,8 +53,14 @@ pub struct Stage {
 /// Bytes of a [`Region`] in the arena.
 const REGION_BYTES: usize = 8;
 
-/// What a model with stages takes of the arena behind its tensors: a region of each tensor of a stage.
-pub const STAGE_BYTES: usize = (MAX_STAGE_NODES - 1) * REGION_BYTES;
+/// Bytes of a region of each tensor of a stage.
+pub(crate) const REGIONS_BYTES: usize = (MAX_STAGE_NODES - 1) * REGION_BYTES;
+
+/// Bytes of where in a stage a session is.
+pub(crate) const PROGRESS_BYTES: usize = 12;
+
+/// What a model with stages takes of the arena behind its tensors: a region of each tensor of a stage, and where in it a session is.
+pub const STAGE_BYTES: usize = REGIONS_BYTES + PROGRESS_BYTES;
 
 impl Region {
     pub(crate) fn from_bytes(bytes: &[u8; REGION_BYTES]) -> Self {

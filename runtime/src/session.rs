@@ -13,7 +13,6 @@ use crate::format::{
 use crate::kernels::{self, Bands, InOut, View, ViewMut};
 use crate::model::{Model, Position};
 use crate::patches::Region;
-use crate::stage::Progress;
 
 /// A model with the arena it runs in.
 ///
@@ -29,8 +28,6 @@ pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS, M = Model<'m, LINKS>> {
     position: Position,
     /// Steps that were made in this run.
     steps: usize,
-    /// The stage that runs patch by patch, while one does.
-    pub(crate) progress: Progress,
     /// What the host's kernels keep.
     #[cfg(feature = "std")]
     host: kernels::host::Layers,
@@ -74,16 +71,17 @@ impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '
         let provided = arena.len();
         let arena = arena.get_mut(..needed).ok_or(RunError::ArenaTooSmall { needed, provided })?;
         forget(model.borrow(), arena);
-        Ok(Self {
+        let mut session = Self {
             model,
             arena,
             position: Position::START,
             steps: 0,
-            progress: Progress::OUTSIDE,
             #[cfg(feature = "std")]
             host: kernels::host::Layers::new(model.borrow().node_count()),
             lifetime: PhantomData,
-        })
+        };
+        session.begin();
+        Ok(session)
     }
 
     /// Forgets what runs before have left in the arena: states and streams mean 0 again.
@@ -184,7 +182,7 @@ impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '
         self.position = Position::START;
         self.steps = 0;
         if self.in_patches() {
-            self.progress = Progress::OUTSIDE;
+            self.leave();
         }
     }
 

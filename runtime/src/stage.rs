@@ -4,12 +4,12 @@ use core::borrow::Borrow;
 
 use crate::format::{Op, PATCH_OPERATORS, PatchInput, TensorRecord};
 use crate::model::{Model, Position};
-use crate::patches::{Region, Stage, StageNode};
+use crate::patches::{PROGRESS_BYTES, REGIONS_BYTES, Region, Stage, StageNode};
 use crate::session::Session;
 
-/// Where in a stage a session is. Which part of each tensor there is, lies behind the tensors in the arena.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Progress {
+/// Where in a stage a session is. It lies in the arena, behind the parts of the stage's tensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Progress {
     /// Before the stage's first node.
     start: Position,
     patch: u16,
@@ -20,7 +20,18 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Outside every stage.
-    pub(crate) const OUTSIDE: Self = Self { start: Position::START, patch: 0, patches: 0, tensors: 0 };
+    const OUTSIDE: Self = Self { start: Position::START, patch: 0, patches: 0, tensors: 0 };
+
+    fn from_bytes(bytes: [[u8; 2]; PROGRESS_BYTES / 2]) -> Self {
+        let [low, high, index, patch, patches, tensors] = bytes.map(u16::from_le_bytes);
+        let decoded = u32::from(low) | u32::from(high) << 16;
+        Self { start: Position { decoded, index }, patch, patches, tensors }
+    }
+
+    fn to_bytes(self) -> [[u8; 2]; PROGRESS_BYTES / 2] {
+        let Self { start: Position { decoded, index }, patch, patches, tensors } = self;
+        [decoded as u16, (decoded >> 16) as u16, index, patch, patches, tensors].map(u16::to_le_bytes)
+    }
 
     /// The place of a model's tensor in the stage: the first one is what its first node writes.
     fn place(&self, tensor: usize) -> Option<usize> {
@@ -82,7 +93,7 @@ impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, L
     #[inline(never)]
     fn cut_record<'t>(&self, index: usize, tensor: &'t mut TensorRecord) -> Option<&'t TensorRecord> {
         *tensor = self.model.borrow().tensor(index)?;
-        if let Some(place) = self.progress.place(index) {
+        if let Some(place) = self.progress().place(index) {
             let region = self.region(place);
             (tensor.shape.h, tensor.shape.w) = (region.h, region.w);
         }
@@ -94,7 +105,7 @@ impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, L
         if LINKS & PATCH_OPERATORS == 0 {
             return [0; 2];
         }
-        let region = self.progress.place(index).map(|place| self.region(place)).unwrap_or_default();
+        let region = self.progress().place(index).map(|place| self.region(place)).unwrap_or_default();
         [region.y, region.x]
     }
 
@@ -103,13 +114,30 @@ impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, L
         LINKS & PATCH_OPERATORS != 0
     }
 
+    /// Before the first node of a run.
+    pub(crate) fn leave(&mut self) {
+        self.set_progress(Progress::OUTSIDE);
+    }
+
+    fn progress(&self) -> Progress {
+        let behind = self.arena.get(self.model.borrow().tensor_bytes() + REGIONS_BYTES..).unwrap_or_default();
+        behind.as_chunks().0.as_chunks().0.first().map_or(Progress::OUTSIDE, |bytes| Progress::from_bytes(*bytes))
+    }
+
+    fn set_progress(&mut self, progress: Progress) {
+        let behind = self.arena.get_mut(self.model.borrow().tensor_bytes() + REGIONS_BYTES..).unwrap_or_default();
+        if let Some(bytes) = behind.as_chunks_mut().0.as_chunks_mut().0.first_mut() {
+            *bytes = progress.to_bytes();
+        }
+    }
+
     /// Makes of an operator what runs on the patch; enters a stage, and leaves of its operands what it needs.
     ///
     /// at  before it
     pub(crate) fn cut_to_patch(&mut self, op: &mut Op<'_>, at: Position) {
         if let Op::PatchInput(input) = op {
             self.enter(input, at);
-        } else if let Some(place) = self.progress.place(usize::from(at.index) + 1) {
+        } else if let Some(place) = self.progress().place(usize::from(at.index) + 1) {
             self.cut(place, op);
         }
     }
@@ -119,23 +147,27 @@ impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, L
         if !matches!(op, Op::PatchOutput(_)) {
             return None;
         }
-        self.progress.patch += 1;
-        if self.progress.patch < self.progress.patches {
-            return Some(self.progress.start);
+        let mut progress = self.progress();
+        progress.patch += 1;
+        if progress.patch < progress.patches {
+            self.set_progress(progress);
+            return Some(progress.start);
         }
-        self.progress = Progress::OUTSIDE;
+        self.leave();
         None
     }
 
     #[inline(never)]
     fn enter(&mut self, op: &PatchInput, at: Position) {
         let Some(stage) = stage(self.model.borrow(), op, at) else { return };
-        if self.progress.tensors == 0 {
+        let mut progress = self.progress();
+        if progress.tensors == 0 {
             let patches = stage.patches().unwrap_or(0);
-            (self.progress.patch, self.progress.patches) = (0, u16::try_from(patches).unwrap_or(u16::MAX));
+            (progress.patch, progress.patches) = (0, u16::try_from(patches).unwrap_or(u16::MAX));
         }
-        let regions = stage.regions(self.progress.patch.into()).unwrap_or_default();
-        (self.progress.start, self.progress.tensors) = (at, regions.len() as u16);
+        let regions = stage.regions(progress.patch.into()).unwrap_or_default();
+        (progress.start, progress.tensors) = (at, regions.len() as u16);
+        self.set_progress(progress);
         for (place, region) in regions.iter().enumerate() {
             self.set_region(place, *region);
         }
@@ -156,7 +188,7 @@ impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, L
 
     /// The patch in the stage's output.
     pub(crate) fn patch_region(&self) -> Region {
-        usize::from(self.progress.tensors).checked_sub(1).map_or(Region::default(), |last| self.region(last))
+        usize::from(self.progress().tensors).checked_sub(1).map_or(Region::default(), |last| self.region(last))
     }
 
     #[inline(never)]
@@ -165,7 +197,7 @@ impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, L
         let written = self.region(place);
         let mut input = Region::default();
         for tensor in inputs.map(usize::from).into_iter().rev() {
-            let Some(place) = self.progress.place(tensor) else { return };
+            let Some(place) = self.progress().place(tensor) else { return };
             let there = self.region(place);
             input = written.read_through(window, there);
             if input != there
