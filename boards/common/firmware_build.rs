@@ -37,7 +37,7 @@ fn main() {
          const LINKS: u64 = USES | stepshift_runtime::format::ENCODED_LINKS;\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n\
          /// Hands out the model, which the build has parsed.\n#[allow(dead_code)]\n#[derive(Clone, Copy)]\nstruct Trusted;\n\
-         stepshift_runtime::hand_out_decoded!(Trusted, USES, &MODEL.0);\n",
+         stepshift_runtime::hand_out_decoded!(\n    #[unsafe(link_section = \".stepshift_model\")]\n    Trusted, USES, &MODEL.0\n);\n",
         bytes.len(),
         model.arena_bytes(),
         stepshift_runtime::embed::links(&bytes),

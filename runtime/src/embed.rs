@@ -4,8 +4,8 @@ use crate::model::{Decoded, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
-    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader, TENSOR_RECORD_BYTES,
-    TensorRecord, take_node,
+    self, ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader,
+    TENSOR_RECORD_BYTES, TensorRecord, keep_node, take_node,
 };
 use crate::kernels::details;
 
@@ -98,21 +98,27 @@ macro_rules! include_model {
     };
 }
 
-/// Has a type hand out the model of a file whose nodes are decoded while compiling, for [`include_model!`].
+/// Has a type hand out the model of a file whose nodes are decoded while compiling, for [`include_model!`]. Of the file's bytes those
+/// are linked that a run reads; the attributes are theirs.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! hand_out_decoded {
-    ($name:ident, $links:expr, $file:expr) => {
+    ($(#[$attribute:meta])* $name:ident, $links:expr, $file:expr) => {
         impl ::core::borrow::Borrow<$crate::Model<'static, { $links }>> for $name {
             #[inline]
             fn borrow(&self) -> &$crate::Model<'static, { $links }> {
-                const NODES: usize = {
+                const PARTS: $crate::embed::Parts = {
                     // Of a file that is refused, nothing else is told.
                     let _ = $links;
-                    $crate::embed::node_count($file)
+                    $crate::embed::parts($file)
                 };
-                static DECODED: $crate::embed::DecodedFile<NODES, { NODES + 1 }> = $crate::embed::decode($file);
-                const { &$crate::embed::trusted($file, &DECODED) }
+                $(#[$attribute])*
+                static KEPT: $crate::embed::Kept<{ PARTS.kept }> = $crate::embed::keep($file);
+                $(#[$attribute])*
+                static BEHIND: [u8; PARTS.behind] = $crate::embed::behind($file);
+                static DECODED: $crate::embed::DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> =
+                    $crate::embed::decode($file, &KEPT);
+                const { &$crate::embed::trusted(const { &$crate::embed::beginning($file) }, &BEHIND, &DECODED) }
             }
         }
 
@@ -152,19 +158,86 @@ pub const fn needs(bytes: &[u8]) -> Needs {
 pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
     nodes: [Node<'static>; NODES],
     tensors: [TensorRecord; TENSORS],
-    /// What is behind them in the file.
-    behind: &'static [u8],
 }
 
-/// Number of nodes in a file, for [`include_model!`].
+/// What decoded nodes refer to, aligned as packed weights are, for [`include_model!`].
+#[doc(hidden)]
+#[derive(Debug)]
+#[repr(C, align(16))]
+pub struct Kept<const BYTES: usize>([u8; BYTES]);
+
+/// How much there is in a file of what is linked where it is trusted, for [`include_model!`].
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Parts {
+    /// Number of nodes.
+    pub nodes: usize,
+    /// Bytes that they refer to.
+    pub kept: usize,
+    /// Bytes behind them.
+    pub behind: usize,
+}
+
+/// The parts of a file, for [`include_model!`].
 ///
 /// # Panics
-/// While compiling, for a file that ends before its nodes.
+/// While compiling, for a file whose nodes cannot be decoded.
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
-pub const fn node_count(bytes: &[u8]) -> usize {
-    encoded(bytes).node_count()
+pub const fn parts(bytes: &[u8]) -> Parts {
+    let mut kept = format::Kept::measured();
+    let behind = keep_nodes(bytes, &mut kept).len();
+    Parts { nodes: encoded(bytes).node_count(), kept: kept.len(), behind }
+}
+
+/// The bytes that the nodes of a file refer to, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file whose nodes cannot be decoded.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn keep<const BYTES: usize>(bytes: &[u8]) -> Kept<BYTES> {
+    let mut kept = Kept([0; BYTES]);
+    let _ = keep_nodes(bytes, &mut format::Kept::copied_to(&mut kept.0));
+    kept
+}
+
+/// Header and needs of a file, for [`include_model!`].
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn beginning(bytes: &[u8]) -> [u8; HEADER_BYTES + NEEDS_BYTES] {
+    *encoded(bytes).beginning
+}
+
+/// What is behind the nodes of a file, for [`include_model!`].
+///
+/// # Panics
+/// While compiling, for a file whose nodes cannot be decoded.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn behind<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
+    match keep_nodes(bytes, &mut format::Kept::measured()).first_chunk() {
+        Some(behind) => *behind,
+        None => [0; BYTES],
+    }
+}
+
+/// Goes through the nodes of a file; what is behind them.
+#[track_caller]
+const fn keep_nodes<'a>(bytes: &'a [u8], kept: &mut format::Kept<'a, '_>) -> &'a [u8] {
+    let Model { nodes: mut behind, node_count, .. } = encoded(bytes);
+    let mut index = 0;
+    while index < node_count {
+        keep_node(&mut node(&mut behind), kept);
+        index += 1;
+    }
+    behind
 }
 
 /// What a program links that embeds a file and trusts it, for [`include_model!`].
@@ -190,12 +263,17 @@ pub const fn links(bytes: &[u8]) -> u64 {
 
 /// Decodes the nodes of a file, for [`include_model!`].
 ///
+/// kept  what they refer to from now on
+///
 /// # Panics
 /// While compiling, for a file whose nodes cannot be decoded.
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
-pub const fn decode<const NODES: usize, const TENSORS: usize>(bytes: &'static [u8]) -> DecodedFile<NODES, TENSORS> {
+pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>(
+    bytes: &'static [u8],
+    kept: &'static Kept<KEPT>,
+) -> DecodedFile<NODES, TENSORS> {
     let Model { nodes: mut behind, tensors: records, .. } = encoded(bytes);
     let mut tensors = [TensorRecord::EMPTY; TENSORS];
     let (records, _) = records.as_chunks();
@@ -205,29 +283,30 @@ pub const fn decode<const NODES: usize, const TENSORS: usize>(bytes: &'static [u
         tensors[index] = tensor(&records[index]);
         index += 1;
     }
-    let mut nodes = [Node::undecoded(bytes); NODES];
+    let mut nodes = [Node::undecoded(&[]); NODES];
+    let mut kept = format::Kept::laid(&kept.0);
     let mut index = 0;
     while index < NODES {
         nodes[index] = node(&mut behind);
+        keep_node(&mut nodes[index], &mut kept);
         index += 1;
     }
-    DecodedFile { nodes, tensors, behind }
+    DecodedFile { nodes, tensors }
 }
 
 /// The model in a file whose nodes are decoded, for [`include_model!`].
 ///
-/// # Panics
-/// While compiling, for a file that ends before its nodes.
+/// beginning  header and needs
+/// behind     what is behind its nodes
 #[doc(hidden)]
 #[must_use]
-#[track_caller]
 pub const fn trusted<const LINKS: u64, const NODES: usize, const TENSORS: usize>(
-    bytes: &'static [u8],
+    beginning: &'static [u8; HEADER_BYTES + NEEDS_BYTES],
+    behind: &'static [u8],
     file: &'static DecodedFile<NODES, TENSORS>,
 ) -> Model<'static, LINKS> {
-    let Model { beginning, tensors, node_count, .. } = encoded(bytes);
     let decoded = Decoded { nodes: &file.nodes, tensors: &file.tensors };
-    Model { beginning, tensors, nodes: file.behind, decoded, node_count }
+    Model { beginning, tensors: &[], nodes: behind, decoded, node_count: NODES as u16 }
 }
 
 /// The next node of a file.
@@ -255,7 +334,7 @@ const fn encoded(bytes: &[u8]) -> Model<'_> {
 mod tests {
     use std::format;
 
-    use super::{DecodedFile, decode, links, needs, node_count, trusted};
+    use super::{DecodedFile, Kept, Parts, beginning, behind, decode, keep, links, needs, parts, trusted};
     use crate::error::{LoadError, RunError};
     use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS};
     use crate::kernels::details;
@@ -291,12 +370,14 @@ mod tests {
 
     #[test]
     fn a_model_whose_nodes_are_decoded_before_is_the_encoded_one() {
-        const NODES: usize = node_count(SMALL);
-        static DECODED: DecodedFile<NODES, { NODES + 1 }> = decode(SMALL);
+        const PARTS: Parts = parts(SMALL);
+        static KEPT: Kept<{ PARTS.kept }> = keep(SMALL);
+        static BEHIND: [u8; PARTS.behind] = behind(SMALL);
+        static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &KEPT);
         let checked = Model::parse(SMALL).unwrap();
         let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
         let loaded = checked.decoded(&mut nodes, &mut tensors).unwrap();
-        for model in [trusted::<ALL_LINKS, _, _>(SMALL, &DECODED), loaded] {
+        for model in [trusted::<ALL_LINKS, _, _>(const { &beginning(SMALL) }, &BEHIND, &DECODED), loaded] {
             assert!(model.nodes().eq(checked.nodes()));
             assert_eq!((model.node_count(), model.step_count()), (checked.node_count(), checked.step_count()));
             assert_eq!(model.certificate(), checked.certificate());

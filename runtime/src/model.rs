@@ -14,13 +14,17 @@ use crate::{digest, stage, verify};
 #[derive(Debug, Clone, Copy)]
 pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
     /// Header and needs, of fixed width.
-    pub(crate) beginning: &'a [u8; HEADER_BYTES + NEEDS_BYTES],
+    pub(crate) beginning: &'a Beginning,
+    /// Tensors that are not decoded.
     pub(crate) tensors: &'a [u8],
     /// From the first node on that is not decoded.
     pub(crate) nodes: &'a [u8],
     pub(crate) decoded: Decoded<'a>,
     pub(crate) node_count: u16,
 }
+
+/// Header and needs as they lie in a file.
+pub(crate) type Beginning = [u8; HEADER_BYTES + NEEDS_BYTES];
 
 /// What was decoded before a run: all nodes and tensors, or none.
 #[derive(Debug, Clone, Copy)]
@@ -135,7 +139,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
                 provided: NODES.min(TENSORS.saturating_sub(1)),
             });
         }
-        Ok(Model { nodes: encoded.rest(), decoded: Decoded { nodes, tensors }, ..*self })
+        Ok(Model { tensors: &[], nodes: encoded.rest(), decoded: Decoded { nodes, tensors }, ..*self })
     }
 
     /// Bytes of the arena that tensors and scratch lie in.
@@ -193,7 +197,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
     /// Number of tensors: one more than nodes.
     #[must_use]
     pub const fn tensor_count(&self) -> usize {
-        self.tensors.len() / TENSOR_RECORD_BYTES
+        self.decoded.tensors.len() + self.tensors.len() / TENSOR_RECORD_BYTES
     }
 
     /// The nodes in the file's order, decoded one by one.
@@ -341,7 +345,7 @@ impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
 }
 
 #[inline]
-const fn read_beginning(bytes: &[u8; HEADER_BYTES + NEEDS_BYTES]) -> (Header, Needs) {
+const fn read_beginning(bytes: &Beginning) -> (Header, Needs) {
     let mut reader = Reader::new(bytes);
     (Header::read(&mut reader), Needs::read(&mut reader))
 }

@@ -3,6 +3,7 @@
 //! The bytes are postcard's, and postcard decodes the same values; reading them here takes half of the flash and of the
 //! stack, since the fields are known to follow one another.
 
+use super::kept::Kept;
 use super::links::with_operators;
 use super::reader::Reader;
 use super::weights::WeightBits;
@@ -40,6 +41,14 @@ macro_rules! operators {
                 return;
             })*
             reader.failed = true;
+        }
+
+        /// Has a node refer to bytes that are kept, one slice behind the other.
+        pub(crate) const fn keep_node<'a>(node: &mut Node<'a>, kept: &mut Kept<'a, '_>) {
+            node.name = Name::from_bytes(kept.bytes(node.name.as_bytes()));
+            match &mut node.op {
+                $(Op::$name(fields) => fields.keep(kept),)*
+            }
         }
     };
 }
@@ -79,6 +88,28 @@ macro_rules! read {
     };
 }
 
+/// Has a field refer to bytes that are kept.
+macro_rules! keep {
+    (bytes, $place:expr, $kept:ident) => {
+        $place = $kept.bytes($place);
+    };
+    ({ $name:ident }, $place:expr, $kept:ident) => {
+        $place.keep($kept);
+    };
+    ($number:tt, $place:expr, $kept:ident) => {};
+}
+
+/// Values that refer to no bytes.
+macro_rules! keep_nothing {
+    ($($name:ident),*) => {
+        $(impl $name {
+            const fn keep(&mut self, _: &mut Kept<'_, '_>) {}
+        })*
+    };
+}
+
+keep_nothing!(BinaryKind, AffineBinaryKind, Activation, Window);
+
 /// Values that are told apart by a number alone.
 macro_rules! choices {
     ($name:ident: $first:ident, $($choice:ident),*) => {
@@ -116,6 +147,11 @@ macro_rules! fields {
             const fn read(&mut self, reader: &mut Reader<'a>) {
                 let _ = &reader;
                 $(read!($kind, self.$field, reader);)*
+            }
+
+            const fn keep(&mut self, kept: &mut Kept<'a, '_>) {
+                let _ = &kept;
+                $(keep!($kind, self.$field, kept);)*
             }
         }
     };
@@ -183,6 +219,13 @@ impl<'a> Epilogue<'a> {
             _ => reader.failed = true,
         }
     }
+
+    const fn keep(&mut self, kept: &mut Kept<'a, '_>) {
+        match self {
+            Self::Shift(shifts) => *shifts = kept.bytes(shifts),
+            Self::Multiply(multiply) => multiply.keep(kept),
+        }
+    }
 }
 
 impl<'a> Weights<'a> {
@@ -208,6 +251,15 @@ impl<'a> Weights<'a> {
         self.codes = reader.bytes();
         self.bias = reader.bytes();
         self.epilogue.read(reader);
+    }
+
+    const fn keep(&mut self, kept: &mut Kept<'a, '_>) {
+        self.scratch.keep(kept);
+        self.padding = &[];
+        kept.align();
+        self.codes = kept.bytes(self.codes);
+        self.bias = kept.bytes(self.bias);
+        self.epilogue.keep(kept);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::patches::STAGE_BYTES;
 mod blocks;
 mod decode;
 mod element;
+mod kept;
 mod links;
 mod name;
 mod operations;
@@ -22,8 +23,9 @@ mod window;
 mod winograd;
 
 pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
-pub(crate) use decode::take_node;
+pub(crate) use decode::{keep_node, take_node};
 pub use element::Element;
+pub(crate) use kept::Kept;
 pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, decodes};
 pub use name::Name;

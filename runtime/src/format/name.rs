@@ -15,6 +15,11 @@ impl<'a> Name<'a> {
         Self(bytes)
     }
 
+    /// The bytes of the name.
+    pub(crate) const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
     /// True where the bytes are UTF-8.
     pub(crate) fn is_text(&self) -> bool {
         core::str::from_utf8(self.0).is_ok()
