@@ -32,9 +32,9 @@ fn main() {
          #[unsafe(link_section = \".stepshift_model\")]\n\
          static MODEL: File = File(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/model.stepshift\")));\n\
          /// Bytes of arena that it needs.\nconst ARENA_BYTES: usize = {};\n\
-         /// The operators that it uses, which are all that is linked.\nconst USES: u64 = {:#x};\n\
+         /// The operators that it uses, which are all that is linked.\nconst USES: stepshift_runtime::format::Links = {:#x};\n\
          /// These, and what decodes the nodes.\n#[allow(dead_code)]\n\
-         const LINKS: u64 = USES | stepshift_runtime::format::ENCODED_LINKS;\n\
+         const LINKS: stepshift_runtime::format::Links = USES | stepshift_runtime::format::ENCODED_LINKS;\n\
          /// Its number of nodes.\nconst NODES: usize = {};\n\
          /// Hands out the model, which the build has parsed.\n#[allow(dead_code)]\n#[derive(Clone, Copy)]\nstruct Trusted;\n\
          stepshift_runtime::hand_out_decoded!(\n    #[unsafe(link_section = \".stepshift_model\")]\n    Trusted, USES, &MODEL.0\n);\n",

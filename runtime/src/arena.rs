@@ -97,6 +97,12 @@ impl<'a> Sides<'a> {
         Sides { below: self.below, above: self.above, start: self.start }.into_pair(read, written)
     }
 
+    /// As [`Self::pair`], where nothing is below.
+    #[inline]
+    pub(crate) fn pair_above(&mut self, read: &Range<usize>, written: &Range<usize>) -> Option<(&[u8], &mut [u8])> {
+        pair(self.above, self.start, read, written)
+    }
+
     /// As [`Self::pair`], for good.
     #[inline(never)]
     fn into_pair(self, read: &Range<usize>, written: &Range<usize>) -> Option<(&'a [u8], &'a mut [u8])> {

@@ -1,6 +1,6 @@
 //! The arithmetic that every backend obeys. `spec/arithmetic.md`, sections 2 and 3.
 
-use crate::format::{AFFINE_LINK, Activation};
+use crate::format::{AFFINE_LINK, Activation, Links};
 
 /// Greatest shift of an accumulator to either side. Spec 3.1.
 pub const MAX_SHIFT: i8 = 30;
@@ -26,7 +26,7 @@ impl Requantizer {
     /// Accumulator to code. `LINKS` says whether the program has the affine scheme.
     #[inline]
     #[must_use]
-    pub fn apply<const LINKS: u64>(self, acc: i32, activation: Activation) -> i32 {
+    pub fn apply<const LINKS: Links>(self, acc: i32, activation: Activation) -> i32 {
         match self {
             Self::Multiply { multiplier, shift, zero } if LINKS & AFFINE_LINK != 0 => {
                 saturate(multiply(acc, multiplier, shift).saturating_add(zero.into()), activation)

@@ -1,6 +1,6 @@
 //! The codes of a tensor, of any element.
 
-use crate::format::Element;
+use crate::format::{Element, Links};
 use crate::kernels::Code;
 
 /// Codes where they lie, in the order `[H, W, C]`.
@@ -67,7 +67,7 @@ impl<'a> Codes<'a> {
 
     /// As [`Self::get`], in a program that links the elements of `LINKS` alone.
     #[inline]
-    pub(crate) fn get_linked<const LINKS: u64>(&self, index: usize) -> Option<i16> {
+    pub(crate) fn get_linked<const LINKS: Links>(&self, index: usize) -> Option<i16> {
         match self.element {
             Element::I16 if !Element::I16.is_in(LINKS) => None,
             Element::U8 if !Element::U8.is_in(LINKS) => None,

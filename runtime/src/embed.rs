@@ -4,7 +4,7 @@ use crate::model::{Decoded, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
-    self, ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC, NEEDS_BYTES, Needs, Node, Reader,
+    self, ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Links, MAGIC, NEEDS_BYTES, Needs, Node, Reader,
     TENSOR_RECORD_BYTES, TensorRecord, keep_node, take_node,
 };
 use crate::kernels::details;
@@ -64,7 +64,7 @@ macro_rules! include_model {
             pub const ARENA_BYTES: usize = NEEDS.arena();
 
             /// The operators, elements and widths that the model uses, and what else is known of its nodes.
-            pub const LINKS: u64 = {
+            pub const LINKS: $crate::format::Links = {
                 // Of a file that is refused, nothing else is told.
                 let _ = NEEDS;
                 $crate::embed::links(include_bytes!($path))
@@ -247,16 +247,21 @@ const fn keep_nodes<'a>(bytes: &'a [u8], kept: &mut format::Kept<'a, '_>) -> &'a
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
-pub const fn links(bytes: &[u8]) -> u64 {
+pub const fn links(bytes: &[u8]) -> Links {
     let model = encoded(bytes);
     let (records, _) = model.tensors.as_chunks();
-    let (mut behind, mut links) = (model.nodes, model.links());
+    let (mut behind, mut links) = (model.nodes, model.links() as Links);
     let mut index = 0;
     while index < model.node_count() {
-        let node = node(&mut behind);
+        let Node { op, .. } = node(&mut behind);
         index += 1;
         assert!(index < records.len(), "the model has not one tensor more than nodes");
-        links |= details(&node.op, tensor(&records[index]).element);
+        let input = match op.sliding() {
+            Some((input, _)) => input as usize,
+            None => 0,
+        };
+        assert!(input < index, "a node of the model reads what is not there yet");
+        links |= details(&op, &tensor(&records[input]), &tensor(&records[index]));
     }
     links
 }
@@ -300,7 +305,7 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
 /// behind     what is behind its nodes
 #[doc(hidden)]
 #[must_use]
-pub const fn trusted<const LINKS: u64, const NODES: usize, const TENSORS: usize>(
+pub const fn trusted<const LINKS: Links, const NODES: usize, const TENSORS: usize>(
     beginning: &'static [u8; HEADER_BYTES + NEEDS_BYTES],
     behind: &'static [u8],
     file: &'static DecodedFile<NODES, TENSORS>,
@@ -336,7 +341,7 @@ mod tests {
 
     use super::{DecodedFile, Kept, Parts, beginning, behind, decode, keep, links, needs, parts, trusted};
     use crate::error::{LoadError, RunError};
-    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS};
+    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links};
     use crate::kernels::details;
     use crate::model::Model;
 
@@ -352,8 +357,10 @@ mod tests {
     #[test]
     fn details_are_told_where_a_node_has_them() {
         let (model, found) = (Model::parse(SMALL).unwrap(), links(SMALL));
-        let expected = model.nodes().zip(1..).fold(model.links(), |links, (node, output)| {
-            links | details(&node.op, model.tensor(output).unwrap().element)
+        let expected = model.nodes().zip(1..).fold(model.links().into(), |links: Links, (node, output)| {
+            let input = node.op.sliding().map_or(0, |(input, _)| input.into());
+            let [input, output] = [input, output].map(|tensor| model.tensor(tensor).unwrap());
+            links | details(&node.op, &input, &output)
         });
         assert_eq!(found, expected);
         assert!(Detail::Shift.is_in(found) && !Detail::WideTiles.is_in(found));

@@ -6,7 +6,7 @@ use defmt::{Format, Formatter, write};
 
 use crate::embed::{DecodedFile, Kept};
 use crate::format::{
-    AffineSoftmax, AveragePool2d, Certificate, Epilogue, LeakyRelu, ModelFile, Multiply, Name, Softmax, Table,
+    AffineSoftmax, AveragePool2d, Certificate, Epilogue, LeakyRelu, Links, ModelFile, Multiply, Name, Softmax, Table,
     WeightBits, Weights,
 };
 use crate::front_end::{FeatureStream, FrontEnd, FrontEndFile};
@@ -38,11 +38,11 @@ format!(Softmax<'_>, |it| "Softmax of {}", it.input);
 format!(AffineSoftmax<'_>, |it| "AffineSoftmax of {}", it.input);
 format!(Certificate<'_>, |it| "Certificate of {} steps", it.digests.len() / 4);
 format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len());
-format!([const LINKS: u64] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
+format!([const LINKS: Links] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
 format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
 format!([const BYTES: usize] Kept<BYTES>, |_it| "Kept, {} bytes", BYTES);
-format!([const LINKS: u64] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
-format!(['m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());
+format!([const LINKS: Links] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
+format!(['m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());
 format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.name.as_str(), it.tensor.shape);
 format!(Vectors<'_>, |it| "Vectors of {} images", it.image_count());
 format!(Name<'_>, |it| "{=str}", it.as_str());
@@ -50,7 +50,7 @@ format!(Codes<'_>, |it| "{} codes {}", it.len(), it.element());
 format!(CodesMut<'_>, |it| "{} codes", it.len());
 format!(View<'_>, |it| "View {} from row {}", it.shape, it.first_row);
 format!(ViewMut<'_>, |it| "ViewMut {} from row {}", it.shape, it.first_row);
-format!(Bands<'_>, |it| "Bands of {}", it.output().shape);
+format!([const LINKS: Links] Bands<'_, LINKS>, |it| "Bands of {}", it.output().shape);
 format!([X] Typed<'_, X>, |it| "Typed {} from row {}", it.shape, it.first_row);
 format!(InOut<'_>, |it| "InOut {}", it.shape());
 format!(Bytes<'_>, |_it| "codes of {}", WeightBits::Eight);

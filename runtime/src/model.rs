@@ -2,8 +2,8 @@
 
 use crate::error::{LoadError, RunError};
 use crate::format::{
-    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, ENCODED_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, MAGIC,
-    NEEDS_BYTES, Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, take_node,
+    ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, Links, MAGIC, NEEDS_BYTES,
+    Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, missing, take_node,
 };
 use crate::{digest, stage, verify};
 
@@ -12,7 +12,7 @@ use crate::{digest, stage, verify};
 /// A handle of a few words over the caller's bytes; copying it copies no weights. `LINKS` is the set of operators and widths
 /// that the program links: all of them, or those of one model, from [`include_model!`](crate::include_model).
 #[derive(Debug, Clone, Copy)]
-pub struct Model<'a, const LINKS: u64 = ALL_LINKS> {
+pub struct Model<'a, const LINKS: Links = ALL_LINKS> {
     /// Header and needs, of fixed width.
     pub(crate) beginning: &'a Beginning,
     /// Tensors that are not decoded.
@@ -44,7 +44,7 @@ impl<'a> Model<'a> {
     }
 }
 
-impl<'a, const LINKS: u64> Model<'a, LINKS> {
+impl<'a, const LINKS: Links> Model<'a, LINKS> {
     /// As [`Model::parse`], in a program that links `LINKS` alone: other operators and widths cost it no flash.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl<'a, const LINKS: u64> Model<'a, LINKS> {
         if reader.failed {
             return Err(LoadError::Malformed);
         }
-        let missing = (needs.links | ENCODED_LINKS) & !LINKS;
+        let missing = missing(needs.links, LINKS);
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
@@ -318,12 +318,12 @@ impl Position {
 
 /// Iterator over the nodes of a model.
 #[derive(Debug, Clone)]
-pub struct Nodes<'a, const LINKS: u64 = ALL_LINKS> {
+pub struct Nodes<'a, const LINKS: Links = ALL_LINKS> {
     model: Model<'a, LINKS>,
     position: Position,
 }
 
-impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
+impl<'a, const LINKS: Links> Nodes<'a, LINKS> {
     /// Bytes that no node was read from yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.model.behind(self.position)
@@ -335,7 +335,7 @@ impl<'a, const LINKS: u64> Nodes<'a, LINKS> {
     }
 }
 
-impl<'a, const LINKS: u64> Iterator for Nodes<'a, LINKS> {
+impl<'a, const LINKS: Links> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
@@ -351,9 +351,9 @@ const fn read_beginning(bytes: &Beginning) -> (Header, Needs) {
 }
 
 /// Reads the header and refuses what this crate cannot read; the bytes behind it.
-fn read_header<const LINKS: u64>(bytes: &[u8]) -> Result<(Header, &[u8]), LoadError> {
+fn read_header<const LINKS: Links>(bytes: &[u8]) -> Result<(Header, &[u8]), LoadError> {
     if !Case::Place.is_in(LINKS) && !bytes.as_ptr().addr().is_multiple_of(CODES_ALIGNMENT) {
-        return Err(LoadError::NotLinked { missing: Case::Place.bit() });
+        return Err(LoadError::NotLinked { missing: Case::Place.bit() as u64 });
     }
     if bytes.get(..MAGIC.len()) != Some(&MAGIC[..]) {
         return Err(LoadError::NotAModel);

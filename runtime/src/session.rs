@@ -8,7 +8,7 @@ use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
 use crate::format::{
-    ALL_LINKS, Concat, KEEPING_OPERATORS, Name, Node, Op, OperatorKind, Scratch, TensorRecord, Window,
+    ALL_LINKS, Concat, Detail, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, Scratch, TensorRecord, Window,
 };
 use crate::kernels::{self, Bands, InOut, View, ViewMut};
 use crate::model::{Model, Position};
@@ -21,7 +21,7 @@ use crate::patches::Region;
 /// `M` hands it the model: a [`Model`], or the type of [`include_model!`](crate::include_model)'s `trusted()`, which takes no place
 /// and whose model the compiler knows.
 #[derive(Debug)]
-pub struct Session<'m, 'a, const LINKS: u64 = ALL_LINKS, M = Model<'m, LINKS>> {
+pub struct Session<'m, 'a, const LINKS: Links = ALL_LINKS, M = Model<'m, LINKS>> {
     pub(crate) model: M,
     pub(crate) arena: &'a mut [u8],
     /// Before the node that [`Self::step`] runs next.
@@ -61,7 +61,7 @@ struct Ran<'m> {
     tensor: TensorRecord,
 }
 
-impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, 'a, LINKS, M> {
+impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, 'a, LINKS, M> {
     /// Takes an arena of at least [`Model::arena_bytes`] bytes, of any alignment and contents.
     ///
     /// # Errors
@@ -374,6 +374,7 @@ impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '
     ) {
         let mut place = TensorRecord::EMPTY;
         let Some(input) = self.record(input.into(), &mut place) else { return };
+        let scratch = if Detail::Scratch.is_in(LINKS) { scratch } else { Scratch::default() };
         let parts = arena::pair_and_scratch(self.arena, scratch, &input.region(), &output.region());
         if let Some((x, y, scratch)) = parts {
             kernel(Codes::new(input.element, x), output.view_mut(y), scratch);
@@ -387,11 +388,12 @@ impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '
         output: &TensorRecord,
         window: &Window,
         scratch: Scratch,
-        kernel: impl FnOnce(&mut Bands<'_>, &mut [u8]),
+        kernel: impl FnOnce(&mut Bands<'_, LINKS>, &mut [u8]),
     ) {
         let mut place = TensorRecord::EMPTY;
         let Some(input) = self.record(input.into(), &mut place) else { return };
-        if let Some((mut bands, scratch)) = Bands::new(self.arena, (input, output), window, scratch) {
+        let scratch = if Detail::Scratch.is_in(LINKS) { scratch } else { Scratch::default() };
+        if let Some((mut bands, scratch)) = Bands::<LINKS>::new(self.arena, (input, output), window, scratch) {
             kernel(&mut bands, scratch);
         }
     }
@@ -449,8 +451,8 @@ impl<'m, 'a, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '
 }
 
 /// Fills what keeps its contents between runs with the code of 0.
-fn forget<const LINKS: u64>(model: &Model<'_, LINKS>, arena: &mut [u8]) {
-    if LINKS & KEEPING_OPERATORS & model.links() == 0 {
+fn forget<const LINKS: Links>(model: &Model<'_, LINKS>, arena: &mut [u8]) {
+    if LINKS & KEEPING_OPERATORS & Links::from(model.links()) == 0 {
         return;
     }
     for (index, node) in model.nodes().enumerate() {

@@ -2,7 +2,7 @@
 
 use core::borrow::Borrow;
 
-use crate::format::{Op, PATCH_OPERATORS, PatchInput, TensorRecord};
+use crate::format::{Links, Op, PATCH_OPERATORS, PatchInput, TensorRecord};
 use crate::model::{Model, Position};
 use crate::patches::{PROGRESS_BYTES, REGIONS_BYTES, Region, Stage, StageNode};
 use crate::session::Session;
@@ -58,7 +58,7 @@ pub(crate) fn reads<'o>(op: &'o Op<'_>) -> Option<([u16; 2], Option<&'o crate::f
 
 /// The stage that begins at a node; `None` where it is none that can run.
 #[inline(never)]
-pub(crate) fn stage<'a, const LINKS: u64>(model: &Model<'a, LINKS>, op: &PatchInput, at: Position) -> Option<Stage> {
+pub(crate) fn stage<'a, const LINKS: Links>(model: &Model<'a, LINKS>, op: &PatchInput, at: Position) -> Option<Stage> {
     let input = model.tensor(op.input.into())?.shape;
     let mut stage = Stage::new((input.h, input.w), (op.rows, op.columns));
     let inner = usize::from(op.nodes).checked_sub(2)?;
@@ -72,7 +72,7 @@ pub(crate) fn stage<'a, const LINKS: u64>(model: &Model<'a, LINKS>, op: &PatchIn
     (stage.nodes().len() == inner).then_some(stage)
 }
 
-impl<'m, const LINKS: u64, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, LINKS, M> {
+impl<'m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, LINKS, M> {
     /// The record of tensor `index`; inside a stage, of the part of it that there is.
     ///
     /// place  where it is made, unless it was decoded before and is whole

@@ -1,5 +1,6 @@
 //! `include_model!`'s `trusted()` is the model that `parse()` gives, as a constant.
 
+use stepshift_runtime::format::{Detail, Links};
 use stepshift_runtime::{Session, include_model};
 
 include_model!(mod small = "../testdata/small.stepshift");
@@ -24,6 +25,73 @@ fn a_session_of_a_trusted_model_gives_the_codes_of_a_checked_one() {
     }
     assert!(trusted.step().is_none());
     assert_eq!(nodes, small::trusted().node_count());
+}
+
+/// Runs a model as it is trusted, by the kernels that its details leave, and as it is checked, by all; the details.
+macro_rules! compare {
+    ($($name:ident = $path:literal)*) => {
+        $(include_model!(mod $name = $path);)*
+
+        /// The details of every model, once its two sessions gave the same codes.
+        fn compare() -> Vec<Links> {
+            vec![$({
+                let model = $name::parse().unwrap();
+                let (mut arena, mut other) = (vec![0; $name::ARENA_BYTES], vec![0; $name::ARENA_BYTES]);
+                let mut checked = Session::new(model, &mut arena).unwrap();
+                let mut trusted = Session::new($name::trusted(), &mut other).unwrap();
+                by_plain_kernels!(checked, trusted);
+                let mut state = 1_u32;
+                for _ in 0..3 {
+                    let codes: Vec<u8> = codes(&mut state).take(checked.input_mut().into_bytes().len()).collect();
+                    checked.input_mut().into_bytes().copy_from_slice(&codes);
+                    trusted.input_mut().into_bytes().copy_from_slice(&codes);
+                    while let Some(expected) = checked.step() {
+                        let (name, index) = (stringify!($name), expected.index);
+                        let found = trusted.step().unwrap();
+                        assert_eq!(found.codes, expected.codes, "{name}, node {index}, {:?}", expected.kind);
+                    }
+                    assert!(trusted.step().is_none());
+                }
+                $name::LINKS
+            }),*]
+        }
+    };
+}
+
+/// Keeps the host's own kernels out, which know of no details.
+macro_rules! by_plain_kernels {
+    ($($session:ident),*) => {
+        #[cfg(feature = "std")]
+        {
+            $($session.restrict_to(stepshift_runtime::kernels::InstructionSet::Portable);)*
+        }
+    };
+}
+
+/// Bytes without a pattern.
+fn codes(state: &mut u32) -> impl Iterator<Item = u8> + '_ {
+    std::iter::repeat_with(|| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (*state >> 24) as u8
+    })
+}
+
+compare! {
+    grouped = "../../tests/fuzz/corpus/load_and_run/03.stepshift"
+    affine = "../../tests/fuzz/corpus/load_and_run/04.stepshift"
+    sums = "../../tests/fuzz/corpus/load_and_run/06.stepshift"
+    depthwise = "../../tests/fuzz/corpus/load_and_run/08.stepshift"
+    transposed = "../../tests/fuzz/corpus/load_and_run/13.stepshift"
+    quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
+}
+
+#[test]
+fn kernels_that_know_the_model_give_the_codes_of_those_that_have_every_case() {
+    let links = compare();
+    for detail in Detail::ALL {
+        let with = links.iter().filter(|links| detail.is_in(**links)).count();
+        assert!(0 < with && with < links.len(), "{detail:?}: {with} of {}", links.len());
+    }
 }
 
 #[test]

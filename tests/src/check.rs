@@ -1,5 +1,6 @@
 use core::fmt;
 
+use stepshift_runtime::format::Links;
 use stepshift_runtime::{Model, NodeOutput, RunError, Session, Vectors, argmax, digest};
 
 /// The first thing that differs from the vectors.
@@ -57,7 +58,7 @@ impl core::error::Error for Failure {}
 ///
 /// # Errors
 /// The first [`Failure`].
-pub fn check<const LINKS: u64>(
+pub fn check<const LINKS: Links>(
     model: Model<'_, LINKS>,
     vectors: &Vectors<'_>,
     arena: &mut [u8],
@@ -73,7 +74,7 @@ pub fn check<const LINKS: u64>(
     Ok(())
 }
 
-fn check_image<const LINKS: u64>(
+fn check_image<const LINKS: Links>(
     session: &mut Session<'_, '_, LINKS>,
     vectors: &Vectors<'_>,
     image: usize,

@@ -44,3 +44,20 @@ pub fn small_network() -> FixedPointNetwork {
         ],
     }
 }
+
+/// 8x6x4 input, a mean over 2x2 by 2.
+#[must_use]
+pub fn quarter_network() -> FixedPointNetwork {
+    let tensor = |h, w| FixedPointTensor::i8(Shape { h, w, c: 4 }, -4);
+    let window = Window { stride_h: 2, stride_w: 2, ..Window::new(2, 2) };
+    FixedPointNetwork {
+        input: tensor(8, 6),
+        layers: std::vec![FixedPointLayer {
+            name: "average".to_owned(),
+            inputs: std::vec![0],
+            output: tensor(4, 3),
+            activation: Activation::full(Element::I8),
+            op: FixedPointOp::AveragePool2d { window },
+        }],
+    }
+}

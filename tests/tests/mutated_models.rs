@@ -107,7 +107,8 @@ fn the_fuzz_corpus_is_of_this_format() {
     if std::env::var_os("STEPSHIFT_OVERWRITE").is_some() {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        for (number, bytes) in corpus().iter().step_by(17).enumerate() {
+        let quarter = encode_with(&fixtures::quarter_network(), Options::default()).unwrap();
+        for (number, bytes) in corpus().iter().step_by(17).chain([&quarter]).enumerate() {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }
     }

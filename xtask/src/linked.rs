@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use object::{Object, ObjectSymbol, SymbolKind};
 use stepshift_runtime::Model;
-use stepshift_runtime::format::OperatorKind;
+use stepshift_runtime::format::{Links, OperatorKind};
 
 use crate::boards::Board;
 use crate::workspace::root;
@@ -22,7 +22,7 @@ const LEAST_TOLD: usize = 20;
 pub(crate) fn run() -> Result<()> {
     let board = boards::find(boards::DEFAULT)?;
     let model = root().join("tests/fixtures/fashion-mnist/model.stepshift");
-    let used = Model::parse(&std::fs::read(&model)?)?.links();
+    let used = Links::from(Model::parse(&std::fs::read(&model)?)?.links());
     let all = told(&firmware::build(board, firmware::PANIC_FREE, None)?)?;
     ensure!(all.len() >= LEAST_TOLD, "only {} operators are told in the firmware that links all: {all:?}", all.len());
     let elf = firmware::build(board, firmware::INFER, Some(&model))?;

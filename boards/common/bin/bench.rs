@@ -13,13 +13,13 @@ use static_cell::ConstStaticCell;
 use stepshift_board::console::exit;
 use stepshift_board::counter::Counter;
 use stepshift_board::{Aligned, semihosting};
-use stepshift_runtime::format::{ALL_LINKS, OperatorKind};
+use stepshift_runtime::format::{ALL_LINKS, Links, OperatorKind};
 use stepshift_runtime::{Backend, Model, Session, digest};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
 
 /// All but stages that run patch by patch, which a firmware without them does not link either.
-const LINKS: u64 = ALL_LINKS & !(OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit());
+const LINKS: Links = ALL_LINKS & !(OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit());
 
 /// Nodes that are counted of a model; a layer by itself is one or two.
 const MOST_NODES: usize = 32;

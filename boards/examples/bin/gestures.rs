@@ -17,6 +17,7 @@ use examples::recorded::{RecordedMotion, Recording};
 use static_cell::{ConstStaticCell, StaticCell};
 use stepshift_board::clock::Clock;
 use stepshift_board::console::exit;
+use stepshift_runtime::format::Links;
 use stepshift_runtime::{Session, argmax, digest, include_model};
 
 include_model!(mod gestures = "../data/gestures.stepshift");
@@ -138,7 +139,7 @@ async fn windows(clock: &Clock) -> Result<(), &'static str> {
 }
 
 /// One inference; ticks of its layers, and samples that the other task read between them.
-async fn run<const LINKS: u64>(session: &mut Session<'_, '_, LINKS>, clock: &Clock) -> (u32, usize) {
+async fn run<const LINKS: Links>(session: &mut Session<'_, '_, LINKS>, clock: &Clock) -> (u32, usize) {
     let before = READ.load(Ordering::Relaxed);
     let mut ticks = 0_u32;
     loop {

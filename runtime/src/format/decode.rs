@@ -4,7 +4,7 @@
 //! stack, since the fields are known to follow one another.
 
 use super::kept::Kept;
-use super::links::with_operators;
+use super::links::{Links, with_operators};
 use super::reader::Reader;
 use super::weights::WeightBits;
 use super::{
@@ -19,7 +19,7 @@ use super::{
 ///
 /// In its place, since moving a node costs more than decoding it. While a program is compiled, too.
 #[inline(never)]
-pub(crate) const fn take_node<'a, const LINKS: u64>(bytes: &mut &'a [u8], node: &mut Node<'a>) -> bool {
+pub(crate) const fn take_node<'a, const LINKS: Links>(bytes: &mut &'a [u8], node: &mut Node<'a>) -> bool {
     let mut reader = Reader::new(bytes);
     node.name = Name::from_bytes(reader.bytes());
     take_op::<LINKS>(&mut reader, &mut node.op);
@@ -31,7 +31,7 @@ pub(crate) const fn take_node<'a, const LINKS: u64>(bytes: &mut &'a [u8], node: 
 macro_rules! operators {
     ($($name:ident),*) => {
         #[inline]
-        const fn take_op<'a, const LINKS: u64>(reader: &mut Reader<'a>, op: &mut Op<'a>) {
+        const fn take_op<'a, const LINKS: Links>(reader: &mut Reader<'a>, op: &mut Op<'a>) {
             let index = reader.u32();
             $(if OperatorKind::$name.is_in(LINKS) && index == OperatorKind::$name as u32 {
                 *op = Op::$name($name::undecoded(reader.rest));

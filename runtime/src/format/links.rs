@@ -43,8 +43,11 @@ pub enum OperatorKind {
 /// Number of operators.
 pub const OPERATOR_COUNT: u32 = OperatorKind::AffineSoftmax as u32 + 1;
 
+/// A set of what a program links. The lower half is what a file tells of itself; a [`Detail`] is in the upper one.
+pub type Links = u128;
+
 /// First bit of those of details.
-const FIRST_DETAIL_BIT: u32 = 36;
+const FIRST_DETAIL_BIT: u32 = 64;
 
 /// First bit behind that of the decoder.
 const FIRST_CASE_BIT: u32 = 42;
@@ -59,29 +62,34 @@ const FIRST_WIDTH_BIT: u32 = 52;
 const FIRST_PACKING_BIT: u32 = 56;
 
 /// The bit of the affine scheme: layers that end in a multiplier. Spec 3.4.
-pub const AFFINE_LINK: u64 = 1 << 63;
+pub const AFFINE_LINK: Links = 1 << 63;
 
 /// The bit of what decodes nodes from a file's bytes.
-const DECODER_LINK: u64 = 1 << 41;
+const DECODER_LINK: Links = 1 << 41;
 
 /// What a program needs of which no file tells, unless its model's nodes were decoded while it was compiled: what decodes them, and
 /// every [`Detail`].
-pub const ENCODED_LINKS: u64 = DECODER_LINK | DETAIL_LINKS;
+pub const ENCODED_LINKS: Links = DECODER_LINK | DETAIL_LINKS;
+
+/// What a file needs that a program does not link.
+pub(crate) const fn missing(needed: u64, linked: Links) -> u64 {
+    (needed | DECODER_LINK as u64) & !(linked as u64)
+}
 
 /// Whether a program decodes nodes.
 #[inline]
-pub(crate) const fn decodes(links: u64) -> bool {
+pub(crate) const fn decodes(links: Links) -> bool {
     links & DECODER_LINK != 0
 }
 
 /// The operators whose tensors keep their contents between runs.
-pub(crate) const KEEPING_OPERATORS: u64 = OperatorKind::State.bit() | OperatorKind::Stream.bit();
+pub(crate) const KEEPING_OPERATORS: Links = OperatorKind::State.bit() | OperatorKind::Stream.bit();
 
 /// The operators of stages that run patch by patch.
-pub(crate) const PATCH_OPERATORS: u64 = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
+pub(crate) const PATCH_OPERATORS: Links = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
 
 /// Every operator, case, element, width, packing and scheme, and the decoder.
-pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
+pub const ALL_LINKS: Links = ((1 << OPERATOR_COUNT) - 1)
     | ENCODED_LINKS
     | CASE_LINKS
     | (7 << FIRST_ELEMENT_BIT)
@@ -90,13 +98,13 @@ pub const ALL_LINKS: u64 = ((1 << OPERATOR_COUNT) - 1)
     | AFFINE_LINK;
 
 /// Every detail.
-const DETAIL_LINKS: u64 = ((1 << Detail::ALL.len()) - 1) << FIRST_DETAIL_BIT;
+const DETAIL_LINKS: Links = ((1 << Detail::ALL.len()) - 1) << FIRST_DETAIL_BIT;
 
 /// Every case.
-const CASE_LINKS: u64 = ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT;
+const CASE_LINKS: Links = ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT;
 
 /// Every packing.
-const PACKING_LINKS: u64 = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
+const PACKING_LINKS: Links = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
 
 /// Hands every operator's name to a macro, in the order of their numbers.
 macro_rules! with_operators {
@@ -183,13 +191,12 @@ impl Case {
     pub const ALL: [Self; 6] = [Self::End, Self::Operator, Self::Place, Self::Remainder, Self::Band, Self::Dilation];
 
     /// Whether every case is in a set.
-    pub(crate) const fn all_in(links: u64) -> bool {
+    pub(crate) const fn all_in(links: Links) -> bool {
         links & CASE_LINKS == CASE_LINKS
     }
 }
 
-/// What the fast kernels of layers in the order `Pairs` or `Winograd`, and of sums, need beyond what a file tells. Of the nodes that
-/// are decoded while a program is compiled it is known.
+/// What kernels need beyond what a file tells. Of the nodes that are decoded while a program is compiled it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -205,10 +212,41 @@ pub enum Detail {
     Shift,
     /// Weights of 16 bits in tiles, not of depthwise layers.
     WideTiles,
+    /// Windows whose output lies over their input.
+    Overlap,
+    /// Layers with a scratch.
+    Scratch,
+    /// Windows that are dilated.
+    Dilation,
+    /// Convolutions in groups.
+    Groups,
+    /// Convolutions whose padding has a code other than 0.
+    Padding,
+    /// Depthwise convolutions whose padding has a code other than 0.
+    DepthwisePadding,
+    /// Means over windows of four codes.
+    Quarter,
+    /// Means over windows by a reciprocal.
+    Reciprocal,
 }
 
 impl Detail {
-    const ALL: [Self; 5] = [Self::Signed8, Self::Unsigned7, Self::Unsigned8, Self::Shift, Self::WideTiles];
+    /// Every detail, in the order of its number.
+    pub const ALL: [Self; 13] = [
+        Self::Signed8,
+        Self::Unsigned7,
+        Self::Unsigned8,
+        Self::Shift,
+        Self::WideTiles,
+        Self::Overlap,
+        Self::Scratch,
+        Self::Dilation,
+        Self::Groups,
+        Self::Padding,
+        Self::DepthwisePadding,
+        Self::Quarter,
+        Self::Reciprocal,
+    ];
 }
 
 /// What has a bit of its own in a set, those of its kind from `$first` on.
@@ -217,14 +255,14 @@ macro_rules! in_sets {
         $(impl $name {
             #[doc = concat!("The bit of this ", $what, " in a set.")]
             #[must_use]
-            pub const fn bit(self) -> u64 {
+            pub const fn bit(self) -> Links {
                 1 << ($first + self as u32)
             }
 
             #[doc = concat!("Whether this ", $what, " is in a set.")]
             #[inline]
             #[must_use]
-            pub const fn is_in(self, links: u64) -> bool {
+            pub const fn is_in(self, links: Links) -> bool {
                 links & self.bit() != 0
             }
         })*

@@ -26,8 +26,8 @@ pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::{keep_node, take_node};
 pub use element::Element;
 pub(crate) use kept::Kept;
-pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, OPERATOR_COUNT, OperatorKind};
-pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, decodes};
+pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, OPERATOR_COUNT, OperatorKind};
+pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, decodes, missing};
 pub use name::Name;
 pub use operators::{
     Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,
@@ -95,7 +95,7 @@ impl Needs {
     /// Bytes of arena that a run needs: behind tensors and scratch, models with stages keep [`STAGE_BYTES`].
     #[must_use]
     pub const fn arena(&self) -> usize {
-        let stages = if self.links & PATCH_OPERATORS == 0 { 0 } else { STAGE_BYTES };
+        let stages = if self.links as Links & PATCH_OPERATORS == 0 { 0 } else { STAGE_BYTES };
         self.arena_bytes as usize + stages
     }
 
@@ -274,6 +274,17 @@ impl Op<'_> {
         }
     }
 
+    /// The tensor that a window slides down, and the window; `None` for operators without one, and for a transposed convolution.
+    pub(crate) const fn sliding(&self) -> Option<(u16, &Window)> {
+        match self {
+            Self::Conv2d(op) => Some((op.input, &op.window)),
+            Self::DepthwiseConv2d(op) => Some((op.input, &op.window)),
+            Self::MaxPool2d(op) => Some((op.input, &op.window)),
+            Self::AveragePool2d(op) => Some((op.input, &op.window)),
+            _ => None,
+        }
+    }
+
     /// What this node uses of the arena, apart from its tensors.
     #[must_use]
     pub fn scratch(&self) -> Scratch {
@@ -282,7 +293,7 @@ impl Op<'_> {
 
     /// The width of weights that a kernel must have been built for: none for an order that has one. Of depthwise convolutions
     /// for `SMLAD`, which have one too, those with scratch need it: they run by strips.
-    const fn width_bit(&self, weights: &Weights<'_>) -> u64 {
+    const fn width_bit(&self, weights: &Weights<'_>) -> Links {
         match (self, weights.packing) {
             (Self::DepthwiseConv2d(_), Packing::Pairs) if weights.scratch.bytes == 0 => 0,
             (_, Packing::Winograd) => 0,
@@ -296,7 +307,7 @@ impl Op<'_> {
     /// output  the record of what the node writes
     #[must_use]
     pub fn links(&self, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> u64 {
-        self.links_but_cases() | crate::kernels::cases(self, tensor, output)
+        self.links_but_cases() | crate::kernels::cases(self, tensor, output) as u64
     }
 
     /// As [`Self::links`] without [`Case`]s, of which a program that links all of them need not know.
@@ -305,6 +316,6 @@ impl Op<'_> {
         let width = weights.map_or(0, |weights| weights.packing.bit() | self.width_bit(weights));
         let divides = matches!(self, Self::AveragePool2d(op) if op.multipliers.is_empty());
         let affine = divides || weights.is_some_and(|weights| matches!(weights.epilogue, Epilogue::Multiply(_)));
-        self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }
+        (self.kind().bit() | width | if affine { AFFINE_LINK } else { 0 }) as u64
     }
 }

@@ -4,14 +4,14 @@ use core::ops::Range;
 
 use super::{InOut, View, ViewMut};
 use crate::arena::{Sides, apart};
-use crate::format::{Element, Scratch, Shape, TensorRecord, Window};
+use crate::format::{Detail, Element, Links, Scratch, Shape, TensorRecord, Window};
 
 /// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; where it lies over
 /// rows that were passed, the rows that have room below those that are read, and one by one behind them.
 ///
 /// What a kernel makes of a layer's weights, it makes before the first band.
 #[derive(Debug)]
-pub struct Bands<'a> {
+pub struct Bands<'a, const LINKS: Links> {
     sides: Sides<'a>,
     input: &'a TensorRecord,
     output: &'a TensorRecord,
@@ -26,7 +26,7 @@ pub struct Bands<'a> {
     step: u16,
 }
 
-impl<'a> Bands<'a> {
+impl<'a, const LINKS: Links> Bands<'a, LINKS> {
     /// Those of a layer, and its scratch; `None` where the scratch is outside of the arena.
     #[inline(never)]
     pub(crate) fn new(
@@ -37,7 +37,8 @@ impl<'a> Bands<'a> {
     ) -> Option<(Self, &'a mut [u8])> {
         let (sides, scratch) = Sides::of(arena, &scratch.region())?;
         let (source, target) = (input.region(), output.region());
-        let step = if apart(&source, &target) { output.shape.h.max(1) } else { 1 };
+        let is_apart = !Detail::Overlap.is_in(LINKS) || apart(&source, &target);
+        let step = if is_apart { output.shape.h.max(1) } else { 1 };
         let shapes = [input.shape, output.shape];
         Some((Self { sides, input, output, source, target, window, shapes, oy: 0, step }, scratch))
     }
@@ -82,13 +83,13 @@ impl<'a> Bands<'a> {
         let start = self.target.start + row * usize::from(oy);
         let mut rows = self.step;
         let mut end = start + row * usize::from(rows);
-        while rows < output_shape.h - oy && end + row <= source.start {
+        while Detail::Overlap.is_in(LINKS) && rows < output_shape.h - oy && end + row <= source.start {
             end += row;
             rows += 1;
         }
         self.oy = oy.saturating_add(rows);
         let end = end.min(self.target.end);
-        let (x, y) = self.sides.pair(&source, &(start..end))?;
+        let (x, y) = self.pair(&source, &(start..end))?;
         Some((
             View { shape: input_shape, first_row, ..input.view(x) },
             ViewMut { shape: output_shape, first_row: oy, ..output.view_mut(y) },
@@ -102,8 +103,15 @@ impl<'a> Bands<'a> {
         if self.source == self.target {
             return Some(InOut::InPlace(output.view_mut(self.sides.get_mut(&self.target)?), input.element));
         }
-        let (x, y) = self.sides.pair(&self.source, &self.target)?;
+        let (source, target) = (self.source.clone(), self.target.clone());
+        let (x, y) = self.pair(&source, &target)?;
         Some(InOut::Apart(input.view(x), output.view_mut(y)))
+    }
+
+    /// What is read, and what is written.
+    #[inline]
+    fn pair(&mut self, read: &Range<usize>, written: &Range<usize>) -> Option<(&[u8], &mut [u8])> {
+        if Detail::Scratch.is_in(LINKS) { self.sides.pair(read, written) } else { self.sides.pair_above(read, written) }
     }
 
     /// Runs a kernel that makes nothing before.

@@ -3,16 +3,17 @@
 
 use super::dsp::{self, End};
 use super::mve;
+use crate::arena::apart;
 use crate::format::{
-    Activation, AveragePool2d, Binary, Case, Conv2d, Detail, Element, Epilogue, Mean, Op, Packing, TensorRecord,
-    WeightBits, Weights,
+    Activation, AveragePool2d, Binary, Case, Conv2d, Detail, Element, Epilogue, Links, Mean, Op, Packing, TensorRecord,
+    WeightBits, Weights, Window,
 };
 
 /// The bits of a node's cases.
 ///
 /// tensor  the record of an input
 /// output  the record of what the node writes
-pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> u64 {
+pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> Links {
     let common = match op {
         Op::Conv2d(op) => {
             let tiles = if op.weights.packing == Packing::Pairs { tiles(op, &tensor(op.input), output) } else { 0 };
@@ -44,8 +45,18 @@ pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &
 
 /// The bits of a node's [`Detail`]s.
 ///
-/// output  element of what the node writes
-pub(crate) const fn details(op: &Op<'_>, output: Element) -> u64 {
+/// input   the record of what a window slides down
+/// output  of what the node writes
+pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRecord) -> Links {
+    let windows = match op.sliding() {
+        Some((_, window)) => window_details(window, input, output),
+        None => 0,
+    };
+    end_details(op, output.element) | own_details(op) | windows
+}
+
+/// Of what accumulators end in, and of widths.
+const fn end_details(op: &Op<'_>, output: Element) -> Links {
     let (activation, weights) = match op {
         Op::Conv2d(op) => (op.activation, Some((&op.weights, true))),
         Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, false))),
@@ -63,18 +74,48 @@ pub(crate) const fn details(op: &Op<'_>, output: Element) -> u64 {
     let Some((weights, tiled)) = weights else { return saturate };
     let shift = if matches!(weights.epilogue, Epilogue::Shift(_)) { Detail::Shift.bit() } else { 0 };
     let wide = if tiled && matches!(weights.bits, WeightBits::Sixteen) { Detail::WideTiles.bit() } else { 0 };
-    saturate | shift | wide
+    let scratch = if weights.scratch.bytes != 0 { Detail::Scratch.bit() } else { 0 };
+    saturate | shift | wide | scratch
+}
+
+/// Of one operator alone.
+const fn own_details(op: &Op<'_>) -> Links {
+    match op {
+        Op::Conv2d(op) => {
+            let groups = if op.groups == 1 { 0 } else { Detail::Groups.bit() };
+            groups | padding_detail(&op.window, &op.weights, Detail::Padding)
+        }
+        Op::DepthwiseConv2d(op) => padding_detail(&op.window, &op.weights, Detail::DepthwisePadding),
+        Op::AveragePool2d(op) => {
+            let quarter = if op.window.taps() == 4 { Detail::Quarter.bit() } else { 0 };
+            quarter | if op.multipliers.is_empty() { 0 } else { Detail::Reciprocal.bit() }
+        }
+        _ => 0,
+    }
+}
+
+/// Of where windows lie.
+const fn window_details(window: &Window, input: &TensorRecord, output: &TensorRecord) -> Links {
+    let dilation = if window.dilation_h == 1 && window.dilation_w == 1 { 0 } else { Detail::Dilation.bit() };
+    let overlap = if apart(&input.region(), &output.region()) { 0 } else { Detail::Overlap.bit() };
+    dilation | overlap
+}
+
+/// `detail` where a window meets padding that contributes to a sum.
+const fn padding_detail(window: &Window, weights: &Weights<'_>, detail: Detail) -> Links {
+    let pads = window.pad_top | window.pad_bottom | window.pad_left | window.pad_right;
+    if pads == 0 || weights.epilogue.input_zero() == 0 { 0 } else { detail.bit() }
 }
 
 /// The loops that multiply tiles have the end of a layer, or leave it to a slower one.
-fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> u64 {
+fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
     let is_tiled = matches!(weights.packing, Packing::Pairs | Packing::Winograd);
     let is_common = dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2);
     if is_tiled && !is_common { Case::End.bit() } else { 0 }
 }
 
 /// What tiles of four pixels leave, and those that can be widened together.
-fn tiles(op: &Conv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> u64 {
+fn tiles(op: &Conv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> Links {
     let remainder = if output.shape.w.is_multiple_of(4) { 0 } else { Case::Remainder.bit() };
     let band = if dsp::shares_columns(&op.window, input.shape.c, input.element) { Case::Band.bit() } else { 0 };
     let dilation = if op.window.dilation_w == 1 { 0 } else { Case::Dilation.bit() };

@@ -3,8 +3,8 @@
 use super::{Bands, InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
 use crate::codes::Codes;
 use crate::format::{
-    AffineBinary, AveragePool2d, Binary, Case, Conv2d, DepthwiseConv2d, Element, FullyConnected, MaxPool2d, Mean,
-    Packing,
+    AffineBinary, AveragePool2d, Binary, Case, Conv2d, DepthwiseConv2d, Element, FullyConnected, Links, MaxPool2d,
+    Mean, Packing,
 };
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
@@ -12,7 +12,7 @@ use crate::format::{
 const DSP: bool = cfg!(any(stepshift_backend = "dsp", not(target_os = "none")));
 
 /// 2-D convolution. Spec 4.1.
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => bands.each(|x, y| portable::conv2d::<LINKS>(op, x, y)),
         Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, bands, scratch),
@@ -27,7 +27,11 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch:
 }
 
 /// Depthwise 2-D convolution. Spec 4.2.
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+pub fn depthwise_conv2d<const LINKS: Links>(
+    op: &DepthwiseConv2d<'_>,
+    bands: &mut Bands<'_, LINKS>,
+    scratch: &mut [u8],
+) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => {
             bands.each(|x, y| portable::depthwise_conv2d::<LINKS>(op, x, y))
@@ -42,7 +46,7 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut 
 }
 
 /// Fully connected layer. Spec 4.3.
-pub fn fully_connected<const LINKS: u64>(
+pub fn fully_connected<const LINKS: Links>(
     op: &FullyConnected<'_>,
     input: Codes<'_>,
     output: ViewMut<'_>,
@@ -58,7 +62,7 @@ pub fn fully_connected<const LINKS: u64>(
 }
 
 /// Two tensors of one shape, code by code. Spec 4.6.
-pub fn binary<const LINKS: u64>(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+pub fn binary<const LINKS: Links>(op: &Binary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
     #[cfg(stepshift_backend = "mve")]
     if mve::binary(op, &mut a_output, b.as_ref()) {
         return;
@@ -71,12 +75,12 @@ pub fn binary<const LINKS: u64>(op: &Binary, mut a_output: InOut<'_>, b: Option<
 }
 
 /// Kernels of the core's own instructions leave cases to those of bytes, or have none.
-const fn has_rest<const LINKS: u64>() -> bool {
+const fn has_rest<const LINKS: Links>() -> bool {
     Case::Operator.is_in(LINKS) || !DSP && !cfg!(stepshift_backend = "mve")
 }
 
 /// Two tensors of the affine scheme, code by code. Spec 4.20.
-pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
+pub fn affine_binary<const LINKS: Links>(op: &AffineBinary, mut a_output: InOut<'_>, b: Option<View<'_>>) {
     #[cfg(stepshift_backend = "mve")]
     if mve::affine_binary(op, &mut a_output, b.as_ref()) {
         return;
@@ -88,7 +92,7 @@ pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, mut a_output: InOut<'_
 }
 
 /// Mean over rows, columns, channels or several of them. Spec 4.5.
-pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn mean<const LINKS: Links>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
     #[cfg(stepshift_backend = "mve")]
     if mve::mean(op, &input, &mut output) {
         return;
@@ -104,14 +108,14 @@ pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_
 }
 
 /// Maximum over a window. Spec 4.4.
-pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn max_pool2d<const LINKS: Links>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
     if !bytes::max_pool2d(op, input, &mut output) && Element::I16.is_in(LINKS) {
         portable::max_pool2d::<LINKS>(op, input, output);
     }
 }
 
 /// Mean over a window. Spec 4.5.
-pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     #[cfg(stepshift_backend = "mve")]
     if mve::average_pool2d::<LINKS>(op, &input, &mut output) {
         return;

@@ -1,7 +1,7 @@
 //! What kernels read and write: tensors of one element, of any element, and operands that may lie in one place.
 
 use crate::codes::Codes;
-use crate::format::{Element, Shape, TensorRecord};
+use crate::format::{Element, Links, Shape, TensorRecord};
 
 /// A code as it lies in the arena.
 pub trait Code: Copy {
@@ -135,7 +135,7 @@ impl<'a> View<'a> {
 
     /// As [`Self::code`], in a program that links the elements of `LINKS` alone.
     #[inline]
-    pub(crate) fn linked_code<const LINKS: u64>(&self, index: usize) -> i32 {
+    pub(crate) fn linked_code<const LINKS: Links>(&self, index: usize) -> i32 {
         self.codes().get_linked::<LINKS>(index).map_or(0, i32::from)
     }
 

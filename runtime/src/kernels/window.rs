@@ -1,6 +1,6 @@
 //! A window's part inside the input.
 
-use crate::format::{Shape, Window};
+use crate::format::{Detail, Links, Shape, Window};
 use crate::kernels::ViewMut;
 
 /// The part of a kernel that lies inside the input, along one axis.
@@ -28,9 +28,10 @@ struct Axis {
 impl Span {
     /// `out_index * stride - pad` is where the kernel begins; the input has `input_len` entries.
     #[inline]
-    fn new(out_index: usize, axis: Axis, input_len: u16) -> Self {
+    fn new<const LINKS: Links>(out_index: usize, axis: Axis, input_len: u16) -> Self {
         let origin = out_index * usize::from(axis.stride);
-        let (pad, step) = (usize::from(axis.pad), usize::from(axis.dilation));
+        let step = if Detail::Dilation.is_in(LINKS) { usize::from(axis.dilation) } else { 1 };
+        let pad = usize::from(axis.pad);
         // A division costs more than all the rest where the kernel is dense.
         let steps = |distance: usize| if step == 1 { distance } else { distance.div_ceil(step.max(1)) };
         let kernel = steps(pad.saturating_sub(origin));
@@ -53,16 +54,16 @@ impl Span {
 
     /// Rows of `window` over `input` for output row `oy`.
     #[inline]
-    pub(crate) fn rows(window: &Window, input: Shape, oy: usize) -> Self {
+    pub(crate) fn rows<const LINKS: Links>(window: &Window, input: Shape, oy: usize) -> Self {
         let Window { kernel_h: kernel, stride_h: stride, dilation_h: dilation, pad_top: pad, .. } = *window;
-        Self::new(oy, Axis { kernel, stride, dilation, pad }, input.h)
+        Self::new::<LINKS>(oy, Axis { kernel, stride, dilation, pad }, input.h)
     }
 
     /// Columns of `window` over `input` for output column `ox`.
     #[inline]
-    pub(crate) fn columns(window: &Window, input: Shape, ox: usize) -> Self {
+    pub(crate) fn columns<const LINKS: Links>(window: &Window, input: Shape, ox: usize) -> Self {
         let Window { kernel_w: kernel, stride_w: stride, dilation_w: dilation, pad_left: pad, .. } = *window;
-        Self::new(ox, Axis { kernel, stride, dilation, pad }, input.w)
+        Self::new::<LINKS>(ox, Axis { kernel, stride, dilation, pad }, input.w)
     }
 }
 
@@ -77,6 +78,7 @@ pub(crate) fn positions(output: &ViewMut<'_>) -> impl Iterator<Item = (usize, us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::ALL_LINKS;
 
     #[test]
     fn span_is_the_set_of_kernel_indices_inside() {
@@ -89,7 +91,7 @@ mod tests {
                     let place = |k: &i32| out * i32::from(stride) + k * i32::from(dilation) - i32::from(pad);
                     let inside = |k: &i32| (0..i32::from(input)).contains(&place(k));
                     let expected = (0..i32::from(kernel)).filter(inside);
-                    let span = Span::new(out as usize, Axis { kernel, stride, dilation, pad }, input);
+                    let span = Span::new::<ALL_LINKS>(out as usize, Axis { kernel, stride, dilation, pad }, input);
                     assert_eq!(span.len, expected.clone().count());
                     if let Some(first) = expected.clone().next() {
                         assert_eq!(span.kernel, first as usize);

@@ -5,8 +5,8 @@ use crate::arena::apart;
 use crate::arithmetic::Requantizer;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Activation, Blocks, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Lanes, Multiply, PLACES,
-    Packing, Pairs, Quads, Runs, TensorRecord, TransposeConv2d, WeightBits, Weights, Winograd,
+    Activation, Blocks, Conv2d, DepthwiseConv2d, Element, Epilogue, Fours, FullyConnected, Lanes, Links, Multiply,
+    PLACES, Packing, Pairs, Quads, Runs, TensorRecord, TransposeConv2d, WeightBits, Weights, Winograd,
 };
 use crate::kernels::{AnyWidth, WeightCodes, dsp, mve};
 
@@ -31,7 +31,7 @@ enum Layout {
     Winograd(Winograd),
 }
 
-impl<const LINKS: u64> NodeCheck<'_, LINKS> {
+impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     pub(super) fn conv2d(&self, op: &Conv2d<'_>) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.windowed(&op.window, input.shape)?;

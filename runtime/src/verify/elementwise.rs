@@ -5,7 +5,7 @@ use crate::arithmetic::rounding;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
     AffineBinary, AffineBinaryKind, AffineOperand, AffineSoftmax, Argmax, Binary, BinaryKind, Clip, Element, LeakyRelu,
-    Rescale, SOFTMAX_ENTRIES, Shape, Softmax, Table, TensorRecord,
+    Links, Rescale, SOFTMAX_ENTRIES, Shape, Softmax, Table, TensorRecord,
 };
 
 /// Greatest alignment shift of an operand: two operands and the rounding constant stay in an i32. Spec 4.6.
@@ -17,7 +17,7 @@ const MAX_SLOPE_BITS: u8 = 15;
 /// Greatest entry of a softmax table: that of distance 0. Spec 4.12.
 const SOFTMAX_ONE: u16 = 1 << 15;
 
-impl<const LINKS: u64> NodeCheck<'_, LINKS> {
+impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     pub(super) fn binary(&self, op: &Binary) -> Result<(), LoadError> {
         let (a, b) = (self.code_by_code(op.a)?, self.code_by_code(op.b)?);
         if matches!(op.kind, BinaryKind::Minimum | BinaryKind::Maximum) && !self.output.is_power_of_two() {

@@ -10,7 +10,9 @@ mod stages;
 use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{Certificate, KEEPING_OPERATORS, Needs, Node, Op, OperatorKind, Packing, Reader, TensorRecord};
+use crate::format::{
+    Certificate, KEEPING_OPERATORS, Links, Needs, Node, Op, OperatorKind, Packing, Reader, TensorRecord,
+};
 use crate::kernels::{dsp, mve};
 use crate::model::{Model, Position};
 use stages::Inside;
@@ -20,7 +22,7 @@ pub const MAX_LIVE_TENSORS: usize = 32;
 
 /// Checks the whole model, and the certificate, which lies behind the nodes.
 #[inline(never)]
-pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
+pub(crate) fn verify<const LINKS: Links>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     if model.tensor_count() != model.node_count() + 1 {
         return Err(tensor_fault(0, TensorFault::Count));
     }
@@ -62,7 +64,7 @@ pub(crate) fn verify<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), L
 }
 
 /// The last part of the file.
-fn certificate<const LINKS: u64>(model: &Model<'_, LINKS>, steps: u32, bytes: &[u8]) -> Result<(), LoadError> {
+fn certificate<const LINKS: Links>(model: &Model<'_, LINKS>, steps: u32, bytes: &[u8]) -> Result<(), LoadError> {
     let mut reader = Reader::new(bytes);
     let certificate = Certificate::read(&mut reader);
     if reader.failed {
@@ -77,7 +79,7 @@ fn certificate<const LINKS: u64>(model: &Model<'_, LINKS>, steps: u32, bytes: &[
 }
 
 /// Every tensor has codes, and all of them lie in the arena.
-fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
+fn tensors_fit<const LINKS: Links>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     let Needs { arena_bytes, links, .. } = model.needs();
     for index in 0..model.tensor_count() {
         let record = model.tensor(index).ok_or(LoadError::Malformed)?;
@@ -85,7 +87,7 @@ fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadErr
         let codes = record.element.min()..=record.element.max();
         let fault = if record.shape.is_empty() {
             TensorFault::Empty
-        } else if !record.element.is_in(links) {
+        } else if !record.element.is_in(links.into()) {
             TensorFault::Element
         } else if record.mantissa == 0 || !codes.contains(&record.zero) {
             TensorFault::Scale
@@ -103,7 +105,7 @@ fn tensors_fit<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadErr
 ///
 /// A tensor is live from the node that writes it to its last use, both included; what a stage writes, from the stage's
 /// first node on.
-fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
+fn live_tensors_are_disjoint<const LINKS: Links>(model: &Model<'_, LINKS>) -> Result<(), LoadError> {
     if usize::from(model.output().last_use) != model.node_count() {
         return Err(tensor_fault(model.node_count(), TensorFault::OutputNotKept));
     }
@@ -142,7 +144,7 @@ fn live_tensors_are_disjoint<const LINKS: u64>(model: &Model<'_, LINKS>) -> Resu
 }
 
 /// A tensor shares no byte with those that are live, but as `may_share` allows.
-fn is_apart<const LINKS: u64>(
+fn is_apart<const LINKS: Links>(
     model: &Model<'_, LINKS>,
     live: &[u16],
     tensor: usize,
@@ -167,7 +169,7 @@ struct Kind {
     is_state: bool,
 }
 
-fn kept_tensors<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<Kept, LoadError> {
+fn kept_tensors<const LINKS: Links>(model: &Model<'_, LINKS>) -> Result<Kept, LoadError> {
     let mut kept = Kept::new();
     if LINKS & KEEPING_OPERATORS == 0 {
         return Ok(kept);
@@ -183,7 +185,7 @@ fn kept_tensors<const LINKS: u64>(model: &Model<'_, LINKS>) -> Result<Kept, Load
 }
 
 /// No byte of a tensor that keeps its contents between runs belongs to another, but for what is stored into it.
-fn kept_tensors_are_alone<const LINKS: u64>(model: &Model<'_, LINKS>, kept: &Kept) -> Result<(), LoadError> {
+fn kept_tensors_are_alone<const LINKS: Links>(model: &Model<'_, LINKS>, kept: &Kept) -> Result<(), LoadError> {
     if LINKS & KEEPING_OPERATORS == 0 {
         return Ok(());
     }
@@ -224,7 +226,7 @@ const fn shares(a: &Range<usize>, b: &Range<usize>) -> bool {
 
 /// True when `node` may write its output over tensor `index`, which it reads for the last time. A window does not in a
 /// stage, whose patches have paddings of their own.
-fn in_place<const LINKS: u64>(
+fn in_place<const LINKS: Links>(
     node: &Node<'_>,
     writer: usize,
     index: u16,

@@ -3,7 +3,7 @@
 use super::node::NodeCheck;
 use crate::error::{LoadError, NodeFault};
 use crate::format::{
-    Concat, Pad, PatchInput, PatchOutput, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose,
+    Concat, Links, Pad, PatchInput, PatchOutput, Reshape, Shape, Slice, Store, Stream, TensorRecord, Transpose,
     UpsampleBilinear, UpsampleNearest,
 };
 
@@ -13,7 +13,7 @@ const MAX_INPUTS: usize = 16;
 /// Fraction bits of a bilinear mean: weights of 9, 3, 3 and 1 sixteenth. Spec 4.18.
 const BILINEAR_BITS: i16 = 4;
 
-impl<const LINKS: u64> NodeCheck<'_, LINKS> {
+impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     pub(super) fn concat(&self, op: &Concat<'_>) -> Result<(), LoadError> {
         let count = op.right_shifts.len();
         self.require((1..=MAX_INPUTS).contains(&count) && op.inputs.len() == 2 * count, NodeFault::BlobLength)?;

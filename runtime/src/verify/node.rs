@@ -4,11 +4,11 @@ use super::stages::Inside;
 use super::{Kept, narrow, node_fault};
 use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{Activation, Case, Node, Op, OperatorKind, Shape, TensorRecord, Window};
+use crate::format::{Activation, Case, Links, Node, Op, OperatorKind, Shape, TensorRecord, Window};
 use crate::model::Model;
 
 /// Checks one node.
-pub(super) fn verify<const LINKS: u64>(
+pub(super) fn verify<const LINKS: Links>(
     model: &Model<'_, LINKS>,
     kept: &Kept,
     stage: Option<&Inside>,
@@ -62,12 +62,12 @@ pub(super) fn verify<const LINKS: u64>(
 }
 
 #[inline(never)]
-fn links<const LINKS: u64>(model: &Model<'_, LINKS>, node: &Node<'_>, output: &TensorRecord) -> u64 {
+fn links<const LINKS: Links>(model: &Model<'_, LINKS>, node: &Node<'_>, output: &TensorRecord) -> u64 {
     node.op.links(|tensor| model.tensor(tensor.into()).unwrap_or(TensorRecord::EMPTY), output)
 }
 
 /// One node under test.
-pub(super) struct NodeCheck<'m, const LINKS: u64> {
+pub(super) struct NodeCheck<'m, const LINKS: Links> {
     pub(super) model: &'m Model<'m, LINKS>,
     pub(super) kept: &'m Kept,
     /// The stage that the node is in.
@@ -76,7 +76,7 @@ pub(super) struct NodeCheck<'m, const LINKS: u64> {
     pub(super) output: TensorRecord,
 }
 
-impl<const LINKS: u64> NodeCheck<'_, LINKS> {
+impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     /// The record of a tensor that this node reads; inside a stage, as if the tensor were whole.
     pub(super) fn input(&self, tensor: u16) -> Result<TensorRecord, LoadError> {
         self.require(usize::from(tensor) <= self.index, NodeFault::Input)?;

@@ -3,9 +3,9 @@
 use super::node::NodeCheck;
 use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{AffineMean, AveragePool2d, Element, MaxPool2d, Mean, Shape, TensorRecord, Window};
+use crate::format::{AffineMean, AveragePool2d, Element, Links, MaxPool2d, Mean, Shape, TensorRecord, Window};
 
-impl<const LINKS: u64> NodeCheck<'_, LINKS> {
+impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     pub(super) fn max_pool2d(&self, op: &MaxPool2d) -> Result<(), LoadError> {
         let input = self.input(op.input)?;
         self.pooled(&op.window, &input)?;

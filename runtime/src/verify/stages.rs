@@ -2,7 +2,7 @@
 
 use super::node_fault;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{Node, Op, OperatorKind, PatchInput, Shape, TensorRecord};
+use crate::format::{Links, Node, Op, OperatorKind, PatchInput, Shape, TensorRecord};
 use crate::model::{Model, Position};
 use crate::patches::{MAX_PATCHES, Region, Regions, Stage};
 use crate::stage;
@@ -23,7 +23,7 @@ impl Inside {
     /// Checks the stage that begins at a node: its ends, what its nodes read, and that every patch fits the tensors.
     ///
     /// at  before the stage's first node
-    pub(super) fn enter<'a, const LINKS: u64>(
+    pub(super) fn enter<'a, const LINKS: Links>(
         model: &Model<'a, LINKS>,
         op: &PatchInput,
         at: Position,
@@ -69,7 +69,7 @@ impl Inside {
         node <= self.first || node > self.last || tensor > self.first
     }
 
-    fn patch_fits<'a, const LINKS: u64>(
+    fn patch_fits<'a, const LINKS: Links>(
         &mut self,
         model: &Model<'a, LINKS>,
         regions: &Regions,
@@ -100,7 +100,7 @@ impl Inside {
 }
 
 /// A node that needs less of an operand than there is leaves no more of it: it must be the last one that reads it.
-fn operands_end_here<const LINKS: u64>(
+fn operands_end_here<const LINKS: Links>(
     model: &Model<'_, LINKS>,
     first: usize,
     index: usize,
@@ -119,7 +119,7 @@ fn operands_end_here<const LINKS: u64>(
 }
 
 /// The last node of the stage that a node begins.
-pub(super) fn end<const LINKS: u64>(index: usize, node: &Node<'_>) -> Option<usize> {
+pub(super) fn end<const LINKS: Links>(index: usize, node: &Node<'_>) -> Option<usize> {
     match node.op {
         Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => (index + usize::from(op.nodes)).checked_sub(1),
         _ => None,

@@ -93,7 +93,7 @@ impl From<HeadName> for Head {
 
 /// The operators, elements and widths that a model uses.
 fn links(model: &Model<'_>) -> String {
-    let used = model.links();
+    let used = model.links().into();
     let operators = OperatorKind::ALL.into_iter().filter(|kind| kind.is_in(used)).map(|kind| format!("{kind:?}"));
     let elements = Element::ALL.into_iter().filter(|element| element.is_in(used));
     let widths = WeightBits::ALL.into_iter().filter(|width| width.is_in(used));

@@ -163,7 +163,7 @@ fn message(
         })
         .collect::<Result<Vec<_>, ExportError>>()?;
     let arena_bytes = limited("bytes of arena", plan.arena_bytes)?;
-    let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit());
+    let elements = tensors.iter().fold(0, |set, tensor| set | tensor.element.bit() as u64);
     let record = |tensor: u16| tensors.get(usize::from(tensor)).copied().unwrap_or(TensorRecord::EMPTY);
     let links = nodes
         .iter()

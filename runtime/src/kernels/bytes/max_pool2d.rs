@@ -1,6 +1,6 @@
 use super::flip;
 use crate::arithmetic::saturate;
-use crate::format::{Element, MaxPool2d};
+use crate::format::{ALL_LINKS, Element, MaxPool2d};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
 
@@ -14,8 +14,8 @@ pub fn max_pool2d(op: &MaxPool2d, input: View<'_>, output: &mut ViewMut<'_>) -> 
     let channels = usize::from(output.shape.c).max(1);
     let bounded = (op.activation.min, op.activation.max) != (element.min(), element.max());
     for ((oy, ox), greatest) in positions(output).zip(output.bytes.chunks_exact_mut(channels)) {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<ALL_LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<ALL_LINKS>(&op.window, input.shape, ox);
         // The least code, than which no input is less.
         greatest.fill(flip);
         for row in 0..rows.len {

@@ -6,7 +6,7 @@ use super::tile::End;
 use super::tile_twin::saturated;
 #[cfg(not(stepshift_backend = "dsp"))]
 use crate::arithmetic::multiply;
-use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Element};
+use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Element, Links};
 #[cfg(not(stepshift_backend = "dsp"))]
 use crate::kernels::portable::HEADROOM;
 use crate::kernels::{InOut, View};
@@ -84,7 +84,7 @@ pub fn has_affine_sum(op: &AffineBinary, element: Element) -> bool {
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
 /// b         `[H, W, C]`  codes
 #[must_use]
-pub fn affine_binary<const LINKS: u64>(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
+pub fn affine_binary<const LINKS: Links>(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
     let Some(b) = b else { return false };
     let element = a_output.element();
     let alike = a_output.operand_element() == element && b.element() == element;

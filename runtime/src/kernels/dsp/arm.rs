@@ -12,7 +12,7 @@ use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
-use crate::format::{AFFINE_LINK, Case, Detail, Element, PLACES, WeightBits, Winograd};
+use crate::format::{AFFINE_LINK, Case, Detail, Element, Links, PLACES, WeightBits, Winograd};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -53,7 +53,7 @@ type Ends = [EndOfLoop; 4];
 
 /// The end of a layer by shifts, or by multipliers. Their tables are apart, so that a program without the affine scheme links none of its ends.
 #[inline(always)]
-fn end_of<const LINKS: u64>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'_>, end: End) -> EndOfLoop {
+fn end_of<const LINKS: Links>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'_>, end: End) -> EndOfLoop {
     let [signed8, unsigned7, unsigned8, accumulators] =
         if multiplies::<LINKS>(scale.multiplies()) { multipliers } else { shifts };
     *match end {
@@ -69,7 +69,7 @@ fn end_of<const LINKS: u64>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'_>
 
 /// Whether a layer ends in multipliers, where the program links both.
 #[inline(always)]
-const fn multiplies<const LINKS: u64>(multiplies: bool) -> bool {
+const fn multiplies<const LINKS: Links>(multiplies: bool) -> bool {
     LINKS & AFFINE_LINK != 0 && (multiplies || !Detail::Shift.is_in(LINKS))
 }
 
@@ -81,7 +81,7 @@ fn multipliers_of(scale: &Scale<'_>) -> usize {
 
 /// Runs the loop over a tile that [`super::instructions::Multiplier::run`] has checked.
 #[inline]
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
+pub(super) fn multiply<const LINKS: Links, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
     let columns = tile.columns.as_ptr_range();
     let (shifts, multiplications) =
         if PIXELS == 4 { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
@@ -117,7 +117,7 @@ pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<
 
 /// Runs the loop over rows that [`super::instructions::widen`] has checked.
 #[inline]
-pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
+pub(super) fn widen<const LINKS: Links, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
     let Rows { element, bytes, step, count, quads } = rows;
     let (source, target) = (bytes.as_ptr(), target.as_mut_ptr());
     // SAFETY: all rows lie in the source, and the target has a word for each two of their codes.
@@ -695,7 +695,7 @@ widen!(widen1_i16, widen_halves!(4), 24, 3);
 
 /// Runs the loop over windows that [`super::instructions::widen_windows`] has checked.
 #[inline]
-pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut [u32]) {
+pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) {
     let Windows { element, bytes, starts, step, rows, quads } = windows;
     let (starts, target) = (starts.as_ptr(), target.as_mut_ptr());
     let (source, skip) = (bytes.as_ptr(), step.wrapping_sub(4 * quads));
@@ -787,7 +787,7 @@ struct BandArguments {
 
 /// Runs the loop over a band that [`super::instructions::widen_band`] has checked.
 #[inline]
-pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) {
+pub(super) fn widen_band<const LINKS: Links>(band: Band<'_>, target: &mut [u32]) {
     let Band { element, bytes, pixel_bytes, left, right, rows, row_step } = band;
     let pixel_step = pixel_bytes.cast_signed();
     let arguments = BandArguments {
@@ -906,7 +906,7 @@ struct DepthwiseArguments {
 
 /// Runs the loop over one pixel that [`Taps::is_consistent`](super::taps::Taps::is_consistent).
 #[inline]
-pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
+pub(super) fn depthwise<const LINKS: Links>(taps: Taps<'_>) {
     let arguments = DepthwiseArguments {
         input: taps.input.as_ptr(),
         weights: taps.weights.as_ptr(),
@@ -1152,7 +1152,7 @@ impl PairArguments {
 
 /// Pairs rows that [`super::instructions::pair_rows`] has checked.
 #[inline]
-pub(super) fn pair_rows<const LINKS: u64>(rows: &TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
+pub(super) fn pair_rows<const LINKS: Links>(rows: &TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
     let arguments = PairArguments::new(rows, codes.as_ptr(), above.as_mut_ptr(), below.as_mut_ptr());
     let arguments = &raw const arguments;
     // SAFETY: every pixel has four bytes in its row, or all pixels of padding have the same four, and seven words from its
@@ -1271,7 +1271,7 @@ struct StripsArguments {
 
 /// Runs the loop over strips that [`super::instructions::run_strips`] has checked.
 #[inline]
-pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
+pub(super) fn run_strips<const LINKS: Links>(strips: Strips<'_>) {
     let records = strips.records.as_slice().as_ptr_range();
     let (this, next) = (strips.this.as_mut_ptr(), strips.next.as_mut_ptr());
     let output = strips.output.as_mut_ptr();
@@ -1506,7 +1506,7 @@ struct SumArguments {
 
 /// Runs the addition over quads that [`super::instructions::add`] has checked. The output may be `a`.
 #[inline]
-pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add<const LINKS: Links>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     let arguments = SumArguments {
         a: a.as_ptr(output),
         b: b.as_ptr(),
@@ -1617,7 +1617,13 @@ struct ScaledSumArguments {
 
 /// Runs the addition over quads that [`super::instructions::add_scaled`] has checked. The output may be `a`.
 #[inline]
-pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add_scaled<const LINKS: Links>(
+    sum: &ScaledSum,
+    a: &First<'_>,
+    b: &[u8],
+    output: &mut [u8],
+    quads: usize,
+) {
     let a = a.as_ptr(output);
     let (wide, narrow) = if sum.first_is_wide { (a, b.as_ptr()) } else { (b.as_ptr(), a) };
     let twice = |zero: i16| u32::from(zero.cast_unsigned()) * 0x1_0001;
@@ -1725,7 +1731,7 @@ add_scaled!(add_scaled_unsigned8, "uxtb16", "usat", 8);
 
 /// Runs the sum over pixels that [`super::instructions::sum_pixels`] has checked.
 #[inline]
-pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+pub(super) fn sum_pixels<const LINKS: Links>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     let input = input.as_ptr();
     // SAFETY: every pixel's four bytes lie in the input.
     let sums = unsafe {
@@ -1779,7 +1785,7 @@ struct TransformArguments {
 
 /// Transforms tiles that [`super::winograd_loops::transform`] has checked.
 #[inline]
-pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
+pub(super) fn transform<const LINKS: Links>(run: Run<'_>) {
     let strip = run.columns.as_mut_ptr();
     let columns = strip.wrapping_add(2 * run.left);
     let arguments = TransformArguments {
@@ -1928,7 +1934,7 @@ struct ProductArguments {
 
 /// Runs the loop over products that [`super::winograd_loops::multiply`] has checked.
 #[inline]
-pub(super) fn multiply_tiles<const LINKS: u64>(products: Products<'_>) {
+pub(super) fn multiply_tiles<const LINKS: Links>(products: Products<'_>) {
     let tiles = products.tiles.as_ptr_range();
     let places = products.places.as_ptr_range();
     let arguments = ProductArguments {

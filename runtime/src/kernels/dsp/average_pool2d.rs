@@ -1,6 +1,6 @@
 use super::instructions::{PIXELS_OF_A_SUM, sum_pixels};
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Element};
+use crate::format::{AFFINE_LINK, AveragePool2d, Detail, Element, Links};
 use crate::kernels::portable::divide;
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
@@ -17,17 +17,18 @@ const ONES: u32 = 0x0001_0001;
 /// input    `[H, W, C]`          codes
 /// output   `[H_OUT, W_OUT, C]`  codes
 #[must_use]
-pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
+pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c).max(1);
     if !has_average_pool(op, input.shape.c, [input.element(), output.element]) {
         return false;
     }
     let signed = input.element() == Element::I8;
     let affine = LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty();
-    let halves = Halves::new(op, affine, signed).filter(|_| input.element() == output.element);
+    let has_halves = Detail::Quarter.is_in(LINKS) && input.element() == output.element;
+    let halves = if has_halves { Halves::new(op, affine, signed) } else { None };
     for ((oy, ox), codes) in positions(output).zip(output.bytes.chunks_exact_mut(channels)) {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
         let count = rows.len * columns.len;
         // Whole rows lie one behind the other.
         let whole = columns.len == usize::from(input.shape.w);
@@ -46,7 +47,11 @@ pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>
                 let run = input.bytes.get(start..).unwrap_or_default();
                 sums = add(sums, sum_pixels::<LINKS>(signed, run, channels, pixels));
             }
-            *codes = if affine { divided(sums, signed, count, op) } else { multiplied(sums, signed, count, op) };
+            *codes = if affine || !Detail::Reciprocal.is_in(LINKS) {
+                divided(sums, signed, count, op)
+            } else {
+                multiplied(sums, signed, count, op)
+            };
         }
     }
     true

@@ -2,7 +2,7 @@ use super::instructions::{First, Sum, add};
 use super::layer::saturate;
 use super::tile::End;
 use crate::arithmetic::rounding;
-use crate::format::{Binary, BinaryKind, Element};
+use crate::format::{Binary, BinaryKind, Element, Links};
 use crate::kernels::{InOut, View};
 
 /// Greatest left shift whose factor is a half word.
@@ -13,7 +13,7 @@ const MAX_FACTOR_SHIFT: u8 = 14;
 /// a_output  `[H, W, C]`  codes of the first operand, and of the result, which may lie in its place
 /// b         `[H, W, C]`  codes
 #[must_use]
-pub fn binary<const LINKS: u64>(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
+pub fn binary<const LINKS: Links>(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
     let Some((sum, b)) = sum(op, a_output, b) else { return false };
     match a_output {
         InOut::InPlace(output, _) => add::<LINKS>(&sum, &First::InPlace, b, output.bytes),

@@ -3,7 +3,7 @@
 use super::CONV_COLUMNS;
 use super::instructions::{BAND_COLUMNS, Band, Rows, Windows, widen, widen_band, widen_windows};
 use crate::codes::Codes;
-use crate::format::{Case, Element, TensorRecord, Window};
+use crate::format::{ALL_LINKS, Case, Element, Links, TensorRecord, Window};
 use crate::kernels::View;
 use crate::kernels::window::Span;
 
@@ -83,14 +83,14 @@ pub(super) struct OutputRow {
 impl Gather<'_> {
     /// What the pixels of an output row share.
     pub(super) fn output_row(&self, oy: usize) -> OutputRow {
-        let rows = Span::rows(self.layout.window, self.input.shape, oy);
+        let rows = Span::rows::<ALL_LINKS>(self.layout.window, self.input.shape, oy);
         let start = self.input.place(rows.input, 0) * self.input.element().bytes();
         OutputRow { rows, start, inside: rows.len == usize::from(self.layout.window.kernel_h) }
     }
 
     /// Fills the column of an output pixel.
     #[inline]
-    pub(super) fn column<const LINKS: u64>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) {
+    pub(super) fn column<const LINKS: Links>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) {
         if self.layout.is_inside(ox)
             && let Some(start) = self.window_start::<LINKS>(row, ox)
         {
@@ -113,7 +113,7 @@ impl Gather<'_> {
     /// where it has not all of its rows, or is dilated; and, unless rows end within tiles, so that most tiles meet an end, where it has
     /// not all of its columns.
     #[inline]
-    pub(super) fn window_start<const LINKS: u64>(&self, row: &OutputRow, ox: usize) -> Option<usize> {
+    pub(super) fn window_start<const LINKS: Links>(&self, row: &OutputRow, ox: usize) -> Option<usize> {
         let layout = self.layout;
         let is_taken = if Case::Remainder.is_in(LINKS) { layout.window.dilation_w == 1 } else { layout.is_inside(ox) };
         let start = row.start + ox * usize::from(layout.window.stride_w) * layout.pixel_bytes;
@@ -126,7 +126,7 @@ impl Gather<'_> {
     /// columns  of the output, of each pixel
     /// target   the words of the four columns
     #[inline]
-    pub(super) fn windows<const LINKS: u64>(
+    pub(super) fn windows<const LINKS: Links>(
         &self,
         starts: [usize; CONV_COLUMNS],
         columns: [usize; CONV_COLUMNS],
@@ -144,7 +144,7 @@ impl Gather<'_> {
         for (pixel, ox) in columns.into_iter().enumerate() {
             if !self.layout.is_inside(ox) {
                 let channels = usize::from(self.input.shape.c);
-                let columns = Span::columns(self.layout.window, self.input.shape, ox);
+                let columns = Span::columns::<ALL_LINKS>(self.layout.window, self.input.shape, ox);
                 let run = (columns.kernel * channels, columns.len * channels);
                 let target = target.get_mut(pixel..).unwrap_or_default();
                 self.blank((rows, self.layout.quads), run, CONV_COLUMNS, target);
@@ -158,7 +158,7 @@ impl Gather<'_> {
     ///
     /// target  the words of the four columns
     #[inline(never)]
-    pub(super) fn tile<const LINKS: u64>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) -> bool {
+    pub(super) fn tile<const LINKS: Links>(&self, row: &OutputRow, ox: usize, target: &mut [u32]) -> bool {
         let second = (ox + 1).checked_sub(self.layout.window.pad_left.into());
         let in_w = usize::from(self.input.shape.w);
         let Some(second) = second.filter(|second| second + 4 <= in_w) else { return false };
@@ -200,9 +200,9 @@ impl Gather<'_> {
     ///
     /// target  every `stride`-th word, two for each four inputs of a run
     #[inline(never)]
-    pub(super) fn clipped<const LINKS: u64>(&self, row: &OutputRow, ox: usize, stride: usize, target: &mut [u32]) {
+    pub(super) fn clipped<const LINKS: Links>(&self, row: &OutputRow, ox: usize, stride: usize, target: &mut [u32]) {
         let rows = row.rows;
-        let columns = Span::columns(self.layout.window, self.input.shape, ox);
+        let columns = Span::columns::<ALL_LINKS>(self.layout.window, self.input.shape, ox);
         let channels = usize::from(self.input.shape.c);
         if !Case::Dilation.is_in(LINKS) || self.layout.window.dilation_w == 1 {
             let start = self.input.place(rows.input, columns.input);
@@ -229,7 +229,7 @@ impl Gather<'_> {
     }
 
     /// Rows of which some codes are inside, those from index `start` on, and the rows above and below the input.
-    fn clipped_rows<const LINKS: u64>(
+    fn clipped_rows<const LINKS: Links>(
         &self,
         rows: Span,
         start: usize,
@@ -256,7 +256,7 @@ impl Gather<'_> {
 
     /// `count` rows of as many quads as [`Self::run`] has one, where the input has codes in the place of all padding: these are
     /// widened too, and written over. False where it has not.
-    fn rows_at_once<const LINKS: u64>(
+    fn rows_at_once<const LINKS: Links>(
         &self,
         start: usize,
         (count, quads): (usize, usize),
@@ -303,7 +303,13 @@ impl Gather<'_> {
 
     /// `inside` codes from index `start` on, behind `before` zeros and before more of them.
     #[inline(never)]
-    fn run<const LINKS: u64>(&self, start: usize, (before, inside): (usize, usize), stride: usize, target: &mut [u32]) {
+    fn run<const LINKS: Links>(
+        &self,
+        start: usize,
+        (before, inside): (usize, usize),
+        stride: usize,
+        target: &mut [u32],
+    ) {
         for (index, word) in target.iter_mut().step_by(stride.max(1)).enumerate() {
             let code = |entry: usize| {
                 let index = entry.wrapping_sub(before);
@@ -347,7 +353,7 @@ pub(super) fn words(scratch: &mut [u8], count: usize) -> &mut [u32] {
 }
 
 /// Widens a whole tensor into one column; zeros behind it.
-pub(super) fn flat<const LINKS: u64>(input: Codes<'_>, target: &mut [u32]) {
+pub(super) fn flat<const LINKS: Links>(input: Codes<'_>, target: &mut [u32]) {
     let (element, bytes) = (input.element(), input.bytes());
     let quads = input.len() / 4;
     let _ = widen::<LINKS, 1>(Rows { element, bytes, step: 0, count: 1, quads }, target);

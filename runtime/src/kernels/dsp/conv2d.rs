@@ -1,7 +1,7 @@
 use super::CONV_COLUMNS;
 use super::columns::{Gather, Layout, OutputRow, words};
 use super::layer::Layer;
-use crate::format::{Case, Conv2d, Pairs, Runs};
+use crate::format::{Case, Conv2d, Links, Pairs, Runs};
 use crate::kernels::{Bands, ViewMut};
 
 /// 2-D convolution of one group, weights in [`Pairs`]: four pixels of the output at a time. Spec 4.1.
@@ -11,7 +11,7 @@ use crate::kernels::{Bands, ViewMut};
 /// bias     `[C_OUT]`                  i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
 /// scratch  [`Pairs::scratch_bytes`] of [`CONV_COLUMNS`]
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
     let runs = Runs::of_window(&op.window, bands.input().shape.c.into());
     let Some(order) = Pairs::new(runs, op.weights.bits) else { return };
     let columns = words(scratch, order.channel_len() / 2 * CONV_COLUMNS);
@@ -25,7 +25,7 @@ pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch:
 }
 
 /// Some rows of the output.
-fn band<const LINKS: u64>(layer: &Layer<'_>, gather: &Gather<'_>, output: &mut ViewMut<'_>, columns: &mut [u32]) {
+fn band<const LINKS: Links>(layer: &Layer<'_>, gather: &Gather<'_>, output: &mut ViewMut<'_>, columns: &mut [u32]) {
     let mut pixels = Pixels::new(gather, output);
     let count = output.len() / usize::from(output.shape.c).max(1);
     let mut first = 0;
@@ -92,7 +92,7 @@ impl<'g, 'a> Pixels<'g, 'a> {
 
     /// Fills the columns of the next four pixels.
     #[inline]
-    fn fill_tile<const LINKS: u64>(&mut self, target: &mut [u32]) {
+    fn fill_tile<const LINKS: Links>(&mut self, target: &mut [u32]) {
         self.find_row();
         let is_band =
             Case::Band.is_in(LINKS) && self.gather.layout.shares_columns() && self.ox + CONV_COLUMNS <= self.w;
@@ -119,7 +119,7 @@ impl<'g, 'a> Pixels<'g, 'a> {
 
     /// Fills the columns of the next four pixels at once. False where the input has not all rows of their windows.
     #[inline]
-    fn fill_windows<const LINKS: u64>(&mut self, target: &mut [u32]) -> bool {
+    fn fill_windows<const LINKS: Links>(&mut self, target: &mut [u32]) -> bool {
         let (mut starts, mut columns) = ([0; CONV_COLUMNS], [0; CONV_COLUMNS]);
         for (start, ox) in starts.iter_mut().zip(&mut columns) {
             self.find_row();
@@ -132,7 +132,7 @@ impl<'g, 'a> Pixels<'g, 'a> {
 
     /// Fills the column of the next pixel.
     #[inline]
-    fn fill<const LINKS: u64>(&mut self, target: &mut [u32]) {
+    fn fill<const LINKS: Links>(&mut self, target: &mut [u32]) {
         self.find_row();
         self.gather.column::<LINKS>(&self.row, self.ox, target);
         self.ox += 1;

@@ -6,7 +6,7 @@ use super::scale::Scale;
 use super::strips::by_strips;
 use super::taps::Taps;
 use super::tile::End;
-use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Quads, WeightBits};
+use crate::format::{DepthwiseConv2d, Detail, Element, Links, Quads, WeightBits};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{Bands, View, ViewMut};
 
@@ -24,7 +24,11 @@ struct Accumulators([u8; 16 * QUADS_AT_A_TIME]);
 /// bias     `[C]`                i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
 /// scratch  [`strip_bytes`](super::strip_bytes), where the exporter spends them
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+pub fn depthwise_conv2d<const LINKS: Links>(
+    op: &DepthwiseConv2d<'_>,
+    bands: &mut Bands<'_, LINKS>,
+    scratch: &mut [u8],
+) {
     let end = end::<LINKS>(&op.weights, op.activation, bands.output().element);
     let done = WeightBits::Sixteen.is_in(LINKS)
         && bands.in_out().is_some_and(|operands| by_strips::<LINKS>(op, operands, scratch, end));
@@ -34,12 +38,12 @@ pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut 
 }
 
 /// Some rows of the output, pixel by pixel.
-fn by_pixels<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: &View<'_>, mut output: ViewMut<'_>, end: End) {
+fn by_pixels<const LINKS: Links>(op: &DepthwiseConv2d<'_>, input: &View<'_>, mut output: ViewMut<'_>, end: End) {
     let channels = usize::from(input.shape.c);
     let order = Quads { taps: op.window.taps() };
     for (pixel, (oy, ox)) in positions(&output).enumerate() {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
         let layer = Layer { op, input, order, rows, columns };
         // A dilated kernel may meet no input at all.
         let has_end = end != End::Accumulators && rows.len > 0 && columns.len > 0;
@@ -89,7 +93,7 @@ impl Layer<'_> {
 
     /// A few channels at a time: those whose bias is another one at this pixel, or whose end the inner loop has not.
     #[inline(never)]
-    fn in_parts<const LINKS: u64>(&self, pixel: usize, end: End, output: &mut ViewMut<'_>) {
+    fn in_parts<const LINKS: Links>(&self, pixel: usize, end: End, output: &mut ViewMut<'_>) {
         let channels = usize::from(self.input.shape.c);
         let meets_offset = self.meets_offset::<LINKS>();
         let mut sums = Accumulators([0; 16 * QUADS_AT_A_TIME]);
@@ -110,7 +114,7 @@ impl Layer<'_> {
         }
     }
 
-    fn slow<const LINKS: u64>(&self, pixel: usize, quad: usize, bias: &[u8], output: &mut ViewMut<'_>) {
+    fn slow<const LINKS: Links>(&self, pixel: usize, quad: usize, bias: &[u8], output: &mut ViewMut<'_>) {
         let channels = usize::from(self.input.shape.c);
         let mut accumulators = Accumulators([0; 16 * QUADS_AT_A_TIME]);
         if self.rows.len == 0 || self.columns.len == 0 {
@@ -129,14 +133,14 @@ impl Layer<'_> {
     }
 
     /// Whether the window reaches over padding whose code is not 0. Spec 3.4.
-    fn meets_offset<const LINKS: u64>(&self) -> bool {
+    fn meets_offset<const LINKS: Links>(&self) -> bool {
         let (kernel_h, kernel_w) = (usize::from(self.op.window.kernel_h), usize::from(self.op.window.kernel_w));
         let whole = self.rows.len == kernel_h && self.columns.len == kernel_w;
-        LINKS & AFFINE_LINK != 0 && !whole && self.op.weights.epilogue.input_zero() != 0
+        Detail::DepthwisePadding.is_in(LINKS) && !whole && self.op.weights.epilogue.input_zero() != 0
     }
 
     /// The biases of some quads and what padding contributes whose code is not 0. Spec 3.4.
-    fn sum_padding<const LINKS: u64>(&self, quad: usize, bias: &[u8], sums: &mut Accumulators) {
+    fn sum_padding<const LINKS: Links>(&self, quad: usize, bias: &[u8], sums: &mut Accumulators) {
         let mut so_far = bias;
         let mut before;
         for [rows, columns] in self.over_padding() {
@@ -165,7 +169,7 @@ impl Layer<'_> {
     }
 
     /// Adds to biases the products of a part of the kernel and the code that all of its input has.
-    fn add_padding<const LINKS: u64>(
+    fn add_padding<const LINKS: Links>(
         &self,
         [rows, columns]: [Range<usize>; 2],
         quad: usize,

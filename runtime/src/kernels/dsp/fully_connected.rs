@@ -1,7 +1,7 @@
 use super::columns::{flat, words};
 use super::layer::Layer;
 use crate::codes::Codes;
-use crate::format::{FullyConnected, Pairs, Runs};
+use crate::format::{FullyConnected, Links, Pairs, Runs};
 use crate::kernels::ViewMut;
 
 /// Fully connected layer, weights in [`Pairs`]. Spec 4.3.
@@ -11,7 +11,7 @@ use crate::kernels::ViewMut;
 /// bias     `[C_OUT]`                i32, rounding constant included
 /// output   `[C_OUT]`                codes at the output's step
 /// scratch  [`Pairs::scratch_bytes`] of one pixel
-pub fn fully_connected<const LINKS: u64>(
+pub fn fully_connected<const LINKS: Links>(
     op: &FullyConnected<'_>,
     input: Codes<'_>,
     mut output: ViewMut<'_>,

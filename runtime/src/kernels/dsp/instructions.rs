@@ -10,7 +10,7 @@ use super::tile::{End, Filters, Tile};
 use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
-use crate::format::{Case, Element, WeightBits};
+use crate::format::{Case, Element, Links, WeightBits};
 
 /// Filters that were checked once, for every tile of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ impl<'a> Multiplier<'a> {
     /// `None` for filters that contradict themselves, and for those at no multiple of 4 in a program that links nothing for them.
     ///
     /// words  of the column of a pixel
-    pub(super) fn new<const LINKS: u64>(filters: Filters<'a>, words: usize) -> Option<Self> {
+    pub(super) fn new<const LINKS: Links>(filters: Filters<'a>, words: usize) -> Option<Self> {
         let is_aligned = filters.weights.as_ptr().addr().is_multiple_of(4);
         let runs = (is_aligned || Case::Place.is_in(LINKS)) && filters.are_consistent(words);
         runs.then_some(Self { filters, words, is_aligned })
@@ -35,7 +35,7 @@ impl<'a> Multiplier<'a> {
     /// Multiplies the columns of `PIXELS` pixels by every pair of channels, those of a model that lies at no multiple of 4 by slower
     /// means. Nothing where there are other columns, or less room.
     #[inline]
-    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, tile: Tile<'_>) {
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&self, tile: Tile<'_>) {
         if tile.columns.len() != self.words * PIXELS || tile.output.len() < self.filters.written(PIXELS, tile.pitch) {
             return;
         }
@@ -66,7 +66,7 @@ pub(super) struct Rows<'a> {
 /// False where there are fewer bytes, or words.
 #[inline]
 #[must_use]
-pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> bool {
+pub(super) fn widen<const LINKS: Links, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> bool {
     let (Some(last_row), Some(last_word)) = (rows.count.checked_sub(1), (2 * rows.count * rows.quads).checked_sub(1))
     else {
         return true;
@@ -96,7 +96,7 @@ pub(super) struct Windows<'a> {
 /// Widens windows to the columns of their pixels, in the order of [`widen`]. False where there are fewer bytes, or words.
 #[inline]
 #[must_use]
-pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut [u32]) -> bool {
+pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) -> bool {
     let Windows { element, bytes, starts, step, rows, quads } = windows;
     let Some(last_row) = rows.checked_sub(1) else { return true };
     let reach = last_row * step + quads * 4 * element.bytes();
@@ -144,7 +144,7 @@ impl Band<'_> {
 /// where there are fewer bytes, or words.
 #[inline]
 #[must_use]
-pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) -> bool {
+pub(super) fn widen_band<const LINKS: Links>(band: Band<'_>, target: &mut [u32]) -> bool {
     let Some(last_row) = band.rows.checked_sub(1) else { return true };
     let enough = last_row * band.row_step + band.columns() * band.pixel_bytes <= band.bytes.len()
         && band.pixel_bytes >= 4
@@ -158,7 +158,7 @@ pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) -
 
 /// Accumulates the taps of one pixel, every quad of its channels. Nothing where the taps contradict themselves.
 #[inline]
-pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
+pub(super) fn depthwise<const LINKS: Links>(taps: Taps<'_>) {
     if taps.is_consistent() {
         native::depthwise::<LINKS>(taps);
     }
@@ -203,7 +203,7 @@ impl TwoRows<'_> {
 ///
 /// above, below  every second word of each [`COLUMN_WORDS`], from the first on: the same words go to both
 #[inline]
-pub(super) fn pair_rows<const LINKS: u64>(rows: TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
+pub(super) fn pair_rows<const LINKS: Links>(rows: TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
     let words = rows.count.saturating_sub(1) * COLUMN_WORDS + COLUMN_WORDS - 1;
     if rows.are_inside(0, codes.len()) && words <= above.len() && words <= below.len() {
         native::pair_rows::<LINKS>(&rows, codes, above, below);
@@ -254,7 +254,7 @@ pub(super) fn pair_taps(taps: &[u8; QUAD_TAP_BYTES], records: &mut [u32; QUAD_WO
 
 /// Computes strips one below the other. Nothing where the operands contradict themselves.
 #[inline]
-pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
+pub(super) fn run_strips<const LINKS: Links>(strips: Strips<'_>) {
     let (Some(last_strip), Some(last)) = (strips.count.checked_sub(1), strips.width.checked_sub(1)) else { return };
     let rows = &strips.rows;
     let codes = match strips.input {
@@ -306,19 +306,19 @@ impl First<'_> {
 
 /// Adds two tensors code by code; of the shortest as many as it has.
 #[inline]
-pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
+pub(super) fn add<const LINKS: Links>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
     by_quads::<LINKS>(a, b, output, |a, b, output, quads| native::add::<LINKS>(sum, a, b, output, quads));
 }
 
 /// As [`add`], of the affine scheme.
 #[inline]
-pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
+pub(super) fn add_scaled<const LINKS: Links>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8]) {
     by_quads::<LINKS>(a, b, output, |a, b, output, quads| native::add_scaled::<LINKS>(sum, a, b, output, quads));
 }
 
 /// Runs a loop over whole quads of codes, and what is left in one of its own.
 #[inline]
-fn by_quads<const LINKS: u64>(
+fn by_quads<const LINKS: Links>(
     a: &First<'_>,
     b: &[u8],
     output: &mut [u8],
@@ -361,7 +361,7 @@ pub(super) const PIXELS_OF_A_SUM: usize = 256;
 /// Sums of four channels over pixels `pitch` bytes apart, at most [`PIXELS_OF_A_SUM`]: of channels 0 and 2, then 1 and 3, in
 /// halves of words. 0 where there are fewer pixels.
 #[inline]
-pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+pub(super) fn sum_pixels<const LINKS: Links>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     match pixels.checked_sub(1) {
         Some(last) if last < PIXELS_OF_A_SUM && last * pitch + 4 <= input.len() => {
             native::sum_pixels::<LINKS>(signed, input, pitch, pixels)

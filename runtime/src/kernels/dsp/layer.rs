@@ -4,7 +4,7 @@ use super::CONV_COLUMNS;
 use super::instructions::Multiplier;
 use super::scale::Scale;
 use super::tile::{End, Filters, Tile};
-use crate::format::{ALL_LINKS, Activation, Case, Element, Pairs, Weights};
+use crate::format::{ALL_LINKS, Activation, Case, Element, Links, Pairs, Weights};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -30,7 +30,7 @@ pub(super) struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     /// That of so many output channels.
-    pub(super) fn new<const LINKS: u64>(
+    pub(super) fn new<const LINKS: Links>(
         weights: &'a Weights<'a>,
         order: Pairs,
         activation: Activation,
@@ -53,7 +53,7 @@ impl<'a> Layer<'a> {
     ///
     /// pixel  index in the output of the first one
     #[inline]
-    pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(
+    pub(super) fn multiply<const LINKS: Links, const PIXELS: usize>(
         &self,
         columns: &[u32],
         pixel: usize,
@@ -74,7 +74,7 @@ impl<'a> Layer<'a> {
 
     /// Pairs whose end no inner loop has, or of which one channel is padding.
     #[inline(never)]
-    fn slow<const LINKS: u64>(
+    fn slow<const LINKS: Links>(
         &self,
         (columns, pixels): (&[u32], usize),
         (pair, count): (usize, usize),
@@ -127,7 +127,7 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
 }
 
 /// The end that the inner loop has for a layer, if any: what [`Scale::is_right`], and a saturate that is one instruction.
-pub(super) fn end<const LINKS: u64>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
+pub(super) fn end<const LINKS: Links>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
     // Where no layer has another end, the first saturate that fits is the one.
     if !Case::End.is_in(LINKS) || Scale::is_right::<LINKS>(&weights.epilogue) {
         saturate(activation, output)

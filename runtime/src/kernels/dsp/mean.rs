@@ -1,6 +1,6 @@
 use super::instructions::{PIXELS_OF_A_SUM, sum_pixels};
 use crate::arithmetic;
-use crate::format::{Element, Mean};
+use crate::format::{Element, Links, Mean};
 use crate::kernels::{View, ViewMut};
 
 /// Mean over rows and columns of a tensor of 8 bits whose channels are a multiple of 4; false for others, which it leaves alone.
@@ -9,7 +9,7 @@ use crate::kernels::{View, ViewMut};
 /// input    `[H, W, C]`  codes
 /// output   `[1, 1, C]`  codes
 #[must_use]
-pub fn mean<const LINKS: u64>(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
+pub fn mean<const LINKS: Links>(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c);
     if !has_mean(op, input.shape.c, [input.element(), output.element]) {
         return false;

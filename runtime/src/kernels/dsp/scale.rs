@@ -1,7 +1,7 @@
 //! What brings accumulators to codes, before the saturate.
 
 use crate::arithmetic::{Requantizer, multiply};
-use crate::format::{AFFINE_LINK, Epilogue, Multiply};
+use crate::format::{AFFINE_LINK, Epilogue, Links, Multiply};
 
 /// Least multiplier for which the loops have an end: it takes twice the multiplier for a number with a sign, less `2^32`.
 pub(super) const LEAST_MULTIPLIER: i32 = 1 << 30;
@@ -33,7 +33,7 @@ impl<'a> Scale<'a> {
 
     /// From a channel on.
     #[inline]
-    pub(super) fn new<const LINKS: u64>(epilogue: &Epilogue<'a>, channel: usize) -> Self {
+    pub(super) fn new<const LINKS: Links>(epilogue: &Epilogue<'a>, channel: usize) -> Self {
         let step = usize::from(epilogue.len() > 1);
         let from = |entries: &'a [u8], bytes: usize| entries.get(channel * step * bytes..).unwrap_or_default();
         match epilogue {
@@ -46,7 +46,7 @@ impl<'a> Scale<'a> {
     }
 
     /// Whether the loops have an end for every channel.
-    pub(super) fn is_right<const LINKS: u64>(epilogue: &Epilogue<'_>) -> bool {
+    pub(super) fn is_right<const LINKS: Links>(epilogue: &Epilogue<'_>) -> bool {
         match epilogue {
             Epilogue::Shift(shifts) => shifts.iter().all(|shift| has_end(Requantizer::Shift(shift.cast_signed()))),
             Epilogue::Multiply(_) if LINKS & AFFINE_LINK == 0 => false,

@@ -10,7 +10,7 @@ use super::layer::saturate;
 use super::scale::{self, Scale};
 use super::tile::End;
 use crate::arithmetic::Requantizer;
-use crate::format::{Activation, DepthwiseConv2d, Element, Packing, Shape, TensorRecord, Window};
+use crate::format::{Activation, DepthwiseConv2d, Element, Links, Packing, Shape, TensorRecord, Window};
 use crate::kernels::InOut;
 
 /// Words of a column of a strip: two pairs of rows of each of four channels.
@@ -62,7 +62,7 @@ fn scratch_words(window: &Window, width: usize) -> Option<usize> {
 
 /// As [`depthwise_conv2d`](super::depthwise_conv2d) for layers that end in what the loops have; false, and nothing
 /// written, for others, and where there is less scratch.
-pub(super) fn by_strips<const LINKS: u64>(
+pub(super) fn by_strips<const LINKS: Links>(
     op: &DepthwiseConv2d<'_>,
     operands: InOut<'_>,
     scratch: &mut [u8],

@@ -10,15 +10,15 @@ use super::tile_twin::{extend, put, saturated, smlad};
 use super::winograd_loops::{Products, Run};
 use super::winograd_twin;
 use crate::arithmetic::multiply as multiply_by;
-use crate::format::{Element, Winograd};
+use crate::format::{Element, Links, Winograd};
 
 /// Twin of the loops over a tile.
-pub(super) fn multiply<const LINKS: u64, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
+pub(super) fn multiply<const LINKS: Links, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
     super::tile_twin::multiply(filters, tile, PIXELS);
 }
 
 /// Twin of the widening loops.
-pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
+pub(super) fn widen<const LINKS: Links, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
     let quad_bytes = 4 * rows.element.bytes();
     let quads = (0..rows.count).flat_map(|row| {
         let bytes = rows.bytes.get(row * rows.step..).unwrap_or_default();
@@ -33,7 +33,7 @@ pub(super) fn widen<const LINKS: u64, const STRIDE: usize>(rows: Rows<'_>, targe
 }
 
 /// Twin of the loop over windows.
-pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut [u32]) {
+pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) {
     let Windows { element, bytes, starts, step, rows, quads } = windows;
     for (pixel, start) in starts.into_iter().enumerate() {
         let bytes = bytes.get(start..).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn widen_windows<const LINKS: u64>(windows: Windows<'_>, target: &mut
 }
 
 /// Twin of the loop over a band.
-pub(super) fn widen_band<const LINKS: u64>(band: Band<'_>, target: &mut [u32]) {
+pub(super) fn widen_band<const LINKS: Links>(band: Band<'_>, target: &mut [u32]) {
     let Band { element, bytes, pixel_bytes, left, row_step, .. } = band;
     let signed = element == Element::I8;
     let quads = pixel_bytes / 4;
@@ -72,7 +72,7 @@ fn steps(element: Element, quad: &[u8]) -> [u32; 2] {
 }
 
 /// Twin of the depthwise loop.
-pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
+pub(super) fn depthwise<const LINKS: Links>(taps: Taps<'_>) {
     let weight = |quad: usize, tap: usize, channel: usize| {
         let place = ((quad * taps.kernel_h * taps.kernel_w) + tap) * 4 + [0, 2, 1, 3][channel];
         taps.weights.as_chunks().0.get(place).map_or(0, |code| i32::from(i16::from_le_bytes(*code)))
@@ -99,7 +99,7 @@ pub(super) fn depthwise<const LINKS: u64>(taps: Taps<'_>) {
 }
 
 /// Twin of the pairing of rows.
-pub(super) fn pair_rows<const LINKS: u64>(rows: &TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
+pub(super) fn pair_rows<const LINKS: Links>(rows: &TwoRows<'_>, codes: &[u8], above: &mut [u32], below: &mut [u32]) {
     let pixel = |row: Row<'_>, column: usize| {
         let bytes = match row {
             Row::At(start) => codes.get(start + column * rows.pitch..).and_then(|row| row.first_chunk()),
@@ -144,7 +144,7 @@ const fn advance(row: Row<'_>, bytes: usize) -> Row<'_> {
 }
 
 /// Twin of the loop over strips.
-pub(super) fn run_strips<const LINKS: u64>(strips: Strips<'_>) {
+pub(super) fn run_strips<const LINKS: Links>(strips: Strips<'_>) {
     let Strips { rows, mut this, mut next, output, .. } = strips;
     for index in 0..strips.count {
         let codes = match strips.input {
@@ -192,7 +192,7 @@ fn two_rows(record: &[u32], columns: &[u32], zero: Option<i32>) -> [(usize, i32)
 }
 
 /// Twin of the addition.
-pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add<const LINKS: Links>(sum: &Sum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
     let factor = |half: u32| i32::from((half as u16).cast_signed());
     let (a_factor, b_factor) = (factor(sum.factors), factor(sum.factors >> 16));
     code_by_code(sum.signed, a, b, output, quads, |a, b| {
@@ -201,7 +201,13 @@ pub(super) fn add<const LINKS: u64>(sum: &Sum, a: &First<'_>, b: &[u8], output: 
 }
 
 /// Twin of the addition in the affine scheme.
-pub(super) fn add_scaled<const LINKS: u64>(sum: &ScaledSum, a: &First<'_>, b: &[u8], output: &mut [u8], quads: usize) {
+pub(super) fn add_scaled<const LINKS: Links>(
+    sum: &ScaledSum,
+    a: &First<'_>,
+    b: &[u8],
+    output: &mut [u8],
+    quads: usize,
+) {
     code_by_code(sum.signed, a, b, output, quads, |a, b| sum.code(a, b));
 }
 
@@ -225,7 +231,7 @@ fn code_by_code(
 }
 
 /// Twin of the sum over pixels.
-pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
+pub(super) fn sum_pixels<const LINKS: Links>(signed: bool, input: &[u8], pitch: usize, pixels: usize) -> [u32; 2] {
     let mut sums = [[0_u16; 2]; 2];
     for pixel in 0..pixels {
         let word =
@@ -242,7 +248,7 @@ pub(super) fn sum_pixels<const LINKS: u64>(signed: bool, input: &[u8], pitch: us
 
 /// Twin of the transform of tiles.
 #[inline(never)]
-pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
+pub(super) fn transform<const LINKS: Links>(run: Run<'_>) {
     let at = |row: usize, column: usize, half: usize| (row * Winograd::COLUMNS + column) * 2 + half;
     for quad in 0..run.channels / 4 {
         for column in 0..run.inside {
@@ -282,6 +288,6 @@ fn tile_axis([a, b, c, d]: [u32; 4]) -> [u32; 4] {
 }
 
 /// Twin of the loop over the products of tiles.
-pub(super) fn multiply_tiles<const LINKS: u64>(products: Products<'_>) {
+pub(super) fn multiply_tiles<const LINKS: Links>(products: Products<'_>) {
     winograd_twin::multiply_tiles(products);
 }

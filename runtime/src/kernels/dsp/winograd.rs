@@ -8,7 +8,7 @@ use super::layer::end;
 use super::scale::Scale;
 use super::tile::End;
 use super::winograd_loops::{Products, Run, TileOutput, multiply, transform};
-use crate::format::{Activation, Case, Conv2d, Element, Weights, Winograd};
+use crate::format::{Activation, Case, Conv2d, Element, Links, Weights, Winograd};
 use crate::kernels::{View, ViewMut};
 
 /// Tiles at a time.
@@ -28,7 +28,7 @@ const SUMS: usize = 2 * 4 * TILES;
 /// output   `[H_OUT, W_OUT, C_OUT]` codes at the output's step
 /// scratch  [`Winograd::scratch_bytes`]
 #[inline(never)]
-pub fn winograd<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
+pub fn winograd<const LINKS: Links>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
     let Some(order) = Winograd::new(&op.window, input.shape.c.into(), input.element()) else { return };
     let [tiles, products, columns, padding] = order.scratch_words();
     let scratch = words(scratch, tiles + products + columns + padding);
@@ -119,7 +119,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn transform<const LINKS: u64>(&self, run: TileRun, columns: &mut [u32], tiles: &mut [u32]) {
+    fn transform<const LINKS: Links>(&self, run: TileRun, columns: &mut [u32], tiles: &mut [u32]) {
         let pad_left = usize::from(self.op.window.pad_left);
         let spanned = 2 * run.count + 2;
         let left = pad_left.saturating_sub(run.ox).min(spanned);
@@ -175,7 +175,7 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     /// Multiplies the transforms of a group of tiles by all channels; `free` is scratch.
-    fn multiply<const LINKS: u64>(
+    fn multiply<const LINKS: Links>(
         &self,
         tiles: &[u32],
         products: &mut [u32],
@@ -204,7 +204,7 @@ impl Layer<'_> {
 
     /// An end that the loop has not, two channels at a time.
     #[inline(never)]
-    fn slow<const LINKS: u64>(
+    fn slow<const LINKS: Links>(
         &self,
         tiles: &[u32],
         products: &mut [u32],
@@ -235,7 +235,7 @@ impl Layer<'_> {
     }
 
     /// Ends the sums of one channel.
-    fn requantize<const LINKS: u64>(
+    fn requantize<const LINKS: Links>(
         &self,
         channel: usize,
         sums: &[u32],

@@ -7,7 +7,7 @@ use super::tile::End;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
 use super::winograd_twin;
-use crate::format::{Case, PLACES, Winograd};
+use crate::format::{Case, Links, PLACES, Winograd};
 
 /// Bytes of what one place's products read of the transforms, or of the weights of two channels, by input channel.
 const PLACE_BYTES: usize = 2 * Winograd::TILES;
@@ -35,7 +35,7 @@ pub(super) struct Run<'a> {
 
 /// Transforms the input of a few tiles. Nothing where the operands contradict themselves.
 #[inline]
-pub(super) fn transform<const LINKS: u64>(run: Run<'_>) {
+pub(super) fn transform<const LINKS: Links>(run: Run<'_>) {
     let Some(last) = run.inside.checked_sub(1) else { return };
     let words = PLACES * Winograd::TILES * run.channels / 2;
     let enough = run.channels > 0
@@ -113,7 +113,7 @@ impl Products<'_> {
 /// Multiplies the transforms of four tiles by every channel, and ends the sums of those that are asked for; a model that lies
 /// at no multiple of 4 by slower means. Nothing where the operands contradict themselves.
 #[inline]
-pub(super) fn multiply<const LINKS: u64>(products: Products<'_>) {
+pub(super) fn multiply<const LINKS: Links>(products: Products<'_>) {
     if !products.is_consistent() {
         return;
     }

@@ -4,7 +4,7 @@ use super::elementwise::put;
 use super::vectors::{Vectors, Work};
 use crate::arithmetic::{mean, saturate};
 use crate::codes::Codes;
-use crate::format::{Activation, AveragePool2d, Element, Mean, Shape, Window};
+use crate::format::{ALL_LINKS, Activation, AveragePool2d, Element, Mean, Shape, Window};
 use crate::kernels::window::Span;
 use crate::kernels::{Code, ViewMut, portable};
 
@@ -53,8 +53,8 @@ impl Run<'_> {
         let activation = self.pool.activation();
         let is_max = matches!(self.pool, Pool::Max(_));
         for (index, pixel) in self.output.bytes.chunks_exact_mut(channels * element_bytes).enumerate() {
-            let rows = Span::rows(&self.window, self.shape, index / w);
-            let columns = Span::columns(&self.window, self.shape, index % w);
+            let rows = Span::rows::<ALL_LINKS>(&self.window, self.shape, index / w);
+            let columns = Span::columns::<ALL_LINKS>(&self.window, self.shape, index % w);
             let end = End::new(&self.pool, rows.len * columns.len);
             for channel in (0..channels).step_by(L) {
                 let mut sums = [if is_max { i32::MIN } else { 0 }; L];

@@ -9,7 +9,7 @@ use core::ptr;
 use super::instructions::{Columns, Runs, StripRows};
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::tile::Filters;
-use crate::format::{AFFINE_LINK, Activation, Element, Epilogue, Mean, VECTOR, WeightBits};
+use crate::format::{AFFINE_LINK, Activation, Element, Epilogue, Links, Mean, VECTOR, WeightBits};
 use crate::kernels::dsp::ScaledSum;
 
 /// What a loop over a tile is told, in the order in which it loads it.
@@ -48,7 +48,7 @@ pub(super) struct Loop<'a> {
 impl<'a> Loop<'a> {
     /// Those that the program links.
     #[inline]
-    pub(super) fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
+    pub(super) fn new<const LINKS: Links>(filters: &Filters<'a>) -> Option<Self> {
         let runs = match (filters.bits, filters.end.epilogue) {
             (WeightBits::Eight, Epilogue::Shift(_)) if WeightBits::Eight.is_in(LINKS) => &BITS8_SHIFT,
             (WeightBits::Four, Epilogue::Shift(_)) if WeightBits::Four.is_in(LINKS) => &BITS4_SHIFT,
@@ -82,7 +82,7 @@ impl<'a> Loop<'a> {
     /// Runs the loop, of filters that [are consistent](Filters::are_consistent), over as many inputs as the pixels have; there is room
     /// for the codes of every pixel.
     #[inline]
-    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let Some(run) = PIXELS.checked_sub(1).and_then(|index| self.runs.get(index)) else { return };
         // SAFETY: the caller has seen that each pixel has as many inputs as a channel weights, and the output room for every
         // pixel; that the filters are consistent: every pair has its weights, every channel its bias and its end, or there are
@@ -629,7 +629,7 @@ pub(super) struct LanesLoop {
 impl LanesLoop {
     /// Of these filters and taps, where the program links the loop.
     #[inline]
-    pub(super) fn new<const LINKS: u64>(filters: &LanesFilters<'_>, taps: &Taps<'_>) -> Option<Self> {
+    pub(super) fn new<const LINKS: Links>(filters: &LanesFilters<'_>, taps: &Taps<'_>) -> Option<Self> {
         let (activation, zero) = match filters.end {
             LanesEnd::Shift(activation) => (activation, 0),
             LanesEnd::Multiply(activation, zero) => (activation, zero),
@@ -1424,7 +1424,7 @@ struct StripArguments {
 
 /// Runs the loop over rows that [`super::instructions::run_strips`] has checked.
 #[inline]
-pub(super) fn run_strips<const LINKS: u64>(rows: StripRows<'_>) {
+pub(super) fn run_strips<const LINKS: Links>(rows: StripRows<'_>) {
     let (activation, zero, [one_row, two_rows]): (_, _, [unsafe extern "C" fn(*const StripArguments); 2]) =
         match rows.end {
             LanesEnd::Shift(activation) => (activation, 0, [strip_codes, square_codes]),

@@ -1,6 +1,6 @@
 use super::arm;
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Element, VECTOR};
+use crate::format::{AFFINE_LINK, AveragePool2d, Element, Links, VECTOR};
 use crate::kernels::portable::divide;
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
@@ -9,15 +9,15 @@ use crate::kernels::{View, ViewMut};
 ///
 /// input    `[H, W, C]`          codes
 /// output   `[H_OUT, W_OUT, C]`  codes
-pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
+pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     if input.element() == Element::I16 || output.element == Element::I16 {
         return false;
     }
     let (unsigned, channels) = (input.element() == Element::U8, usize::from(input.shape.c).max(1));
     let affine = LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty();
     for ((oy, ox), codes) in positions(output).zip(output.bytes.chunks_exact_mut(channels)) {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
         let count = rows.len * columns.len;
         let multiplier = op.multiplier(count).unwrap_or(0);
         // Whole rows lie one behind the other.

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use super::instructions::{Runs, fill};
-use crate::format::{Blocks, Element, Shape, TensorRecord, Window};
+use crate::format::{ALL_LINKS, Blocks, Element, Shape, TensorRecord, Window};
 use crate::kernels::View;
 use crate::kernels::window::Span;
 
@@ -116,7 +116,7 @@ impl Gather {
     #[inline(never)]
     fn enter_row(&mut self, input: &View<'_>) {
         (self.ox, self.oy) = (0, self.oy.wrapping_add(1));
-        self.rows = Span::rows(&self.window, self.shape, self.oy);
+        self.rows = Span::rows::<ALL_LINKS>(&self.window, self.shape, self.oy);
         self.runs.count = self.rows.len;
         self.runs.step = self.rows.step * input.row_len();
         self.place = input.place(self.rows.input, 0);
@@ -158,7 +158,7 @@ impl Gather {
     #[inline(never)]
     fn at_a_side(&mut self, input: &View<'_>, target: &mut [u8]) -> usize {
         fill(target.get_mut(..self.channel_len).unwrap_or_default(), self.zero);
-        let columns = Span::columns(&self.window, self.shape, self.ox);
+        let columns = Span::columns::<ALL_LINKS>(&self.window, self.shape, self.ox);
         let channels = usize::from(self.shape.c);
         let start = self.rows.kernel * self.runs.target_step + columns.kernel * channels;
         // Columns side by side are one run of each row.

@@ -1,7 +1,7 @@
 use super::CONV_COLUMNS;
 use super::columns::Gather;
 use super::layer::Entry;
-use crate::format::{Blocks, Conv2d};
+use crate::format::{Blocks, Conv2d, Links};
 use crate::kernels::Bands;
 
 /// 2-D convolution of one group, weights in [`Blocks`]: three pixels of the output at a time. Spec 4.1.
@@ -11,7 +11,7 @@ use crate::kernels::Bands;
 /// bias     `[C_OUT]`                  i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
 /// scratch  [`Blocks::scratch_bytes`] of [`CONV_COLUMNS`], unless [`Blocks::is_direct`]
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
     let (input, output) = (bands.input(), bands.output());
     let len = op.window.taps() * usize::from(input.shape.c);
     let Some(order) = Blocks::new(len, op.weights.bits, (input.element, output.element)) else { return };

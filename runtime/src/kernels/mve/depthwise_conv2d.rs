@@ -5,7 +5,7 @@ use super::ends;
 use super::instructions::{LaneMultiplier, Runs, fill, negate};
 use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::strips::by_strips;
-use crate::format::{AFFINE_LINK, DepthwiseConv2d, Element, Epilogue, Lanes, Shape, Window};
+use crate::format::{AFFINE_LINK, ALL_LINKS, DepthwiseConv2d, Element, Epilogue, Lanes, Links, Shape, Window};
 use crate::kernels::Bands;
 use crate::kernels::window::Span;
 
@@ -16,7 +16,11 @@ use crate::kernels::window::Span;
 /// bias     `[C]`                i32, with all that is folded into it
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
 /// scratch  [`Lanes::scratch_bytes`]; [`multiplier_bytes`] more, or [`strip_bytes`](super::strip_bytes), where the exporter spends them
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, bands: &mut Bands<'_>, scratch: &mut [u8]) {
+pub fn depthwise_conv2d<const LINKS: Links>(
+    op: &DepthwiseConv2d<'_>,
+    bands: &mut Bands<'_, LINKS>,
+    scratch: &mut [u8],
+) {
     let (input, output) = (bands.input(), bands.output());
     let channels = usize::from(input.shape.c);
     let elements = (input.element, output.element);
@@ -73,7 +77,7 @@ struct Tables<'a> {
 
 impl<'a> Tables<'a> {
     /// Those of a layer, and what it ends in; `None` where there is less scratch.
-    fn new<const LINKS: u64>(
+    fn new<const LINKS: Links>(
         order: Lanes,
         op: &DepthwiseConv2d<'_>,
         scratch: &'a mut [u8],
@@ -134,7 +138,7 @@ impl<'a> Sliding<'a> {
     /// Goes on with the first pixel of a row of the output.
     fn begin(&mut self, row: u16, first_row: u16) {
         (self.oy, self.ox, self.first_row) = (row.into(), 0, first_row.into());
-        self.rows = Span::rows(self.window, self.shape, self.oy);
+        self.rows = Span::rows::<ALL_LINKS>(self.window, self.shape, self.oy);
     }
 
     /// Sets the taps of the next pixels, at most `limit`, where those of the pixels before do not serve; the index from which
@@ -143,7 +147,7 @@ impl<'a> Sliding<'a> {
     fn next(&mut self, limit: usize, inputs: &Inputs<'_>, taps: &mut Taps<'_>) -> (usize, usize) {
         if self.ox >= self.out_w {
             (self.ox, self.oy) = (0, self.oy + 1);
-            self.rows = Span::rows(self.window, self.shape, self.oy);
+            self.rows = Span::rows::<ALL_LINKS>(self.window, self.shape, self.oy);
         }
         let ox = self.ox;
         let inside = self.inner.contains(&ox) && self.rows.len == usize::from(self.window.kernel_h);
@@ -155,7 +159,7 @@ impl<'a> Sliding<'a> {
         if !inside {
             self.ox += 1;
             self.is_inside = false;
-            taps.cover(inputs, self.rows, Span::columns(self.window, self.shape, ox), base);
+            taps.cover(inputs, self.rows, Span::columns::<ALL_LINKS>(self.window, self.shape, ox), base);
             return (base, 1);
         }
         if !self.is_inside {

@@ -1,10 +1,10 @@
 //! What the loops over channels of a depthwise convolution end in, as tables that they load.
 
 use super::lanes::LanesEnd;
-use crate::format::{AFFINE_LINK, Activation, Epilogue, Multiply, VECTOR};
+use crate::format::{AFFINE_LINK, Activation, Epilogue, Links, Multiply, VECTOR};
 
 /// The end that the loops have for a layer: none for a multiplication that no right shift follows.
-pub(super) fn of_layer<const LINKS: u64>(epilogue: &Epilogue<'_>, activation: Activation) -> Option<LanesEnd> {
+pub(super) fn of_layer<const LINKS: Links>(epilogue: &Epilogue<'_>, activation: Activation) -> Option<LanesEnd> {
     match epilogue {
         Epilogue::Shift(_) => Some(LanesEnd::Shift(activation)),
         Epilogue::Multiply(end) => {

@@ -1,7 +1,7 @@
 use super::instructions::Runs;
 use super::layer::Entry;
 use crate::codes::Codes;
-use crate::format::{Blocks, Element, FullyConnected};
+use crate::format::{Blocks, Element, FullyConnected, Links};
 use crate::kernels::ViewMut;
 
 /// Fully connected layer, weights in [`Blocks`]. Spec 4.3.
@@ -11,7 +11,7 @@ use crate::kernels::ViewMut;
 /// bias     `[C_OUT]`                i32, with all that is folded into it
 /// output   `[C_OUT]`                codes at the output's step
 /// scratch  [`Blocks::scratch_bytes`] of one pixel, unless [`Blocks::is_whole`]
-pub fn fully_connected<const LINKS: u64>(
+pub fn fully_connected<const LINKS: Links>(
     op: &FullyConnected<'_>,
     input: Codes<'_>,
     output: ViewMut<'_>,

@@ -7,7 +7,7 @@ use super::strips::{SPAN, STRIP_PIXELS};
 use super::tile::Filters;
 #[cfg(not(stepshift_backend = "mve"))]
 use super::twin as native;
-use crate::format::VECTOR;
+use crate::format::{Links, VECTOR};
 
 /// The inner loop over a layer's channels.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Multiplier<'a> {
 impl<'a> Multiplier<'a> {
     /// `None` where the filters contradict themselves, or the program does not link their width or end.
     #[inline]
-    pub(super) fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
+    pub(super) fn new<const LINKS: Links>(filters: &Filters<'a>) -> Option<Self> {
         if !filters.are_consistent() {
             return None;
         }
@@ -34,7 +34,7 @@ impl<'a> Multiplier<'a> {
     ///
     /// output  `[PIXELS, C_OUT]` codes
     #[inline]
-    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let reach = self.column_step * PIXELS.saturating_sub(1) + self.channel_len;
         if reach <= inputs.len() && PIXELS * self.channels <= output.len() {
             self.native.run::<LINKS, PIXELS>(inputs, output);
@@ -56,7 +56,7 @@ impl<'a> LaneMultiplier<'a> {
     ///
     /// ends  as [`LanesFilters::are_consistent`] has them
     #[inline]
-    pub(super) fn new<const LINKS: u64>(
+    pub(super) fn new<const LINKS: Links>(
         filters: LanesFilters<'a>,
         taps: Taps<'a>,
         ends: &'a mut [u32],
@@ -235,7 +235,7 @@ pub(super) struct StripRows<'a> {
 /// Multiplies the windows of a row by the weights of 16 channels. Nothing where the operands contradict themselves, or the program does not
 /// link their end.
 #[inline]
-pub(super) fn run_strips<const LINKS: u64>(rows: StripRows<'_>) {
+pub(super) fn run_strips<const LINKS: Links>(rows: StripRows<'_>) {
     let Some(last) = rows.pixels.checked_sub(1) else { return };
     let entries = if matches!(rows.end, LanesEnd::Multiply(..)) { 2 * VECTOR } else { VECTOR };
     let enough = rows.pixels >= STRIP_PIXELS

@@ -2,7 +2,7 @@
 
 use super::instructions::Multiplier;
 use super::tile::{End, Filters};
-use crate::format::{Activation, Blocks, Epilogue, Multiply, Weights};
+use crate::format::{Activation, Blocks, Epilogue, Links, Multiply, Weights};
 
 /// The one entry of a layer whose channels end alike, four times.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Entry {
     ///
     /// column_step  bytes from the inputs of one pixel to those of the next
     #[inline]
-    pub(super) fn multiplier<'a, const LINKS: u64>(
+    pub(super) fn multiplier<'a, const LINKS: Links>(
         &'a self,
         weights: &Weights<'a>,
         order: Blocks,

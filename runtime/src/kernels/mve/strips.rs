@@ -8,7 +8,7 @@
 use super::ends;
 use super::instructions::{Columns, Runs, StripRows, fill, load_columns, run_strips, turn};
 use crate::arithmetic::Requantizer;
-use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Packing, Shape, TensorRecord, VECTOR, Window};
+use crate::format::{DepthwiseConv2d, Element, Epilogue, Lanes, Links, Packing, Shape, TensorRecord, VECTOR, Window};
 use crate::kernels::InOut;
 
 /// Rows and columns of a window, at most.
@@ -75,7 +75,7 @@ impl<'a> Parts<'a> {
 
 /// As [`depthwise_conv2d`](super::depthwise_conv2d), 16 channels of the whole image at a time; false, and nothing written, for layers
 /// that are not run so, and where there is less scratch.
-pub(super) fn by_strips<const LINKS: u64>(
+pub(super) fn by_strips<const LINKS: Links>(
     op: &DepthwiseConv2d<'_>,
     order: Lanes,
     operands: InOut<'_>,

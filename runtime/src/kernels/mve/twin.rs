@@ -5,7 +5,7 @@ use super::lanes::{Inputs, LanesEnd, LanesFilters, Taps};
 use super::strips::SPAN;
 use super::tile::Filters;
 use crate::arithmetic::{multiply, requantize, saturate};
-use crate::format::{VECTOR, WeightBits};
+use crate::format::{Links, VECTOR, WeightBits};
 
 /// Twin of the loops over a tile.
 #[derive(Debug)]
@@ -15,11 +15,11 @@ pub(super) struct Loop<'a> {
 
 impl<'a> Loop<'a> {
     /// Of any filters.
-    pub(super) const fn new<const LINKS: u64>(filters: &Filters<'a>) -> Option<Self> {
+    pub(super) const fn new<const LINKS: Links>(filters: &Filters<'a>) -> Option<Self> {
         Some(Self { filters: *filters })
     }
 
-    pub(super) fn run<const LINKS: u64, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&self, inputs: &[u8], output: &mut [u8]) {
         let channels = self.filters.channels;
         for (pixel, output) in output.chunks_exact_mut(channels.max(1)).take(PIXELS).enumerate() {
             let column = inputs.get(pixel * self.filters.column_step..).unwrap_or_default();
@@ -65,7 +65,7 @@ pub(super) struct LanesLoop;
 
 impl LanesLoop {
     /// Of any filters and taps.
-    pub(super) const fn new<const LINKS: u64>(_: &LanesFilters<'_>, _: &Taps<'_>) -> Option<Self> {
+    pub(super) const fn new<const LINKS: Links>(_: &LanesFilters<'_>, _: &Taps<'_>) -> Option<Self> {
         Some(Self)
     }
 
@@ -191,7 +191,7 @@ pub(super) fn turn_by_two(weights: &mut [u8; VECTOR * VECTOR]) {
 }
 
 /// Twin of the loops over strips.
-pub(super) fn run_strips<const LINKS: u64>(rows: StripRows<'_>) {
+pub(super) fn run_strips<const LINKS: Links>(rows: StripRows<'_>) {
     let from = |bytes: &'_ [u8], start: usize| {
         bytes.get(start..).and_then(|bytes| bytes.first_chunk::<VECTOR>().copied()).unwrap_or_default()
     };

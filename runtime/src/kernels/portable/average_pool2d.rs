@@ -1,6 +1,6 @@
 use super::dispatch::by_element;
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Element};
+use crate::format::{AFFINE_LINK, AveragePool2d, Element, Links};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut};
 
@@ -9,17 +9,17 @@ use crate::kernels::{Code, Typed, View, ViewMut};
 /// input        `[H, W, C]`          codes
 /// multipliers  `[K_H * K_W]`        i32, by the number of codes in the mean; none in the affine scheme
 /// output       `[H_OUT, W_OUT, C]`  codes
-pub fn average_pool2d<const LINKS: u64>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
     by_element!(LINKS, input, |x| typed::<LINKS, _>(op, x, output));
 }
 
-fn typed<const LINKS: u64, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
+fn typed<const LINKS: Links, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let channels = usize::from(output.shape.c).max(1);
     let mut index = 0;
     for (oy, ox) in positions(output) {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
         let count = rows.len * columns.len;
         let multiplier = op.multiplier(count).unwrap_or(0);
         for c in 0..channels {

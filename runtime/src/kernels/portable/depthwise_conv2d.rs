@@ -1,6 +1,6 @@
 use super::dispatch::by_element;
 use super::padding::{Filter, padding};
-use crate::format::{DepthwiseConv2d, Element};
+use crate::format::{DepthwiseConv2d, Detail, Element, Links};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
@@ -11,13 +11,13 @@ use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 /// weights  `[1, K_H, K_W, C_OUT]`   2, 4, 8 or 16 bits
 /// bias     `[C_OUT]`                i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]`  codes at the output's step
-pub fn depthwise_conv2d<const LINKS: u64>(op: &DepthwiseConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn depthwise_conv2d<const LINKS: Links>(op: &DepthwiseConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
     // `Model::parse_linked` has refused other widths.
     by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output), else ()));
 }
 
-fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
+fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     op: &DepthwiseConv2d<'_>,
     input: Typed<'_, X>,
     w: W,
@@ -31,8 +31,8 @@ fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
     let zero = op.weights.epilogue.input_zero();
     let mut index = 0;
     for (oy, ox) in positions(output) {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
         for (oc, channel) in op.weights.channels().enumerate() {
             let mut acc = channel.bias;
             for row in 0..rows.len {
@@ -43,8 +43,11 @@ fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
                     acc += x.get() * w;
                 }
             }
-            let filter = Filter { start: oc, tap_len: out_ch, channels: 1 };
-            acc += padding::<LINKS, _>(zero, &op.window, w, filter, |ky, kx| rows.covers(ky) && columns.covers(kx));
+            if Detail::DepthwisePadding.is_in(LINKS) {
+                let filter = Filter { start: oc, tap_len: out_ch, channels: 1 };
+                let meets_input = |ky, kx| rows.covers(ky) && columns.covers(kx);
+                acc += padding::<LINKS, _>(zero, &op.window, w, filter, meets_input);
+            }
             output.put(index, channel.requantizer.apply::<LINKS>(acc, op.activation));
             index += 1;
         }

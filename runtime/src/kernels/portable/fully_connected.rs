@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
 use super::dot;
 use crate::codes::Codes;
-use crate::format::{Element, FullyConnected};
+use crate::format::{Element, FullyConnected, Links};
 use crate::kernels::{Code, ViewMut, WeightCodes, by_width};
 
 /// Fully connected layer. Spec 4.3.
@@ -10,13 +10,13 @@ use crate::kernels::{Code, ViewMut, WeightCodes, by_width};
 /// weights  `[C_OUT, H * W * C_IN]`  2, 4, 8 or 16 bits
 /// bias     `[C_OUT]`                i32, rounding constant included
 /// output   `[C_OUT]`                codes at the output's step
-pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: Codes<'_>, mut output: ViewMut<'_>) {
+pub fn fully_connected<const LINKS: Links>(op: &FullyConnected<'_>, input: Codes<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
     // `Model::parse_linked` has refused other widths.
     by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output), else ()));
 }
 
-fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
+fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     op: &FullyConnected<'_>,
     input: &[X],
     w: W,

@@ -1,6 +1,6 @@
 use super::dispatch::by_element;
 use crate::arithmetic::saturate;
-use crate::format::{Element, MaxPool2d};
+use crate::format::{Element, Links, MaxPool2d};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut};
 
@@ -8,17 +8,17 @@ use crate::kernels::{Code, Typed, View, ViewMut};
 ///
 /// input    `[H, W, C]`          codes
 /// output   `[H_OUT, W_OUT, C]`  codes of the input's element and step
-pub fn max_pool2d<const LINKS: u64>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn max_pool2d<const LINKS: Links>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
-    by_element!(LINKS, input, |x| typed(op, x, output));
+    by_element!(LINKS, input, |x| typed::<LINKS, _>(op, x, output));
 }
 
-fn typed<X: Code>(op: &MaxPool2d, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
+fn typed<const LINKS: Links, X: Code>(op: &MaxPool2d, input: Typed<'_, X>, output: &mut ViewMut<'_>) {
     let channels = usize::from(output.shape.c).max(1);
     let mut index = 0;
     for (oy, ox) in positions(output) {
-        let rows = Span::rows(&op.window, input.shape, oy);
-        let columns = Span::columns(&op.window, input.shape, ox);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
         for c in 0..channels {
             let mut greatest = i32::MIN;
             for row in 0..rows.len {

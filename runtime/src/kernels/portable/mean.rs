@@ -1,6 +1,6 @@
 use super::dispatch::by_element;
 use crate::arithmetic;
-use crate::format::{Element, Mean, Shape};
+use crate::format::{Element, Links, Mean, Shape};
 use crate::kernels::window::positions;
 use crate::kernels::{Code, Typed, View, ViewMut};
 
@@ -8,7 +8,7 @@ use crate::kernels::{Code, Typed, View, ViewMut};
 ///
 /// input    `[H, W, C]`              codes
 /// output   `[H_OUT, W_OUT, C_OUT]`  codes; 1 along the axes of the mean
-pub fn mean<const LINKS: u64>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn mean<const LINKS: Links>(op: &Mean, input: View<'_>, mut output: ViewMut<'_>) {
     let (output, averaged) = (&mut output, input.shape.along(op.axes));
     let end = |sum| arithmetic::mean(sum, op.multiplier, op.right_shift, op.activation);
     by_element!(LINKS, input, |x| sums(averaged, x, output, end));

@@ -1,6 +1,6 @@
 //! What padding contributes where its code is not 0: in the affine scheme.
 
-use crate::format::{AFFINE_LINK, Window};
+use crate::format::{AFFINE_LINK, Links, Window};
 use crate::kernels::WeightCodes;
 
 /// Where the weights of one output channel lie.
@@ -16,7 +16,7 @@ pub(in crate::kernels) struct Filter {
 
 /// `zero * sum(w)` over the kernel entries that meet no input. Spec 3.4.
 #[inline]
-pub(in crate::kernels) fn padding<const LINKS: u64, W: WeightCodes>(
+pub(in crate::kernels) fn padding<const LINKS: Links, W: WeightCodes>(
     zero: i16,
     window: &Window,
     w: W,

@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
 use super::dot;
 use super::padding::{Filter, padding};
-use crate::format::{Element, TransposeConv2d};
+use crate::format::{Element, Links, TransposeConv2d};
 use crate::kernels::window::positions;
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
@@ -11,13 +11,13 @@ use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 /// weights  `[C_OUT, K_H, K_W, C_IN]`  2, 4, 8 or 16 bits
 /// bias     `[C_OUT]`                  i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
-pub fn transpose_conv2d<const LINKS: u64>(op: &TransposeConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+pub fn transpose_conv2d<const LINKS: Links>(op: &TransposeConv2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     let output = &mut output;
     // `Model::parse_linked` has refused other widths.
     by_element!(LINKS, input, |x| by_width!(LINKS, op.weights, |w| typed::<LINKS, _, _>(op, x, w, output), else ()));
 }
 
-fn typed<const LINKS: u64, X: Code, W: WeightCodes>(
+fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     op: &TransposeConv2d<'_>,
     input: Typed<'_, X>,
     w: W,

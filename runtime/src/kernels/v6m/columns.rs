@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::instructions::{Rows, flip_and_sum, spread};
 use super::tile::PIXELS;
-use crate::format::Window;
+use crate::format::{ALL_LINKS, Window};
 use crate::kernels::View;
 use crate::kernels::window::Span;
 
@@ -49,7 +49,7 @@ impl<'a> Gather<'a> {
             flip,
             inside,
             step,
-            rows: Span::rows(&window, input.shape, 0),
+            rows: Span::rows::<ALL_LINKS>(&window, input.shape, 0),
             start: 0,
             row_step: 0,
         }
@@ -57,7 +57,7 @@ impl<'a> Gather<'a> {
 
     /// Goes to an output row.
     pub(super) fn row(&mut self, oy: usize) {
-        self.rows = Span::rows(&self.window, self.input.shape, oy);
+        self.rows = Span::rows::<ALL_LINKS>(&self.window, self.input.shape, oy);
         let before = usize::from(self.window.pad_left) * self.channels();
         self.start = self.input.place(self.rows.input, 0).wrapping_sub(before);
         self.row_step = self.rows.step * self.input.row_len();
@@ -94,7 +94,7 @@ impl<'a> Gather<'a> {
     #[inline(never)]
     fn clipped(&self, ox: usize, half: usize, words: &mut [u32]) {
         let rows = self.rows;
-        let columns = Span::columns(&self.window, self.input.shape, ox);
+        let columns = Span::columns::<ALL_LINKS>(&self.window, self.input.shape, ox);
         let (channels, dense) = (self.channels(), self.window.dilation_w == 1);
         let kernel_w = usize::from(self.window.kernel_w);
         let (runs, run_len) = if dense { (1, kernel_w * channels) } else { (kernel_w, channels) };

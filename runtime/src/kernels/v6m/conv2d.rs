@@ -3,7 +3,7 @@ use super::flip;
 use super::instructions::multiply;
 use super::layer::{Layer, words};
 use super::tile::{CHANNELS, PIXELS, Target, Tile};
-use crate::format::{Conv2d, Fours};
+use crate::format::{Conv2d, Fours, Links};
 use crate::kernels::{View, ViewMut};
 
 /// 2-D convolution of one group, weights in [`Fours`]: two pixels of the output at a time. Spec 4.1.
@@ -13,7 +13,7 @@ use crate::kernels::{View, ViewMut};
 /// bias     `[C_OUT]`                  i32, rounding constant and offset included
 /// output   `[H_OUT, W_OUT, C_OUT]`    codes at the output's step
 /// scratch  [`Fours::column_bytes`] and [`Fours::bias_bytes`]
-pub fn conv2d<const LINKS: u64>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
+pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, input: View<'_>, mut output: ViewMut<'_>, scratch: &mut [u8]) {
     let filter_len = op.window.taps() * usize::from(input.shape.c);
     let order = Fours::new(filter_len);
     let (out_ch, w) = (usize::from(output.shape.c).max(1), usize::from(output.shape.w).max(1));
@@ -65,7 +65,7 @@ struct Pair<'a> {
 
 impl Pair<'_> {
     /// All channels.
-    fn multiply<const LINKS: u64>(&self, output: &mut ViewMut<'_>) {
+    fn multiply<const LINKS: Links>(&self, output: &mut ViewMut<'_>) {
         let out_ch = usize::from(output.shape.c);
         let whole = if self.layer.has_end { out_ch / CHANNELS * CHANNELS } else { 0 };
         if whole > 0 {
@@ -79,7 +79,7 @@ impl Pair<'_> {
 
     /// Four channels whose end no inner loop has, or of which some are padding.
     #[inline(never)]
-    fn slow<const LINKS: u64>(&self, channel: usize, output: &mut ViewMut<'_>) {
+    fn slow<const LINKS: Links>(&self, channel: usize, output: &mut ViewMut<'_>) {
         let mut accumulators = [0; CHANNELS * PIXELS];
         multiply(self.tile(channel, CHANNELS, Target::Accumulators(&mut accumulators)));
         for (index, acc) in accumulators.as_chunks::<PIXELS>().0.iter().enumerate() {

@@ -2,7 +2,7 @@ use super::instructions::multiply_taps;
 use super::layer::{Layer, words};
 use super::taps::Taps;
 use super::tile::{CHANNELS, Target};
-use crate::format::DepthwiseConv2d;
+use crate::format::{DepthwiseConv2d, Links};
 use crate::kernels::portable::{Filter, padding};
 use crate::kernels::window::Span;
 use crate::kernels::{Bytes, View, ViewMut};
@@ -14,7 +14,7 @@ use crate::kernels::{Bytes, View, ViewMut};
 /// bias     `[C]`                i32, rounding constant included
 /// output   `[H_OUT, W_OUT, C]`  codes at the output's step
 /// scratch  [`Fours::bias_bytes`](crate::format::Fours::bias_bytes)
-pub fn depthwise_conv2d<const LINKS: u64>(
+pub fn depthwise_conv2d<const LINKS: Links>(
     op: &DepthwiseConv2d<'_>,
     input: View<'_>,
     mut output: ViewMut<'_>,
@@ -27,9 +27,9 @@ pub fn depthwise_conv2d<const LINKS: u64>(
     let w = usize::from(output.shape.w);
     let row_len = w * channels;
     for (row, first) in (0..output.len()).step_by(row_len.max(1)).enumerate() {
-        let rows = Span::rows(&op.window, input.shape, usize::from(output.first_row) + row);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, usize::from(output.first_row) + row);
         for ox in 0..w {
-            let columns = Span::columns(&op.window, input.shape, ox);
+            let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
             window.pixel::<LINKS>(rows, columns, first + ox * channels, &mut output);
         }
     }
@@ -43,7 +43,7 @@ struct Depthwise<'a> {
 
 impl Depthwise<'_> {
     /// All channels of the pixel whose first code has index `first`.
-    fn pixel<const LINKS: u64>(&self, rows: Span, columns: Span, first: usize, output: &mut ViewMut<'_>) {
+    fn pixel<const LINKS: Links>(&self, rows: Span, columns: Span, first: usize, output: &mut ViewMut<'_>) {
         let channels = usize::from(output.shape.c);
         let last = channels.saturating_sub(CHANNELS);
         if self.layer.has_end && rows.len > 0 && columns.len > 0 {
@@ -81,7 +81,7 @@ impl Depthwise<'_> {
 
     /// Four channels whose end no inner loop has, or whose window meets no input.
     #[inline(never)]
-    fn slow<const LINKS: u64>(
+    fn slow<const LINKS: Links>(
         &self,
         rows: Span,
         columns: Span,

@@ -3,7 +3,7 @@ use super::instructions::{Dots, dots};
 use super::tile::CHANNELS;
 use crate::arithmetic::saturate;
 use crate::codes::Codes;
-use crate::format::{Epilogue, Fours, FullyConnected};
+use crate::format::{Epilogue, Fours, FullyConnected, Links};
 use crate::kernels::ViewMut;
 
 /// Fully connected layer, weights in [`Fours`]. Spec 4.3.
@@ -12,7 +12,7 @@ use crate::kernels::ViewMut;
 /// weights  `[C_OUT, H * W * C_IN]`  8 bits, packed
 /// bias     `[C_OUT]`                i32, rounding constant and offset included
 /// output   `[C_OUT]`                codes at the output's step
-pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: Codes<'_>, mut output: ViewMut<'_>) {
+pub fn fully_connected<const LINKS: Links>(op: &FullyConnected<'_>, input: Codes<'_>, mut output: ViewMut<'_>) {
     let bytes = input.bytes();
     let four_bytes = CHANNELS * Fours::new(bytes.len()).channel_len();
     let flip = flip(input.element());
@@ -25,7 +25,7 @@ pub fn fully_connected<const LINKS: u64>(op: &FullyConnected<'_>, input: Codes<'
 }
 
 /// Four channels, or as many as there are.
-fn finish<const LINKS: u64>(op: &FullyConnected<'_>, first: usize, dots: &Dots, output: &mut ViewMut<'_>) {
+fn finish<const LINKS: Links>(op: &FullyConnected<'_>, first: usize, dots: &Dots, output: &mut ViewMut<'_>) {
     let biases = op.weights.bias.as_chunks().0.get(first..).unwrap_or_default();
     for (index, (sum, bias)) in dots.sums.iter().zip(biases).enumerate() {
         let channel = first + index;

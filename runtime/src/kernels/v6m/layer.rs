@@ -1,7 +1,7 @@
 //! A layer's constants as the inner loops take them, and its end where an inner loop has none.
 
 use super::tile::{CHANNELS, Target};
-use crate::format::{Activation, Element, Epilogue, Weights};
+use crate::format::{Activation, Element, Epilogue, Links, Weights};
 use crate::kernels::ViewMut;
 
 /// The constants of a layer.
@@ -51,7 +51,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Ends the accumulator of a channel and writes its code at `pixel`, the index of the pixel's first code.
-    pub(super) fn finish<const LINKS: u64>(&self, acc: i32, channel: usize, pixel: usize, output: &mut ViewMut<'_>) {
+    pub(super) fn finish<const LINKS: Links>(&self, acc: i32, channel: usize, pixel: usize, output: &mut ViewMut<'_>) {
         if channel < self.weights.bias.len() / 4 {
             let code = self.weights.epilogue.channel(channel).apply::<LINKS>(acc, self.activation);
             output.put(pixel + channel, code);
