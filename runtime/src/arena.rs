@@ -21,7 +21,6 @@ const fn within(region: &Range<usize>, base: usize) -> Option<Range<usize>> {
 
 /// A region that is read and one that is written, of a part of the arena that begins at `base`; `None` where they share a byte, or
 /// the part does not hold them.
-#[inline(never)]
 pub(crate) fn pair<'a>(
     part: &'a mut [u8],
     base: usize,
@@ -100,11 +99,10 @@ impl<'a> Sides<'a> {
     /// As [`Self::pair`], where nothing is below.
     #[inline]
     pub(crate) fn pair_above(&mut self, read: &Range<usize>, written: &Range<usize>) -> Option<(&[u8], &mut [u8])> {
-        pair(self.above, self.start, read, written)
+        pair(self.above, 0, read, written)
     }
 
     /// As [`Self::pair`], for good.
-    #[inline(never)]
     fn into_pair(self, read: &Range<usize>, written: &Range<usize>) -> Option<(&'a [u8], &'a mut [u8])> {
         let Self { below, above, start } = self;
         match (read.start >= start, written.start >= start) {

@@ -44,12 +44,13 @@ impl Requantizer {
 #[inline]
 #[must_use]
 pub fn requantize(acc: i32, right_shift: i8, activation: Activation) -> i32 {
-    let shifted = if right_shift >= 0 {
-        acc >> (right_shift & 31)
-    } else {
-        saturating_shift_left(acc, right_shift.unsigned_abs())
-    };
-    saturate(shifted, activation)
+    saturate(shift(acc, right_shift), activation)
+}
+
+/// As [`requantize`], before the saturate.
+#[inline]
+pub(crate) fn shift(acc: i32, right_shift: i8) -> i32 {
+    if right_shift >= 0 { acc >> (right_shift & 31) } else { saturating_shift_left(acc, right_shift.unsigned_abs()) }
 }
 
 /// The rounding constant of a shift: half a unit of the result. Spec 3.2.

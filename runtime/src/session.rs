@@ -8,7 +8,8 @@ use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
 use crate::format::{
-    ALL_LINKS, Concat, Detail, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, Scratch, TensorRecord, Window,
+    ALL_LINKS, Concat, Detail, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, SLIDING_OPERATORS, Scratch,
+    TensorRecord,
 };
 use crate::kernels::{self, Bands, InOut, View, ViewMut};
 use crate::model::{Model, Position};
@@ -224,32 +225,12 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
 
     fn execute(&mut self, op: &Op<'_>, output: &TensorRecord) {
         match op {
-            Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, op.weights.scratch, |bands, scratch| {
-                    kernels::conv2d::<LINKS>(op, bands, scratch)
-                })
-            }
-            Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, op.weights.scratch, |bands, scratch| {
-                    kernels::depthwise_conv2d::<LINKS>(op, bands, scratch)
-                })
-            }
             Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
             }
             Op::FullyConnected(op) if OperatorKind::FullyConnected.is_in(LINKS) => {
                 self.whole(op.input, output, op.weights.scratch, |x, y, scratch| {
                     kernels::fully_connected::<LINKS>(op, x, y, scratch);
-                })
-            }
-            Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, Scratch::default(), |bands, _| {
-                    bands.each(|x, y| kernels::max_pool2d::<LINKS>(op, x, y))
-                })
-            }
-            Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => {
-                self.sliding(op.input, output, &op.window, Scratch::default(), |bands, _| {
-                    bands.each(|x, y| kernels::average_pool2d::<LINKS>(op, x, y))
                 })
             }
             Op::Mean(op) if OperatorKind::Mean.is_in(LINKS) => {
@@ -312,7 +293,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
                 self.unary(op.input, output, |x, y| kernels::patch_output(patch, x, y));
             }
             // A state is there already; what is not linked, `Model::parse_linked` has refused.
-            _ => {}
+            _ => self.slide(op, output),
         }
     }
 
@@ -381,20 +362,17 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
         }
     }
 
-    /// Runs a kernel that slides a window down its input, band by band.
-    fn sliding(
-        &mut self,
-        input: u16,
-        output: &TensorRecord,
-        window: &Window,
-        scratch: Scratch,
-        kernel: impl FnOnce(&mut Bands<'_, LINKS>, &mut [u8]),
-    ) {
+    /// Runs an operator whose window slides down its input.
+    fn slide(&mut self, op: &Op<'_>, output: &TensorRecord) {
+        if LINKS & SLIDING_OPERATORS == 0 {
+            return;
+        }
+        let Some((input, window)) = op.sliding() else { return };
         let mut place = TensorRecord::EMPTY;
         let Some(input) = self.record(input.into(), &mut place) else { return };
-        let scratch = if Detail::Scratch.is_in(LINKS) { scratch } else { Scratch::default() };
-        if let Some((mut bands, scratch)) = Bands::<LINKS>::new(self.arena, (input, output), window, scratch) {
-            kernel(&mut bands, scratch);
+        let scratch = if Detail::Scratch.is_in(LINKS) { op.scratch() } else { Scratch::default() };
+        if let Some((mut bands, scratch)) = Bands::new(self.arena, (input, output), window, scratch) {
+            kernels::slide::<LINKS>(op, &mut bands, scratch);
         }
     }
 
@@ -409,14 +387,14 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
         let [place, second_place] = &mut places;
         let Some(input) = self.record(a.into(), place) else { return };
         let second = if a == b { None } else { self.record(b.into(), second_place) };
-        let Some((sides, y)) = Sides::of(self.arena, &output.region()) else { return };
-        let view = |tensor: &TensorRecord| sides.get(&tensor.region()).map(|bytes| tensor.view(bytes));
-        let second = second.and_then(view);
-        let codes = if input.region() == output.region() {
+        let (source, target) = (input.region(), output.region());
+        let Some((sides, y)) = Sides::of(self.arena, &target) else { return };
+        let second = second.and_then(|tensor| sides.get(&tensor.region()).map(|bytes| tensor.view(bytes)));
+        let codes = if source == target {
             InOut::InPlace(output.view_mut(y), input.element)
         } else {
-            let Some(input) = view(input) else { return };
-            InOut::Apart(input, output.view_mut(y))
+            let Some(x) = sides.get(&source) else { return };
+            InOut::Apart(input.view(x), output.view_mut(y))
         };
         kernel(codes, second);
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Links;
+
 /// Width and sign of a tensor's codes. Spec 1.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -27,6 +29,12 @@ impl Element {
             Self::I8 | Self::U8 => 1,
             Self::I16 => 2,
         }
+    }
+
+    /// As [`Self::bytes`], in a program that links the elements of `LINKS` alone.
+    #[inline]
+    pub(crate) const fn linked_bytes<const LINKS: Links>(self) -> usize {
+        if Self::I16.is_in(LINKS) { self.bytes() } else { 1 }
     }
 
     /// Least code.

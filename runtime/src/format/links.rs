@@ -85,6 +85,12 @@ pub(crate) const fn decodes(links: Links) -> bool {
 /// The operators whose tensors keep their contents between runs.
 pub(crate) const KEEPING_OPERATORS: Links = OperatorKind::State.bit() | OperatorKind::Stream.bit();
 
+/// The operators whose window slides down a tensor.
+pub(crate) const SLIDING_OPERATORS: Links = OperatorKind::Conv2d.bit()
+    | OperatorKind::DepthwiseConv2d.bit()
+    | OperatorKind::MaxPool2d.bit()
+    | OperatorKind::AveragePool2d.bit();
+
 /// The operators of stages that run patch by patch.
 pub(crate) const PATCH_OPERATORS: Links = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
 

@@ -112,7 +112,7 @@ impl TensorRecord {
 
     /// Bytes of the codes.
     #[must_use]
-    #[inline(never)]
+    #[inline]
     pub const fn bytes(&self) -> usize {
         // One product of more than 32 bits.
         let bytes = (self.shape.h as u32 * self.shape.w as u32) as u64

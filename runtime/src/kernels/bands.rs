@@ -28,7 +28,6 @@ pub struct Bands<'a, const LINKS: Links> {
 
 impl<'a, const LINKS: Links> Bands<'a, LINKS> {
     /// Those of a layer, and its scratch; `None` where the scratch is outside of the arena.
-    #[inline(never)]
     pub(crate) fn new(
         arena: &'a mut [u8],
         (input, output): (&'a TensorRecord, &'a TensorRecord),
@@ -68,14 +67,14 @@ impl<'a, const LINKS: Links> Bands<'a, LINKS> {
     }
 
     /// The next rows of the output, and the input from the first row on that they read.
-    #[inline(never)]
     pub(crate) fn next(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
         let (input, output, oy) = (self.input, self.output, self.oy);
         let [input_shape, output_shape] = self.shapes;
         if oy >= output_shape.h {
             return None;
         }
-        let row_bytes = |shape: Shape, element: Element| shape.w as usize * shape.c as usize * element.bytes();
+        let row_bytes =
+            |shape: Shape, element: Element| shape.w as usize * shape.c as usize * element.linked_bytes::<LINKS>();
         let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input_shape.h);
         let source =
             self.source.start + row_bytes(input_shape, input.element) * usize::from(first_row)..self.source.end;

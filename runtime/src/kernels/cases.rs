@@ -72,10 +72,9 @@ const fn end_details(op: &Op<'_>, output: Element) -> Links {
         End::Accumulators => 0,
     };
     let Some((weights, tiled)) = weights else { return saturate };
-    let shift = if matches!(weights.epilogue, Epilogue::Shift(_)) { Detail::Shift.bit() } else { 0 };
     let wide = if tiled && matches!(weights.bits, WeightBits::Sixteen) { Detail::WideTiles.bit() } else { 0 };
     let scratch = if weights.scratch.bytes != 0 { Detail::Scratch.bit() } else { 0 };
-    saturate | shift | wide | scratch
+    saturate | shift_detail(weights) | wide | scratch
 }
 
 /// Of one operator alone.
@@ -90,8 +89,13 @@ const fn own_details(op: &Op<'_>) -> Links {
             let quarter = if op.window.taps() == 4 { Detail::Quarter.bit() } else { 0 };
             quarter | if op.multipliers.is_empty() { 0 } else { Detail::Reciprocal.bit() }
         }
+        Op::TransposeConv2d(op) => shift_detail(&op.weights),
         _ => 0,
     }
+}
+
+const fn shift_detail(weights: &Weights<'_>) -> Links {
+    if matches!(weights.epilogue, Epilogue::Shift(_)) { Detail::Shift.bit() } else { 0 }
 }
 
 /// Of where windows lie.

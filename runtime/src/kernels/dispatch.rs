@@ -4,43 +4,58 @@ use super::{Bands, InOut, View, ViewMut, bytes, dsp, mve, portable, v6m};
 use crate::codes::Codes;
 use crate::format::{
     AffineBinary, AveragePool2d, Binary, Case, Conv2d, DepthwiseConv2d, Element, FullyConnected, Links, MaxPool2d,
-    Mean, Packing,
+    Mean, Op, OperatorKind, Packing,
 };
 
 /// Operators without weights take the kernels of the core; where there are no instructions of its own, those of the DSP
 /// extension's twin, so that a host's tests run them.
 const DSP: bool = cfg!(any(stepshift_backend = "dsp", not(target_os = "none")));
 
-/// 2-D convolution. Spec 4.1.
-pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
-    match op.weights.packing {
-        Packing::Plain if Packing::Plain.is_in(LINKS) => bands.each(|x, y| portable::conv2d::<LINKS>(op, x, y)),
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::conv2d::<LINKS>(op, bands, scratch),
-        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::conv2d::<LINKS>(op, bands, scratch),
-        Packing::Fours if Packing::Fours.is_in(LINKS) => bands.each(|x, y| v6m::conv2d::<LINKS>(op, x, y, scratch)),
-        Packing::Winograd if Packing::Winograd.is_in(LINKS) => {
-            bands.each(|x, y| dsp::winograd::<LINKS>(op, x, y, scratch))
+/// An operator whose window slides down a tensor, band by band: what kernels make of a layer's weights, they make before the first
+/// band. Spec 4.1, 4.2, 4.4, 4.5.
+pub fn slide<const LINKS: Links>(op: &Op<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
+    match op {
+        Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => match op.weights.packing {
+            Packing::Pairs if Packing::Pairs.is_in(LINKS) => return dsp::conv2d::<LINKS>(op, bands, scratch),
+            Packing::Blocks if Packing::Blocks.is_in(LINKS) => return mve::conv2d::<LINKS>(op, bands, scratch),
+            _ => {}
+        },
+        Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => match op.weights.packing {
+            Packing::Pairs if Packing::Pairs.is_in(LINKS) => return dsp::depthwise_conv2d::<LINKS>(op, bands, scratch),
+            Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
+                return mve::depthwise_conv2d::<LINKS>(op, bands, scratch);
+            }
+            _ => {}
+        },
+        _ => {}
+    }
+    bands.each(|x, y| match op {
+        Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => conv2d::<LINKS>(op, x, y, scratch),
+        Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => {
+            depthwise_conv2d::<LINKS>(op, x, y, scratch);
         }
+        Op::MaxPool2d(op) if OperatorKind::MaxPool2d.is_in(LINKS) => max_pool2d::<LINKS>(op, x, y),
+        Op::AveragePool2d(op) if OperatorKind::AveragePool2d.is_in(LINKS) => average_pool2d::<LINKS>(op, x, y),
+        _ => {}
+    });
+}
+
+/// 2-D convolution. Spec 4.1.
+fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, x: View<'_>, y: ViewMut<'_>, scratch: &mut [u8]) {
+    match op.weights.packing {
+        Packing::Plain if Packing::Plain.is_in(LINKS) => portable::conv2d::<LINKS>(op, x, y),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::conv2d::<LINKS>(op, x, y, scratch),
+        Packing::Winograd if Packing::Winograd.is_in(LINKS) => dsp::winograd::<LINKS>(op, x, y, scratch),
         // `Model::parse_linked` has refused the others.
         _ => {}
     }
 }
 
 /// Depthwise 2-D convolution. Spec 4.2.
-pub fn depthwise_conv2d<const LINKS: Links>(
-    op: &DepthwiseConv2d<'_>,
-    bands: &mut Bands<'_, LINKS>,
-    scratch: &mut [u8],
-) {
+fn depthwise_conv2d<const LINKS: Links>(op: &DepthwiseConv2d<'_>, x: View<'_>, y: ViewMut<'_>, scratch: &mut [u8]) {
     match op.weights.packing {
-        Packing::Plain if Packing::Plain.is_in(LINKS) => {
-            bands.each(|x, y| portable::depthwise_conv2d::<LINKS>(op, x, y))
-        }
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::depthwise_conv2d::<LINKS>(op, bands, scratch),
-        Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::depthwise_conv2d::<LINKS>(op, bands, scratch),
-        Packing::Fours if Packing::Fours.is_in(LINKS) => {
-            bands.each(|x, y| v6m::depthwise_conv2d::<LINKS>(op, x, y, scratch))
-        }
+        Packing::Plain if Packing::Plain.is_in(LINKS) => portable::depthwise_conv2d::<LINKS>(op, x, y),
+        Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::depthwise_conv2d::<LINKS>(op, x, y, scratch),
         _ => {}
     }
 }
@@ -108,14 +123,14 @@ pub fn mean<const LINKS: Links>(op: &Mean, input: View<'_>, mut output: ViewMut<
 }
 
 /// Maximum over a window. Spec 4.4.
-pub fn max_pool2d<const LINKS: Links>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
+fn max_pool2d<const LINKS: Links>(op: &MaxPool2d, input: View<'_>, mut output: ViewMut<'_>) {
     if !bytes::max_pool2d(op, input, &mut output) && Element::I16.is_in(LINKS) {
         portable::max_pool2d::<LINKS>(op, input, output);
     }
 }
 
 /// Mean over a window. Spec 4.5.
-pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
+fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: View<'_>, mut output: ViewMut<'_>) {
     #[cfg(stepshift_backend = "mve")]
     if mve::average_pool2d::<LINKS>(op, &input, &mut output) {
         return;

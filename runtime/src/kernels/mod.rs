@@ -21,9 +21,7 @@ mod window;
 pub use backend::Backend;
 pub use bands::Bands;
 pub(crate) use cases::{cases, details};
-pub use dispatch::{
-    affine_binary, average_pool2d, binary, conv2d, depthwise_conv2d, fully_connected, max_pool2d, mean,
-};
+pub use dispatch::{affine_binary, binary, fully_connected, mean, slide};
 #[cfg(feature = "std")]
 pub use host::InstructionSet;
 pub use operand::{Code, InOut, Typed, View, ViewMut};

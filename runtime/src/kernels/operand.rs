@@ -1,7 +1,7 @@
 //! What kernels read and write: tensors of one element, of any element, and operands that may lie in one place.
 
 use crate::codes::Codes;
-use crate::format::{Element, Links, Shape, TensorRecord};
+use crate::format::{ALL_LINKS, Element, Links, Shape, TensorRecord};
 
 /// A code as it lies in the arena.
 pub trait Code: Copy {
@@ -189,8 +189,14 @@ impl ViewMut<'_> {
     /// Writes a code that is in the element's range.
     #[inline]
     pub(crate) fn put(&mut self, index: usize, code: i32) {
+        self.linked_put::<ALL_LINKS>(index, code);
+    }
+
+    /// As [`Self::put`], in a program that links the elements of `LINKS` alone.
+    #[inline]
+    pub(crate) fn linked_put<const LINKS: Links>(&mut self, index: usize, code: i32) {
         let [low, high, ..] = code.to_le_bytes();
-        if self.element.bytes() == 1 {
+        if self.element.linked_bytes::<LINKS>() == 1 {
             if let Some(byte) = self.bytes.get_mut(index) {
                 *byte = low;
             }

@@ -67,6 +67,12 @@ impl Span {
     }
 }
 
+/// True where all of a kernel lies inside the input.
+#[inline]
+pub(crate) fn is_whole(window: &Window, rows: Span, columns: Span) -> bool {
+    (rows.len, columns.len) == (window.kernel_h.into(), window.kernel_w.into())
+}
+
 /// Row and column of every pixel to write, row by row.
 #[inline]
 pub(crate) fn positions(output: &ViewMut<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {

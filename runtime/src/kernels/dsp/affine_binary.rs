@@ -1,12 +1,12 @@
 use super::instructions::{First, add_scaled};
-use super::layer::saturate;
+use super::layer::{linked_saturate, saturate};
 use super::scale::LEAST_MULTIPLIER;
 use super::tile::End;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::tile_twin::saturated;
 #[cfg(not(stepshift_backend = "dsp"))]
 use crate::arithmetic::multiply;
-use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Element, Links};
+use crate::format::{AffineBinary, AffineBinaryKind, AffineOperand, Case, Element, Links};
 #[cfg(not(stepshift_backend = "dsp"))]
 use crate::kernels::portable::HEADROOM;
 use crate::kernels::{InOut, View};
@@ -33,23 +33,12 @@ pub(in crate::kernels) struct ScaledSum {
 }
 
 impl ScaledSum {
-    /// The addition that the instructions have.
-    pub(in crate::kernels) fn new(op: &AffineBinary, element: Element) -> Option<Self> {
-        let end = saturate(op.activation, element);
-        let has_end = if element == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators };
-        let is_wide = |operand: &AffineOperand| (operand.multiplier, operand.shift) == (LEAST_MULTIPLIER, 0);
-        let first_is_wide = is_wide(&op.a);
-        let (wide, narrow) = if first_is_wide { (op.a, op.b) } else { (op.b, op.a) };
-        let scales = is_wide(&wide)
-            && narrow.multiplier >= LEAST_MULTIPLIER
-            && (-31..=0).contains(&narrow.shift)
-            && op.output.multiplier >= LEAST_MULTIPLIER
-            && (-31..0).contains(&op.output.shift);
-        let zeros = [op.a.zero, op.b.zero].iter().all(|zero| (element.min()..=element.max()).contains(zero));
-        let has = op.kind == AffineBinaryKind::Add && element != Element::I16 && has_end && scales && zeros;
-        has.then_some(Self {
+    /// Of an addition that [`has_affine_sum`].
+    pub(in crate::kernels) fn new<const LINKS: Links>(op: &AffineBinary, element: Element) -> Self {
+        let (wide, narrow) = if is_wide(&op.a) { (op.a, op.b) } else { (op.b, op.a) };
+        Self {
             signed: element == Element::I8,
-            first_is_wide,
+            first_is_wide: is_wide(&op.a),
             narrow_zero: narrow.zero,
             wide_zero: wide.zero,
             multiplier: narrow.multiplier,
@@ -57,8 +46,8 @@ impl ScaledSum {
             output_multiplier: op.output.multiplier,
             output_right_shift: op.output.shift.unsigned_abs(),
             output_zero: op.output.zero,
-            end,
-        })
+            end: linked_saturate::<LINKS>(op.activation, element),
+        }
     }
 
     /// The sum of two codes.
@@ -74,9 +63,23 @@ impl ScaledSum {
     }
 }
 
+/// The operand of the greater scale.
+fn is_wide(operand: &AffineOperand) -> bool {
+    (operand.multiplier, operand.shift) == (LEAST_MULTIPLIER, 0)
+}
+
 /// Whether the instructions have the sum of two tensors of an element, in a third of it.
 pub fn has_affine_sum(op: &AffineBinary, element: Element) -> bool {
-    ScaledSum::new(op, element).is_some()
+    let end = saturate(op.activation, element);
+    let has_end = if element == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators };
+    let (wide, narrow) = if is_wide(&op.a) { (op.a, op.b) } else { (op.b, op.a) };
+    let scales = is_wide(&wide)
+        && narrow.multiplier >= LEAST_MULTIPLIER
+        && (-31..=0).contains(&narrow.shift)
+        && op.output.multiplier >= LEAST_MULTIPLIER
+        && (-31..0).contains(&op.output.shift);
+    let zeros = [op.a.zero, op.b.zero].iter().all(|zero| (element.min()..=element.max()).contains(zero));
+    op.kind == AffineBinaryKind::Add && element != Element::I16 && has_end && scales && zeros
 }
 
 /// Sum of two tensors of one element of 8 bits in the affine scheme; false for others, which it leaves alone. Spec 4.20.
@@ -88,11 +91,13 @@ pub fn affine_binary<const LINKS: Links>(op: &AffineBinary, a_output: &mut InOut
     let Some(b) = b else { return false };
     let element = a_output.element();
     let alike = a_output.operand_element() == element && b.element() == element;
-    let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
-    let b = b.bytes;
-    match a_output {
-        InOut::InPlace(output, _) => add_scaled::<LINKS>(&sum, &First::InPlace, b, output.bytes),
-        InOut::Apart(a, output) => add_scaled::<LINKS>(&sum, &First::Apart(a.bytes), b, output.bytes),
+    if Case::Operator.is_in(LINKS) && !(alike && has_affine_sum(op, element)) {
+        return false;
     }
+    let (first, output) = match a_output {
+        InOut::InPlace(output, _) => (First::InPlace, output),
+        InOut::Apart(a, output) => (First::Apart(a.bytes), output),
+    };
+    add_scaled::<LINKS>(&ScaledSum::new::<LINKS>(op, element), &first, b.bytes, output.bytes);
     true
 }

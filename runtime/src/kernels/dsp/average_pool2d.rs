@@ -1,6 +1,6 @@
 use super::instructions::{PIXELS_OF_A_SUM, sum_pixels};
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Detail, Element, Links};
+use crate::format::{AFFINE_LINK, AveragePool2d, Case, Detail, Element, Links};
 use crate::kernels::portable::divide;
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
@@ -19,10 +19,10 @@ const ONES: u32 = 0x0001_0001;
 #[must_use]
 pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c).max(1);
-    if !has_average_pool(op, input.shape.c, [input.element(), output.element]) {
+    if Case::Operator.is_in(LINKS) && !has_average_pool(op, input.shape.c, [input.element(), output.element]) {
         return false;
     }
-    let signed = input.element() == Element::I8;
+    let signed = !Element::U8.is_in(LINKS) || input.element() == Element::I8;
     let affine = LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty();
     let has_halves = Detail::Quarter.is_in(LINKS) && input.element() == output.element;
     let halves = if has_halves { Halves::new(op, affine, signed) } else { None };

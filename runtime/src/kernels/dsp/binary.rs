@@ -1,8 +1,8 @@
 use super::instructions::{First, Sum, add};
-use super::layer::saturate;
+use super::layer::{linked_saturate, saturate};
 use super::tile::End;
 use crate::arithmetic::rounding;
-use crate::format::{Binary, BinaryKind, Element, Links};
+use crate::format::{Binary, BinaryKind, Case, Element, Links};
 use crate::kernels::{InOut, View};
 
 /// Greatest left shift whose factor is a half word.
@@ -14,28 +14,27 @@ const MAX_FACTOR_SHIFT: u8 = 14;
 /// b         `[H, W, C]`  codes
 #[must_use]
 pub fn binary<const LINKS: Links>(op: &Binary, a_output: &mut InOut<'_>, b: Option<&View<'_>>) -> bool {
-    let Some((sum, b)) = sum(op, a_output, b) else { return false };
-    match a_output {
-        InOut::InPlace(output, _) => add::<LINKS>(&sum, &First::InPlace, b, output.bytes),
-        InOut::Apart(a, output) => add::<LINKS>(&sum, &First::Apart(a.bytes), b, output.bytes),
+    let Some(b) = b else { return false };
+    let elements = [a_output.operand_element(), b.element(), a_output.element()];
+    if Case::Operator.is_in(LINKS) && !has_sum(op, elements) {
+        return false;
     }
+    let (first, output) = match a_output {
+        InOut::InPlace(output, _) => (First::InPlace, output),
+        InOut::Apart(a, output) => (First::Apart(a.bytes), output),
+    };
+    add::<LINKS>(&sum::<LINKS>(op, output.element), &first, b.bytes, output.bytes);
     true
 }
 
-/// The addition that the instructions have for two tensors.
-fn sum<'v>(op: &Binary, a: &InOut<'_>, b: Option<&View<'v>>) -> Option<(Sum, &'v [u8])> {
-    let b = b?;
-    let element = a.operand_element();
-    if !has_sum(op, [element, b.element(), a.element()]) {
-        return None;
-    }
+/// The addition of tensors of an element that [`has_sum`].
+fn sum<const LINKS: Links>(op: &Binary, element: Element) -> Sum {
     let sign = if op.kind == BinaryKind::Sub { -1 } else { 1 };
-    let right_shift = usize::try_from(op.right_shift).ok()?;
-    let b_factor: i16 = sign << op.b_shift;
-    let factors = 1_u32 << op.a_shift | u32::from(b_factor.cast_unsigned()) << 16;
-    let end = saturate(op.activation, element);
-    let signed = element == Element::I8;
-    Some((Sum { signed, factors, rounding: rounding(op.right_shift), right_shift, end }, b.bytes))
+    let b_factor: i16 = sign << op.b_shift.min(MAX_FACTOR_SHIFT);
+    let factors = 1_u32 << op.a_shift.min(MAX_FACTOR_SHIFT) | u32::from(b_factor.cast_unsigned()) << 16;
+    let right_shift = usize::from(op.right_shift.unsigned_abs());
+    let end = linked_saturate::<LINKS>(op.activation, element);
+    Sum { signed: element == Element::I8, factors, rounding: rounding(op.right_shift), right_shift, end }
 }
 
 /// Whether the instructions have the sum or difference of two tensors of these elements, in a third.

@@ -4,7 +4,7 @@ use super::CONV_COLUMNS;
 use super::instructions::Multiplier;
 use super::scale::Scale;
 use super::tile::{End, Filters, Tile};
-use crate::format::{ALL_LINKS, Activation, Case, Element, Links, Pairs, Weights};
+use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Pairs, Weights};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -129,7 +129,9 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
 /// The end that the inner loop has for a layer, if any: what [`Scale::is_right`], and a saturate that is one instruction.
 pub(super) fn end<const LINKS: Links>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
     // Where no layer has another end, the first saturate that fits is the one.
-    if !Case::End.is_in(LINKS) || Scale::is_right::<LINKS>(&weights.epilogue) {
+    if !Case::End.is_in(LINKS) {
+        linked_saturate::<LINKS>(activation, output)
+    } else if Scale::is_right::<LINKS>(&weights.epilogue) {
         saturate(activation, output)
     } else {
         End::Accumulators
@@ -139,6 +141,18 @@ pub(super) fn end<const LINKS: Links>(weights: &Weights<'_>, activation: Activat
 /// Whether the inner loops have the end of a layer.
 pub fn has_end(weights: &Weights<'_>, activation: Activation, output: Element) -> bool {
     end::<ALL_LINKS>(weights, activation, output) != End::Accumulators
+}
+
+/// The saturate that is one instruction, of something that has one: known while compiling where the program links one alone.
+#[inline]
+pub(super) const fn linked_saturate<const LINKS: Links>(activation: Activation, output: Element) -> End {
+    let linked = (Detail::Signed8.is_in(LINKS), Detail::Unsigned7.is_in(LINKS), Detail::Unsigned8.is_in(LINKS));
+    match linked {
+        (true, false, false) => End::Signed8,
+        (false, true, false) => End::Unsigned7,
+        (false, false, true) => End::Unsigned8,
+        _ => saturate(activation, output),
+    }
 }
 
 /// The saturate that is one instruction, if any.

@@ -1,6 +1,6 @@
 use super::instructions::{PIXELS_OF_A_SUM, sum_pixels};
 use crate::arithmetic;
-use crate::format::{Element, Links, Mean};
+use crate::format::{Case, Element, Links, Mean};
 use crate::kernels::{View, ViewMut};
 
 /// Mean over rows and columns of a tensor of 8 bits whose channels are a multiple of 4; false for others, which it leaves alone.
@@ -11,10 +11,10 @@ use crate::kernels::{View, ViewMut};
 #[must_use]
 pub fn mean<const LINKS: Links>(op: &Mean, input: &View<'_>, output: &mut ViewMut<'_>) -> bool {
     let channels = usize::from(input.shape.c);
-    if !has_mean(op, input.shape.c, [input.element(), output.element]) {
+    if Case::Operator.is_in(LINKS) && !has_mean(op, input.shape.c, [input.element(), output.element]) {
         return false;
     }
-    let signed = input.element() == Element::I8;
+    let signed = !Element::U8.is_in(LINKS) || input.element() == Element::I8;
     let pixels = usize::from(input.shape.h) * usize::from(input.shape.w);
     for (quad, means) in output.bytes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let mut sums = [0; 4];

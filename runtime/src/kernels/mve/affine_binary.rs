@@ -1,6 +1,6 @@
 use super::arm;
-use crate::format::AffineBinary;
-use crate::kernels::dsp::ScaledSum;
+use crate::format::{ALL_LINKS, AffineBinary};
+use crate::kernels::dsp::{ScaledSum, has_affine_sum};
 use crate::kernels::{InOut, View};
 
 /// Sum of two tensors of one element of 8 bits in the affine scheme, four codes at a time; false for those that the DSP extension
@@ -12,11 +12,13 @@ pub fn affine_binary(op: &AffineBinary, a_output: &mut InOut<'_>, b: Option<&Vie
     let Some(b) = b else { return false };
     let element = a_output.element();
     let alike = a_output.operand_element() == element && b.element() == element;
-    let Some(sum) = ScaledSum::new(op, element).filter(|_| alike) else { return false };
+    if !alike || !has_affine_sum(op, element) {
+        return false;
+    }
     let (a, output) = match a_output {
         InOut::InPlace(output, _) => (None, output),
         InOut::Apart(a, output) => (Some(a.bytes), output),
     };
-    arm::add_scaled(&sum, op.activation, a, b.bytes, output.bytes);
+    arm::add_scaled(&ScaledSum::new::<ALL_LINKS>(op, element), op.activation, a, b.bytes, output.bytes);
     true
 }

@@ -33,7 +33,7 @@ fn typed<const LINKS: Links, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X
             } else {
                 mean(sum, multiplier, op.right_shift, op.activation)
             };
-            output.put(index, code);
+            output.linked_put::<LINKS>(index, code);
             index += 1;
         }
     }

@@ -2,7 +2,7 @@ use super::dispatch::by_element;
 use super::dot;
 use super::padding::{Filter, padding};
 use crate::format::{Conv2d, Detail, Element, Links};
-use crate::kernels::window::{Span, positions};
+use crate::kernels::window::{Span, is_whole, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// 2-D convolution. Spec 4.1.
@@ -37,11 +37,12 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     for (oy, ox) in positions(output) {
         let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
         let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
+        let is_padded = Detail::Padding.is_in(LINKS) && !is_whole(&op.window, rows, columns);
         let (runs, run_len) = if side_by_side { (1, columns.len * in_ch) } else { (columns.len, in_ch) };
         let first_pixel = input.place(rows.input, columns.input);
         let first_tap = rows.kernel * filter_row_len + columns.kernel * in_ch;
-        for (oc, channel) in op.weights.channels().enumerate() {
-            let mut acc = channel.bias;
+        for (oc, bias) in op.weights.biases().enumerate() {
+            let mut acc = bias;
             let mut x = first_pixel + if groups == 1 { 0 } else { oc / group_len * in_ch };
             let mut tap = oc * filter_len + first_tap;
             for _ in 0..rows.len {
@@ -51,12 +52,12 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
                 x += row_step;
                 tap += filter_row_len;
             }
-            if Detail::Padding.is_in(LINKS) {
+            if is_padded {
                 let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
                 let meets_input = |ky, kx| rows.covers(ky) && columns.covers(kx);
                 acc += padding::<LINKS, _>(zero, &op.window, w, filter, meets_input);
             }
-            output.put(index, channel.requantizer.apply::<LINKS>(acc, op.activation));
+            output.linked_put::<LINKS>(index, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
             index += 1;
         }
     }

@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
 use super::padding::{Filter, padding};
 use crate::format::{DepthwiseConv2d, Detail, Element, Links};
-use crate::kernels::window::{Span, positions};
+use crate::kernels::window::{Span, is_whole, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where
@@ -33,8 +33,9 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     for (oy, ox) in positions(output) {
         let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
         let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
-        for (oc, channel) in op.weights.channels().enumerate() {
-            let mut acc = channel.bias;
+        let is_padded = Detail::DepthwisePadding.is_in(LINKS) && !is_whole(&op.window, rows, columns);
+        for (oc, bias) in op.weights.biases().enumerate() {
+            let mut acc = bias;
             for row in 0..rows.len {
                 let tap = (rows.kernel + row) * kernel_w + columns.kernel;
                 let run = input.run(rows.input + row * rows.step, columns.input, columns.spanned());
@@ -43,12 +44,12 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
                     acc += x.get() * w;
                 }
             }
-            if Detail::DepthwisePadding.is_in(LINKS) {
+            if is_padded {
                 let filter = Filter { start: oc, tap_len: out_ch, channels: 1 };
                 let meets_input = |ky, kx| rows.covers(ky) && columns.covers(kx);
                 acc += padding::<LINKS, _>(zero, &op.window, w, filter, meets_input);
             }
-            output.put(index, channel.requantizer.apply::<LINKS>(acc, op.activation));
+            output.linked_put::<LINKS>(index, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
             index += 1;
         }
     }

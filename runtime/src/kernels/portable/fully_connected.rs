@@ -22,8 +22,8 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     w: W,
     output: &mut ViewMut<'_>,
 ) {
-    for (oc, channel) in op.weights.channels().enumerate() {
-        let acc = channel.bias + dot(input, w, oc * input.len());
-        output.put(oc, channel.requantizer.apply::<LINKS>(acc, op.activation));
+    for (oc, bias) in op.weights.biases().enumerate() {
+        let acc = bias + dot(input, w, oc * input.len());
+        output.linked_put::<LINKS>(oc, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
     }
 }

@@ -27,7 +27,7 @@ fn typed<const LINKS: Links, X: Code>(op: &MaxPool2d, input: Typed<'_, X>, outpu
                     greatest = greatest.max(x.get());
                 }
             }
-            output.put(index, saturate(greatest, op.activation));
+            output.linked_put::<LINKS>(index, saturate(greatest, op.activation));
             index += 1;
         }
     }

@@ -31,8 +31,8 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     for (oy, ox) in positions(output) {
         let row = |ky: usize| source(oy, window.pad_top, ky, window.stride_h, input.shape.h);
         let column = |kx: usize| source(ox, window.pad_left, kx, window.stride_w, input.shape.w);
-        for (oc, channel) in op.weights.channels().enumerate() {
-            let mut acc = channel.bias;
+        for (oc, bias) in op.weights.biases().enumerate() {
+            let mut acc = bias;
             for ky in 0..usize::from(window.kernel_h) {
                 let Some(iy) = row(ky) else { continue };
                 for kx in 0..usize::from(window.kernel_w) {
@@ -44,7 +44,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
             let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
             let meets_input = |ky, kx| row(ky).is_some() && column(kx).is_some();
             acc += padding::<LINKS, _>(zero, window, w, filter, meets_input);
-            output.put(index, channel.requantizer.apply::<LINKS>(acc, op.activation));
+            output.linked_put::<LINKS>(index, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
             index += 1;
         }
     }
