@@ -100,7 +100,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     /// Where the input's codes go, NHWC, at the step of [`Model::input`].
     pub fn input_mut(&mut self) -> CodesMut<'_> {
         let input = self.model.borrow().input();
-        CodesMut::new(input.element, self.arena.get_mut(input.region()).unwrap_or_default())
+        CodesMut::new(input.element, self.arena.get_mut(input.checked_region()).unwrap_or_default())
     }
 
     /// Runs every node. Infallible: [`Model::parse`] has checked what it relies on.
@@ -220,7 +220,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     }
 
     fn codes(&self, tensor: TensorRecord) -> Codes<'_> {
-        Codes::new(tensor.element, self.arena.get(tensor.region()).unwrap_or_default())
+        Codes::new(tensor.element, self.arena.get(tensor.checked_region()).unwrap_or_default())
     }
 
     fn execute(&mut self, op: &Op<'_>, output: &TensorRecord) {
@@ -339,7 +339,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     fn unary(&mut self, input: u16, output: &TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
         let mut place = TensorRecord::EMPTY;
         if let Some(input) = self.record(input.into(), &mut place)
-            && let Some((x, y)) = arena::pair(self.arena, 0, &input.region(), &output.region())
+            && let Some((x, y)) = arena::pair(self.arena, 0, &input.checked_region(), &output.checked_region())
         {
             kernel(input.view(x), output.view_mut(y));
         }
@@ -356,7 +356,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
         let mut place = TensorRecord::EMPTY;
         let Some(input) = self.record(input.into(), &mut place) else { return };
         let scratch = if Detail::Scratch.is_in(LINKS) { scratch } else { Scratch::default() };
-        let parts = arena::pair_and_scratch(self.arena, scratch, &input.region(), &output.region());
+        let parts = arena::pair_and_scratch(self.arena, scratch, &input.checked_region(), &output.checked_region());
         if let Some((x, y, scratch)) = parts {
             kernel(Codes::new(input.element, x), output.view_mut(y), scratch);
         }
@@ -387,9 +387,9 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
         let [place, second_place] = &mut places;
         let Some(input) = self.record(a.into(), place) else { return };
         let second = if a == b { None } else { self.record(b.into(), second_place) };
-        let (source, target) = (input.region(), output.region());
+        let (source, target) = (input.checked_region(), output.checked_region());
         let Some((sides, y)) = Sides::of(self.arena, &target) else { return };
-        let second = second.and_then(|tensor| sides.get(&tensor.region()).map(|bytes| tensor.view(bytes)));
+        let second = second.and_then(|tensor| sides.get(&tensor.checked_region()).map(|bytes| tensor.view(bytes)));
         let codes = if source == target {
             InOut::InPlace(output.view_mut(y), input.element)
         } else {
@@ -403,7 +403,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     #[inline(never)]
     pub(crate) fn crop(&mut self, tensor: &TensorRecord, from: Region, to: Region) {
         let pixel = usize::from(tensor.shape.c) * tensor.element.bytes();
-        let Some(bytes) = self.arena.get_mut(tensor.region()) else { return };
+        let Some(bytes) = self.arena.get_mut(tensor.checked_region()) else { return };
         let (width, len) = (usize::from(from.w) * pixel, usize::from(to.w) * pixel);
         let first = usize::from(to.y.saturating_sub(from.y)) * width + usize::from(to.x.saturating_sub(from.x)) * pixel;
         for row in 0..usize::from(to.h) {
@@ -436,7 +436,7 @@ fn forget<const LINKS: Links>(model: &Model<'_, LINKS>, arena: &mut [u8]) {
     for (index, node) in model.nodes().enumerate() {
         if node.op.kind().is_in(KEEPING_OPERATORS)
             && let Some(tensor) = model.tensor(index + 1)
-            && let Some(bytes) = arena.get_mut(tensor.region())
+            && let Some(bytes) = arena.get_mut(tensor.checked_region())
         {
             CodesMut::new(tensor.element, bytes).fill(tensor.zero);
         }

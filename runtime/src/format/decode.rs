@@ -9,10 +9,10 @@ use super::reader::Reader;
 use super::weights::WeightBits;
 use super::{
     Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,
-    Binary, BinaryKind, Clip, Concat, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu, MaxPool2d, Mean,
-    Multiply, Name, Node, Op, OperatorKind, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice,
-    Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, Weights,
-    Window,
+    Binary, BinaryKind, CODES_ALIGNMENT, Clip, Concat, Conv2d, DepthwiseConv2d, Epilogue, FullyConnected, LeakyRelu,
+    MaxPool2d, Mean, Multiply, Name, Node, Op, OperatorKind, Packing, Pad, PatchInput, PatchOutput, Rescale, Reshape,
+    Scratch, Slice, Softmax, State, Store, Stream, Table, Transpose, TransposeConv2d, UpsampleBilinear,
+    UpsampleNearest, Weights, Window,
 };
 
 /// Decodes one node into its place and leaves behind it in `bytes` what follows. False for an operator that is not in `LINKS`.
@@ -235,7 +235,7 @@ impl<'a> Weights<'a> {
             bits: WeightBits::undecoded(bytes),
             packing: Packing::undecoded(bytes),
             scratch: Scratch::undecoded(bytes),
-            padding: bytes,
+            padding: 0,
             codes: bytes,
             bias: bytes,
             epilogue: Epilogue::undecoded(bytes),
@@ -247,7 +247,8 @@ impl<'a> Weights<'a> {
         self.bits.read(reader);
         self.packing.read(reader);
         self.scratch.read(reader);
-        self.padding = reader.bytes();
+        let padding = reader.bytes().len();
+        self.padding = if padding < CODES_ALIGNMENT { padding as u8 } else { reader.fail(0) };
         self.codes = reader.bytes();
         self.bias = reader.bytes();
         self.epilogue.read(reader);
@@ -255,7 +256,7 @@ impl<'a> Weights<'a> {
 
     const fn keep(&mut self, kept: &mut Kept<'a, '_>) {
         self.scratch.keep(kept);
-        self.padding = &[];
+        self.padding = 0;
         kept.align();
         self.codes = kept.bytes(self.codes);
         self.bias = kept.bytes(self.bias);

@@ -112,7 +112,6 @@ impl TensorRecord {
 
     /// Bytes of the codes.
     #[must_use]
-    #[inline]
     pub const fn bytes(&self) -> usize {
         // One product of more than 32 bits.
         let bytes = (self.shape.h as u32 * self.shape.w as u32) as u64
@@ -130,6 +129,15 @@ impl TensorRecord {
     #[must_use]
     pub const fn is_power_of_two(&self) -> bool {
         self.mantissa == 1 && self.zero == 0
+    }
+
+    /// As [`Self::region`], of a tensor that the loader has found to lie in 32 bits; of others it may be any.
+    #[inline]
+    pub(crate) const fn checked_region(&self) -> core::ops::Range<usize> {
+        let pixels = self.shape.h as usize * self.shape.w as usize;
+        let bytes = pixels.wrapping_mul(self.shape.c as usize).wrapping_mul(self.element.bytes());
+        let start = self.offset as usize;
+        start..start.wrapping_add(bytes)
     }
 
     /// The bytes of the arena that hold the codes.

@@ -14,8 +14,9 @@ pub struct Weights<'a> {
     pub packing: Packing,
     /// What those kernels use of the arena.
     pub scratch: Scratch,
-    /// Zeros that bring the codes to a multiple of [`CODES_ALIGNMENT`] bytes from the start of the file.
-    pub padding: &'a [u8],
+    /// How many zeros bring the codes to a multiple of [`CODES_ALIGNMENT`] bytes from the start of the file.
+    #[serde(with = "zeros")]
+    pub padding: u8,
     /// Codes, `bits` each, the first in the lowest bits.
     pub codes: &'a [u8],
     /// `[C_OUT]` i32 in little-endian bytes, at the accumulator's step.
@@ -27,6 +28,23 @@ pub struct Weights<'a> {
 
 /// Bytes to a multiple of which the codes of packed weights begin in the file, so that a core need not split its loads.
 pub const CODES_ALIGNMENT: usize = 4;
+
+/// A number of zeros as a string of them.
+mod zeros {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::CODES_ALIGNMENT;
+
+    pub(super) fn serialize<S: Serializer>(count: &u8, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes([0; CODES_ALIGNMENT].get(..usize::from(*count)).unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+        let len = <&[u8]>::deserialize(deserializer)?.len();
+        if len < CODES_ALIGNMENT { Ok(len as u8) } else { Err(D::Error::invalid_length(len, &"up to 3 zeros")) }
+    }
+}
 
 /// Width of a weight's code. Spec 1.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

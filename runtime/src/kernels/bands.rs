@@ -35,7 +35,7 @@ impl<'a, const LINKS: Links> Bands<'a, LINKS> {
         scratch: Scratch,
     ) -> Option<(Self, &'a mut [u8])> {
         let (sides, scratch) = Sides::of(arena, &scratch.region())?;
-        let (source, target) = (input.region(), output.region());
+        let (source, target) = (input.checked_region(), output.checked_region());
         let is_apart = !Detail::Overlap.is_in(LINKS) || apart(&source, &target);
         let step = if is_apart { output.shape.h.max(1) } else { 1 };
         let shapes = [input.shape, output.shape];

@@ -29,7 +29,7 @@ struct Blobs {
     bits: WeightBits,
     packing: Packing,
     scratch: Scratch,
-    padding: Vec<u8>,
+    padding: u8,
     /// Weights, or the inputs of a concatenation.
     codes: Vec<u8>,
     bias: Vec<u8>,
@@ -140,8 +140,9 @@ fn align(bytes: &[u8], blobs: &mut [Blobs]) {
     for (node, blobs) in model.nodes().zip(blobs) {
         let Some(weights) = node.op.weights().filter(|weights| weights.packing != Packing::Plain) else { continue };
         let offset = weights.codes.as_ptr() as usize - bytes.as_ptr() as usize + moved;
-        blobs.padding = vec![0; offset.next_multiple_of(CODES_ALIGNMENT) - offset];
-        moved += blobs.padding.len();
+        let padding = offset.next_multiple_of(CODES_ALIGNMENT) - offset;
+        blobs.padding = u8::try_from(padding).unwrap_or(0);
+        moved += padding;
     }
 }
 
@@ -265,7 +266,7 @@ fn weights<'a>(network: &FixedPointNetwork, layer: &FixedPointLayer, blobs: &'a 
         })
     };
     let Blobs { bits, packing, scratch, padding, codes, bias, .. } = blobs;
-    Weights { bits: *bits, packing: *packing, scratch: *scratch, padding, codes, bias, epilogue }
+    Weights { bits: *bits, packing: *packing, scratch: *scratch, padding: *padding, codes, bias, epilogue }
 }
 
 fn op<'a>(
