@@ -9,8 +9,8 @@ use crate::kernels::window::Span;
 
 /// Where the inputs of a convolution lie, and which pixel of the output is next.
 #[derive(Debug)]
-pub(super) struct Gather {
-    window: Window,
+pub(super) struct Gather<'w> {
+    window: &'w Window,
     /// Extent of the input.
     shape: Shape,
     /// Pixels behind which another row of the input begins: the columns of the output, unless inputs lie without gaps.
@@ -30,23 +30,29 @@ pub(super) struct Gather {
     place: usize,
 }
 
-impl Gather {
+impl<'w> Gather<'w> {
     /// For an input and an output; [`Self::begin`] comes before the first pixel.
     ///
     /// zero  code of the input that means 0: what padding reads as
-    pub(super) fn new(input: &TensorRecord, window: Window, order: Blocks, zero: i16, output: &TensorRecord) -> Self {
+    pub(super) fn new(
+        input: &TensorRecord,
+        window: &'w Window,
+        order: Blocks,
+        zero: i16,
+        output: &TensorRecord,
+    ) -> Self {
         let [zero, _] = zero.to_le_bytes();
         let unsigned = input.element == Element::U8;
         let channels = usize::from(input.shape.c);
         let run_len = usize::from(window.kernel_w) * channels;
         let out_w = usize::from(output.shape.w);
-        let is_direct = order.is_direct(&window, input.element);
+        let is_direct = order.is_direct(window, input.element);
         let is_dense = window.stride_w == 1 && window.stride_h == 1;
         Self {
             window,
             shape: input.shape,
             out_w: if is_direct && is_dense { usize::MAX } else { out_w },
-            inner: inner_columns(&window, input.shape.w.into(), out_w),
+            inner: inner_columns(window, input.shape.w.into(), out_w),
             zero: if unsigned { zero ^ 0x80 } else { zero },
             channel_len: order.channel_len(),
             is_direct,
@@ -116,7 +122,7 @@ impl Gather {
     #[inline(never)]
     fn enter_row(&mut self, input: &View<'_>) {
         (self.ox, self.oy) = (0, self.oy.wrapping_add(1));
-        self.rows = Span::rows::<ALL_LINKS>(&self.window, self.shape, self.oy);
+        self.rows = Span::rows::<ALL_LINKS>(self.window, self.shape, self.oy);
         self.runs.count = self.rows.len;
         self.runs.step = self.rows.step * input.row_len();
         self.place = input.place(self.rows.input, 0);
@@ -158,7 +164,7 @@ impl Gather {
     #[inline(never)]
     fn at_a_side(&mut self, input: &View<'_>, target: &mut [u8]) -> usize {
         fill(target.get_mut(..self.channel_len).unwrap_or_default(), self.zero);
-        let columns = Span::columns::<ALL_LINKS>(&self.window, self.shape, self.ox);
+        let columns = Span::columns::<ALL_LINKS>(self.window, self.shape, self.ox);
         let channels = usize::from(self.shape.c);
         let start = self.rows.kernel * self.runs.target_step + columns.kernel * channels;
         // Columns side by side are one run of each row.

@@ -16,7 +16,7 @@ pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>,
     let len = op.window.taps() * usize::from(input.shape.c);
     let Some(order) = Blocks::new(len, op.weights.bits, (input.element, output.element)) else { return };
     let entry = Entry::of(&op.weights);
-    let mut gather = Gather::new(input, op.window, order, op.weights.epilogue.input_zero(), output);
+    let mut gather = Gather::new(input, &op.window, order, op.weights.epilogue.input_zero(), output);
     let shape = (output.shape.c, gather.column_step());
     let Some(multiplier) = entry.multiplier::<LINKS>(&op.weights, order, op.activation, shape) else { return };
     let out_ch = usize::from(output.shape.c).max(1);
