@@ -20,7 +20,8 @@ pub(crate) const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISO
 /// - `LINKS`, the set of operators, elements and widths that it uses,
 /// - `parse()`, a [`Model`](crate::Model) that links these alone: others cost no flash,
 /// - `trusted()`, the same without the checks and the decoder, which then take no flash either: the checks that can be made while
-///   compiling were, and the nodes are decoded. Its type, `Trusted`, is of no size, and hands out the model.
+///   compiling were, and the nodes are decoded. Its type, `Trusted`, is of no size, and hands out the model. It links a copy of
+///   what the nodes refer to, not the file: a program that takes `BYTES` or `parse()` as well has the weights twice.
 ///
 /// The path is relative to the file that the macro is used in. Several models can share one arena of the largest
 /// `ARENA_BYTES`, one after the other.
