@@ -161,7 +161,6 @@ impl<'a> Epilogue<'a> {
 
 impl Epilogue<'_> {
     /// From the accumulator of an output channel to its code: one function for all operators of a small program.
-    #[inline(never)]
     pub(crate) fn code<const LINKS: Links>(&self, channel: usize, acc: i32, activation: Activation) -> i32 {
         let index = if self.len() == 1 { 0 } else { channel };
         let scaled = match self {
