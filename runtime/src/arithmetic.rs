@@ -1,6 +1,6 @@
 //! The arithmetic that every backend obeys. `spec/arithmetic.md`, sections 2 and 3.
 
-use crate::format::{AFFINE_LINK, Activation, Links};
+use crate::format::{AFFINE_LINK, Activation, Detail, Links};
 
 /// Greatest shift of an accumulator to either side. Spec 3.1.
 pub const MAX_SHIFT: i8 = 30;
@@ -23,7 +23,7 @@ pub enum Requantizer {
 }
 
 impl Requantizer {
-    /// Accumulator to code. `LINKS` says whether the program has the affine scheme.
+    /// Accumulator to code. `LINKS` says which of both ends the program has.
     #[inline]
     #[must_use]
     pub fn apply<const LINKS: Links>(self, acc: i32, activation: Activation) -> i32 {
@@ -31,8 +31,9 @@ impl Requantizer {
             Self::Multiply { multiplier, shift, zero } if LINKS & AFFINE_LINK != 0 => {
                 saturate(multiply(acc, multiplier, shift).saturating_add(zero.into()), activation)
             }
-            Self::Shift(right_shift) => requantize(acc, right_shift, activation),
-            Self::Multiply { .. } => saturate(acc, activation),
+            Self::Shift(right_shift) if Detail::Shift.is_in(LINKS) => requantize(acc, right_shift, activation),
+            // `Model::parse_linked` has refused the others.
+            _ => saturate(acc, activation),
         }
     }
 }
@@ -44,13 +45,12 @@ impl Requantizer {
 #[inline]
 #[must_use]
 pub fn requantize(acc: i32, right_shift: i8, activation: Activation) -> i32 {
-    saturate(shift(acc, right_shift), activation)
-}
-
-/// As [`requantize`], before the saturate.
-#[inline]
-pub(crate) fn shift(acc: i32, right_shift: i8) -> i32 {
-    if right_shift >= 0 { acc >> (right_shift & 31) } else { saturating_shift_left(acc, right_shift.unsigned_abs()) }
+    let shifted = if right_shift >= 0 {
+        acc >> (right_shift & 31)
+    } else {
+        saturating_shift_left(acc, right_shift.unsigned_abs())
+    };
+    saturate(shifted, activation)
 }
 
 /// The rounding constant of a shift: half a unit of the result. Spec 3.2.

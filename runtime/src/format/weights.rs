@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AFFINE_LINK, Activation, Detail, Links, Packing, Scratch};
-use crate::arithmetic::{self, Requantizer, saturate, shift};
+use super::{Activation, Links, Packing, Scratch};
+use crate::arithmetic::Requantizer;
 
 /// The constants of a layer that accumulates products. Spec 2 and 3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,36 +150,21 @@ impl<'a> Epilogue<'a> {
         let index = if self.len() == 1 { 0 } else { channel };
         match self {
             Self::Shift(shifts) => Requantizer::Shift(signed(shifts, index)),
-            Self::Multiply(multiply) => Requantizer::Multiply {
-                multiplier: word(multiply.multipliers, index),
-                shift: signed(multiply.shifts, index),
-                zero: multiply.output_zero,
-            },
+            Self::Multiply(multiply) => {
+                let (multipliers, _) = multiply.multipliers.as_chunks::<4>();
+                Requantizer::Multiply {
+                    multiplier: multipliers.get(index).map_or(0, |bytes| i32::from_le_bytes(*bytes)),
+                    shift: signed(multiply.shifts, index),
+                    zero: multiply.output_zero,
+                }
+            }
         }
     }
-}
 
-impl Epilogue<'_> {
     /// From the accumulator of an output channel to its code: one function for all operators of a small program.
     pub(crate) fn code<const LINKS: Links>(&self, channel: usize, acc: i32, activation: Activation) -> i32 {
-        let index = if self.len() == 1 { 0 } else { channel };
-        let scaled = match self {
-            Self::Shift(shifts) if Detail::Shift.is_in(LINKS) => shift(acc, signed(shifts, index)),
-            Self::Multiply(multiply) if LINKS & AFFINE_LINK != 0 => {
-                let multiplier = word(multiply.multipliers, index);
-                arithmetic::multiply(acc, multiplier, signed(multiply.shifts, index))
-                    .saturating_add(multiply.output_zero.into())
-            }
-            // `Model::parse_linked` has refused the others.
-            _ => acc,
-        };
-        saturate(scaled, activation)
+        self.channel(channel).apply::<LINKS>(acc, activation)
     }
-}
-
-#[inline]
-fn word(bytes: &[u8], index: usize) -> i32 {
-    bytes.as_chunks::<4>().0.get(index).map_or(0, |bytes| i32::from_le_bytes(*bytes))
 }
 
 #[inline]
