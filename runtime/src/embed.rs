@@ -1,10 +1,10 @@
 //! Models that are part of a program: checked and sized while it is compiled.
 
-use crate::model::{Decoded, Model};
+use crate::model::{Beginning, Decoded, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
-    self, ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Links, MAGIC, NEEDS_BYTES, Needs, Node, Reader,
+    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Kept, Links, MAGIC, NEEDS_BYTES, Needs, Node, Reader,
     TENSOR_RECORD_BYTES, TensorRecord, keep_node, take_node,
 };
 use crate::kernels::details;
@@ -114,7 +114,7 @@ macro_rules! hand_out_decoded {
                     $crate::embed::parts($file)
                 };
                 $(#[$attribute])*
-                static KEPT: $crate::embed::Kept<{ PARTS.kept }> = $crate::embed::keep($file);
+                static KEPT: $crate::embed::KeptBytes<{ PARTS.kept }> = $crate::embed::keep($file);
                 $(#[$attribute])*
                 static BEHIND: [u8; PARTS.behind] = $crate::embed::behind($file);
                 static DECODED: $crate::embed::DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> =
@@ -165,7 +165,7 @@ pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
 #[doc(hidden)]
 #[derive(Debug)]
 #[repr(C, align(16))]
-pub struct Kept<const BYTES: usize>([u8; BYTES]);
+pub struct KeptBytes<const BYTES: usize>([u8; BYTES]);
 
 /// How much there is in a file of what is linked where it is trusted, for [`include_model!`].
 #[doc(hidden)]
@@ -189,7 +189,7 @@ pub struct Parts {
 #[must_use]
 #[track_caller]
 pub const fn parts(bytes: &[u8]) -> Parts {
-    let mut kept = format::Kept::measured();
+    let mut kept = Kept::measured();
     let behind = keep_nodes(bytes, &mut kept).len();
     Parts { nodes: encoded(bytes).node_count(), kept: kept.len(), behind }
 }
@@ -201,9 +201,9 @@ pub const fn parts(bytes: &[u8]) -> Parts {
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
-pub const fn keep<const BYTES: usize>(bytes: &[u8]) -> Kept<BYTES> {
-    let mut kept = Kept([0; BYTES]);
-    let _ = keep_nodes(bytes, &mut format::Kept::copied_to(&mut kept.0));
+pub const fn keep<const BYTES: usize>(bytes: &[u8]) -> KeptBytes<BYTES> {
+    let mut kept = KeptBytes([0; BYTES]);
+    let _ = keep_nodes(bytes, &mut Kept::copied_to(&mut kept.0));
     kept
 }
 
@@ -211,27 +211,24 @@ pub const fn keep<const BYTES: usize>(bytes: &[u8]) -> Kept<BYTES> {
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
-pub const fn beginning(bytes: &[u8]) -> [u8; HEADER_BYTES + NEEDS_BYTES] {
+pub const fn beginning(bytes: &[u8]) -> Beginning {
     *encoded(bytes).beginning
 }
 
-/// What is behind the nodes of a file, for [`include_model!`].
+/// The last bytes of a file, which are behind its nodes, for [`include_model!`].
 ///
 /// # Panics
-/// While compiling, for a file whose nodes cannot be decoded.
+/// While compiling, for a file that has fewer.
 #[doc(hidden)]
 #[must_use]
 #[track_caller]
 pub const fn behind<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
-    match keep_nodes(bytes, &mut format::Kept::measured()).first_chunk() {
-        Some(behind) => *behind,
-        None => [0; BYTES],
-    }
+    *bytes.last_chunk().expect("the model ends before its nodes")
 }
 
 /// Goes through the nodes of a file; what is behind them.
 #[track_caller]
-const fn keep_nodes<'a>(bytes: &'a [u8], kept: &mut format::Kept<'a, '_>) -> &'a [u8] {
+const fn keep_nodes<'a>(bytes: &'a [u8], kept: &mut Kept<'a, '_>) -> &'a [u8] {
     let Model { nodes: mut behind, node_count, .. } = encoded(bytes);
     let mut index = 0;
     while index < node_count {
@@ -278,7 +275,7 @@ pub const fn links(bytes: &[u8]) -> Links {
 #[track_caller]
 pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>(
     bytes: &'static [u8],
-    kept: &'static Kept<KEPT>,
+    kept: &'static KeptBytes<KEPT>,
 ) -> DecodedFile<NODES, TENSORS> {
     let Model { nodes: mut behind, tensors: records, .. } = encoded(bytes);
     let mut tensors = [TensorRecord::EMPTY; TENSORS];
@@ -290,7 +287,7 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
         index += 1;
     }
     let mut nodes = [Node::undecoded(&[]); NODES];
-    let mut kept = format::Kept::laid(&kept.0);
+    let mut kept = Kept::laid(&kept.0);
     let mut index = 0;
     while index < NODES {
         nodes[index] = node(&mut behind);
@@ -307,7 +304,7 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
 #[doc(hidden)]
 #[must_use]
 pub const fn trusted<const LINKS: Links, const NODES: usize, const TENSORS: usize>(
-    beginning: &'static [u8; HEADER_BYTES + NEEDS_BYTES],
+    beginning: &'static Beginning,
     behind: &'static [u8],
     file: &'static DecodedFile<NODES, TENSORS>,
 ) -> Model<'static, LINKS> {
@@ -340,7 +337,7 @@ const fn encoded(bytes: &[u8]) -> Model<'_> {
 mod tests {
     use std::format;
 
-    use super::{DecodedFile, Kept, Parts, beginning, behind, decode, keep, links, needs, parts, trusted};
+    use super::{DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, needs, parts, trusted};
     use crate::error::{LoadError, RunError};
     use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links};
     use crate::kernels::details;
@@ -379,7 +376,7 @@ mod tests {
     #[test]
     fn a_model_whose_nodes_are_decoded_before_is_the_encoded_one() {
         const PARTS: Parts = parts(SMALL);
-        static KEPT: Kept<{ PARTS.kept }> = keep(SMALL);
+        static KEPT: KeptBytes<{ PARTS.kept }> = keep(SMALL);
         static BEHIND: [u8; PARTS.behind] = behind(SMALL);
         static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &KEPT);
         let checked = Model::parse(SMALL).unwrap();

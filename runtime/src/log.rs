@@ -4,7 +4,7 @@ use core::borrow::Borrow;
 
 use defmt::{Format, Formatter, write};
 
-use crate::embed::{DecodedFile, Kept};
+use crate::embed::{DecodedFile, KeptBytes};
 use crate::format::{
     AffineSoftmax, AveragePool2d, Certificate, Epilogue, LeakyRelu, Links, ModelFile, Multiply, Name, Softmax, Table,
     WeightBits, Weights,
@@ -40,7 +40,7 @@ format!(Certificate<'_>, |it| "Certificate of {} steps", it.digests.len() / 4);
 format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len());
 format!([const LINKS: Links] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
 format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
-format!([const BYTES: usize] Kept<BYTES>, |_it| "Kept, {} bytes", BYTES);
+format!([const BYTES: usize] KeptBytes<BYTES>, |_it| "KeptBytes, {} bytes", BYTES);
 format!([const LINKS: Links] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
 format!(['m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());
 format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.name.as_str(), it.tensor.shape);
