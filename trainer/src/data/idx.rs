@@ -70,7 +70,7 @@ impl<R: Read, F: Fn(io::Error) -> DataError> Reader<'_, R, F> {
         }
         let extents: Vec<usize> = extents.iter().map(|extent| u32::from_be_bytes(*extent) as usize).collect();
         check(&extents).map_err(|what| refuse(format!("its dimensions are {extents:?}: {what}, where compressed")))?;
-        let expected = extents.iter().fold(1_usize, |len, extent| len.saturating_mul(*extent));
+        let expected = limits::product(&extents);
         let elements = self.at_most(expected.saturating_add(1))?;
         if elements.len() > expected {
             return Err(refuse(format!("more bytes of elements than its dimensions {extents:?} have")));

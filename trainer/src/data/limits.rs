@@ -36,6 +36,7 @@ pub(super) fn check_made(extents: &[usize]) -> Result<(), String> {
     Ok(())
 }
 
-fn product(extents: &[usize]) -> usize {
+/// Values of so many in each dimension, at most all that can be counted.
+pub(super) fn product(extents: &[usize]) -> usize {
     extents.iter().fold(1, |product, extent| product.saturating_mul(*extent))
 }

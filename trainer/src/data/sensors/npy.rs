@@ -118,8 +118,7 @@ fn check_count(path: &Path, mut file: &File) -> Result<(), DataError> {
     let header = Header::from_reader(&mut BufReader::new(file));
     file.rewind().map_err(|source| DataError::read(path, source))?;
     let Ok(Header { shape, .. }) = header else { return Ok(()) };
-    let count = shape.iter().try_fold(1_u64, |count, extent| count.checked_mul(*extent as u64));
-    if count.is_some_and(|count| count <= bytes) {
+    if limits::product(&shape) as u64 <= bytes {
         return Ok(());
     }
     Err(DataError::contents(path, format!("its shape is {shape:?}, more elements than its {bytes} bytes")))
