@@ -8,8 +8,7 @@ use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
 use crate::format::{
-    ALL_LINKS, Concat, Detail, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, SLIDING_OPERATORS, Scratch,
-    TensorRecord,
+    ALL_LINKS, Concat, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, SLIDING_OPERATORS, Scratch, TensorRecord,
 };
 use crate::kernels::{self, Bands, InOut, View, ViewMut};
 use crate::model::{Model, Position};
@@ -355,8 +354,12 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     ) {
         let mut place = TensorRecord::EMPTY;
         let Some(input) = self.record(input.into(), &mut place) else { return };
-        let scratch = if Detail::Scratch.is_in(LINKS) { scratch } else { Scratch::default() };
-        let parts = arena::pair_and_scratch(self.arena, scratch, &input.checked_region(), &output.checked_region());
+        let parts = arena::pair_and_scratch(
+            self.arena,
+            scratch.linked::<LINKS>(),
+            &input.checked_region(),
+            &output.checked_region(),
+        );
         if let Some((x, y, scratch)) = parts {
             kernel(Codes::new(input.element, x), output.view_mut(y), scratch);
         }
@@ -370,7 +373,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
         let Some((input, window)) = op.sliding() else { return };
         let mut place = TensorRecord::EMPTY;
         let Some(input) = self.record(input.into(), &mut place) else { return };
-        let scratch = if Detail::Scratch.is_in(LINKS) { op.scratch() } else { Scratch::default() };
+        let scratch = op.scratch().linked::<LINKS>();
         if let Some((mut bands, scratch)) = Bands::new(self.arena, (input, output), window, scratch) {
             kernels::slide::<LINKS>(op, &mut bands, scratch);
         }

@@ -119,14 +119,25 @@ impl<'m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_,
         self.set_progress(Progress::OUTSIDE);
     }
 
+    /// What a stage keeps behind the tensors: its regions, and the progress.
+    fn kept(&self) -> (&[u8], &[u8]) {
+        let kept = self.arena.get(self.model.borrow().tensor_bytes()..).unwrap_or_default();
+        kept.split_at_checked(REGIONS_BYTES).unwrap_or_default()
+    }
+
+    fn kept_mut(&mut self) -> (&mut [u8], &mut [u8]) {
+        let kept = self.arena.get_mut(self.model.borrow().tensor_bytes()..).unwrap_or_default();
+        kept.split_at_mut_checked(REGIONS_BYTES).unwrap_or_default()
+    }
+
     fn progress(&self) -> Progress {
-        let behind = self.arena.get(self.model.borrow().tensor_bytes() + REGIONS_BYTES..).unwrap_or_default();
-        behind.as_chunks().0.as_chunks().0.first().map_or(Progress::OUTSIDE, |bytes| Progress::from_bytes(*bytes))
+        let (_, progress) = self.kept();
+        progress.as_chunks().0.as_chunks().0.first().map_or(Progress::OUTSIDE, |bytes| Progress::from_bytes(*bytes))
     }
 
     fn set_progress(&mut self, progress: Progress) {
-        let behind = self.arena.get_mut(self.model.borrow().tensor_bytes() + REGIONS_BYTES..).unwrap_or_default();
-        if let Some(bytes) = behind.as_chunks_mut().0.as_chunks_mut().0.first_mut() {
+        let (_, place) = self.kept_mut();
+        if let Some(bytes) = place.as_chunks_mut().0.as_chunks_mut().0.first_mut() {
             *bytes = progress.to_bytes();
         }
     }
@@ -175,12 +186,12 @@ impl<'m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_,
 
     /// What the patch needs of a tensor of the stage, or what is left of it.
     pub(crate) fn region(&self, place: usize) -> Region {
-        let regions = self.arena.get(self.model.borrow().tensor_bytes()..).unwrap_or_default();
+        let (regions, _) = self.kept();
         regions.as_chunks().0.get(place).map_or(Region::default(), Region::from_bytes)
     }
 
     fn set_region(&mut self, place: usize, region: Region) {
-        let regions = self.arena.get_mut(self.model.borrow().tensor_bytes()..).unwrap_or_default();
+        let (regions, _) = self.kept_mut();
         if let Some(bytes) = regions.as_chunks_mut().0.get_mut(place) {
             *bytes = region.to_bytes();
         }

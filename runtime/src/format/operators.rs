@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Element, Weights, Window};
+use super::{AFFINE_LINK, Detail, Element, Links, Weights, Window};
 
 /// Bounds of the saturate that ends a node: ReLU and every other clip. Spec 3.3.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,12 @@ pub struct AveragePool2d<'a> {
 }
 
 impl AveragePool2d<'_> {
+    /// True in the affine scheme, whose mean is a division. `LINKS` says which means the program has.
+    #[inline]
+    pub(crate) const fn divides<const LINKS: Links>(&self) -> bool {
+        LINKS & AFFINE_LINK != 0 && (!Detail::Reciprocal.is_in(LINKS) || self.multipliers.is_empty())
+    }
+
     /// The reciprocal of a mean over `count` codes.
     #[must_use]
     pub fn multiplier(&self, count: usize) -> Option<i32> {

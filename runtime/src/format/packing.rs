@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Element, Shape, WeightBits, Window};
+use super::{Detail, Element, Links, Shape, WeightBits, Window};
 
 /// The order of a layer's weights, and by it the kernels that run the layer. Format 4.1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +44,11 @@ impl Scratch {
     pub const fn region(&self) -> core::ops::Range<usize> {
         let start = if self.bytes == 0 { 0 } else { self.offset as usize };
         start..start + self.bytes as usize
+    }
+
+    /// Itself; none in a program that links no layer with a scratch.
+    pub(crate) fn linked<const LINKS: Links>(self) -> Self {
+        if Detail::Scratch.is_in(LINKS) { self } else { Self::default() }
     }
 }
 

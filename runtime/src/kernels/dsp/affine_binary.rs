@@ -1,5 +1,5 @@
 use super::instructions::{First, add_scaled};
-use super::layer::{linked_saturate, saturate};
+use super::layer::{has_saturate, linked_saturate};
 use super::scale::LEAST_MULTIPLIER;
 use super::tile::End;
 #[cfg(not(stepshift_backend = "dsp"))]
@@ -35,7 +35,7 @@ pub(in crate::kernels) struct ScaledSum {
 impl ScaledSum {
     /// Of an addition that [`has_affine_sum`].
     pub(in crate::kernels) fn new<const LINKS: Links>(op: &AffineBinary, element: Element) -> Self {
-        let (wide, narrow) = if is_wide(&op.a) { (op.a, op.b) } else { (op.b, op.a) };
+        let (wide, narrow) = by_scale(op);
         Self {
             signed: element == Element::I8,
             first_is_wide: is_wide(&op.a),
@@ -68,17 +68,21 @@ fn is_wide(operand: &AffineOperand) -> bool {
     (operand.multiplier, operand.shift) == (LEAST_MULTIPLIER, 0)
 }
 
+/// The operands, that of the greater scale first.
+fn by_scale(op: &AffineBinary) -> (&AffineOperand, &AffineOperand) {
+    if is_wide(&op.a) { (&op.a, &op.b) } else { (&op.b, &op.a) }
+}
+
 /// Whether the instructions have the sum of two tensors of an element, in a third of it.
 pub fn has_affine_sum(op: &AffineBinary, element: Element) -> bool {
-    let end = saturate(op.activation, element);
-    let has_end = if element == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators };
-    let (wide, narrow) = if is_wide(&op.a) { (op.a, op.b) } else { (op.b, op.a) };
-    let scales = is_wide(&wide)
+    let (wide, narrow) = by_scale(op);
+    let scales = is_wide(wide)
         && narrow.multiplier >= LEAST_MULTIPLIER
         && (-31..=0).contains(&narrow.shift)
         && op.output.multiplier >= LEAST_MULTIPLIER
         && (-31..0).contains(&op.output.shift);
     let zeros = [op.a.zero, op.b.zero].iter().all(|zero| (element.min()..=element.max()).contains(zero));
+    let has_end = has_saturate(op.activation, element);
     op.kind == AffineBinaryKind::Add && element != Element::I16 && has_end && scales && zeros
 }
 
@@ -94,10 +98,7 @@ pub fn affine_binary<const LINKS: Links>(op: &AffineBinary, a_output: &mut InOut
     if Case::Operator.is_in(LINKS) && !(alike && has_affine_sum(op, element)) {
         return false;
     }
-    let (first, output) = match a_output {
-        InOut::InPlace(output, _) => (First::InPlace, output),
-        InOut::Apart(a, output) => (First::Apart(a.bytes), output),
-    };
+    let (first, output) = First::of(a_output);
     add_scaled::<LINKS>(&ScaledSum::new::<LINKS>(op, element), &first, b.bytes, output.bytes);
     true
 }

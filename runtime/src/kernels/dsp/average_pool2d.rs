@@ -1,6 +1,6 @@
 use super::instructions::{PIXELS_OF_A_SUM, sum_pixels};
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Case, Detail, Element, Links};
+use crate::format::{AveragePool2d, Case, Detail, Element, Links};
 use crate::kernels::portable::divide;
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
@@ -23,7 +23,7 @@ pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'
         return false;
     }
     let signed = !Element::U8.is_in(LINKS) || input.element() == Element::I8;
-    let affine = LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty();
+    let affine = op.divides::<LINKS>();
     let has_halves = Detail::Quarter.is_in(LINKS) && input.element() == output.element;
     let halves = if has_halves { Halves::new(op, affine, signed) } else { None };
     for ((oy, ox), codes) in positions(output).zip(output.bytes.chunks_exact_mut(channels)) {
@@ -47,11 +47,7 @@ pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'
                 let run = input.bytes.get(start..).unwrap_or_default();
                 sums = add(sums, sum_pixels::<LINKS>(signed, run, channels, pixels));
             }
-            *codes = if affine || !Detail::Reciprocal.is_in(LINKS) {
-                divided(sums, signed, count, op)
-            } else {
-                multiplied(sums, signed, count, op)
-            };
+            *codes = if affine { divided(sums, signed, count, op) } else { multiplied(sums, signed, count, op) };
         }
     }
     true

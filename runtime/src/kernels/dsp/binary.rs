@@ -1,6 +1,5 @@
 use super::instructions::{First, Sum, add};
-use super::layer::{linked_saturate, saturate};
-use super::tile::End;
+use super::layer::{has_saturate, linked_saturate};
 use crate::arithmetic::rounding;
 use crate::format::{Binary, BinaryKind, Case, Element, Links};
 use crate::kernels::{InOut, View};
@@ -19,10 +18,7 @@ pub fn binary<const LINKS: Links>(op: &Binary, a_output: &mut InOut<'_>, b: Opti
     if Case::Operator.is_in(LINKS) && !has_sum(op, elements) {
         return false;
     }
-    let (first, output) = match a_output {
-        InOut::InPlace(output, _) => (First::InPlace, output),
-        InOut::Apart(a, output) => (First::Apart(a.bytes), output),
-    };
+    let (first, output) = First::of(a_output);
     add::<LINKS>(&sum::<LINKS>(op, output.element), &first, b.bytes, output.bytes);
     true
 }
@@ -39,9 +35,11 @@ fn sum<const LINKS: Links>(op: &Binary, element: Element) -> Sum {
 
 /// Whether the instructions have the sum or difference of two tensors of these elements, in a third.
 pub fn has_sum(op: &Binary, [a, b, output]: [Element; 3]) -> bool {
-    let end = saturate(op.activation, output);
-    let has_end = if output == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators };
     let alike = a == b && a == output && a != Element::I16;
     let is_sum = matches!(op.kind, BinaryKind::Add | BinaryKind::Sub);
-    is_sum && alike && has_end && op.a_shift.max(op.b_shift) <= MAX_FACTOR_SHIFT && op.right_shift >= 0
+    is_sum
+        && alike
+        && has_saturate(op.activation, output)
+        && op.a_shift.max(op.b_shift) <= MAX_FACTOR_SHIFT
+        && op.right_shift >= 0
 }

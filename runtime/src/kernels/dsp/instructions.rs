@@ -11,6 +11,7 @@ use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
 use crate::format::{Case, Element, Links, WeightBits};
+use crate::kernels::{InOut, ViewMut};
 
 /// Filters that were checked once, for every tile of a layer.
 #[derive(Debug, Clone, Copy)]
@@ -293,7 +294,16 @@ pub(super) enum First<'a> {
     Apart(&'a [u8]),
 }
 
-impl First<'_> {
+impl<'a> First<'a> {
+    /// The first operand, and the output.
+    #[inline]
+    pub(super) fn of<'o>(a_output: &'o mut InOut<'a>) -> (Self, &'o mut ViewMut<'a>) {
+        match a_output {
+            InOut::InPlace(output, _) => (Self::InPlace, output),
+            InOut::Apart(a, output) => (Self::Apart(a.bytes), output),
+        }
+    }
+
     /// Where it begins.
     #[cfg(stepshift_backend = "dsp")]
     pub(super) const fn as_ptr(&self, output: &[u8]) -> *const u8 {

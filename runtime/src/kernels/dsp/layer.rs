@@ -143,6 +143,12 @@ pub fn has_end(weights: &Weights<'_>, activation: Activation, output: Element) -
     end::<ALL_LINKS>(weights, activation, output) != End::Accumulators
 }
 
+/// Whether the loops of sums have the saturate of an activation.
+pub(super) fn has_saturate(activation: Activation, output: Element) -> bool {
+    let end = saturate(activation, output);
+    if output == Element::U8 { end == End::Unsigned8 } else { end != End::Accumulators }
+}
+
 /// The saturate that is one instruction, of something that has one: known while compiling where the program links one alone.
 #[inline]
 pub(super) const fn linked_saturate<const LINKS: Links>(activation: Activation, output: Element) -> End {

@@ -1,6 +1,6 @@
 use super::arm;
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Element, Links, VECTOR};
+use crate::format::{AveragePool2d, Element, Links, VECTOR};
 use crate::kernels::portable::divide;
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{View, ViewMut};
@@ -14,7 +14,7 @@ pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'
         return false;
     }
     let (unsigned, channels) = (input.element() == Element::U8, usize::from(input.shape.c).max(1));
-    let affine = LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty();
+    let affine = op.divides::<LINKS>();
     for ((oy, ox), codes) in positions(output).zip(output.bytes.chunks_exact_mut(channels)) {
         let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
         let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);

@@ -1,6 +1,6 @@
 use super::dispatch::by_element;
 use crate::arithmetic::{mean, saturate};
-use crate::format::{AFFINE_LINK, AveragePool2d, Element, Links};
+use crate::format::{AveragePool2d, Element, Links};
 use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut};
 
@@ -28,7 +28,7 @@ fn typed<const LINKS: Links, X: Code>(op: &AveragePool2d<'_>, input: Typed<'_, X
                 let run = input.run(rows.input + row, columns.input, columns.len).get(c..).unwrap_or_default();
                 sum += run.iter().step_by(channels).map(|x| x.get()).sum::<i32>();
             }
-            let code = if LINKS & AFFINE_LINK != 0 && op.multipliers.is_empty() {
+            let code = if op.divides::<LINKS>() {
                 saturate(divide(sum, count), op.activation)
             } else {
                 mean(sum, multiplier, op.right_shift, op.activation)
