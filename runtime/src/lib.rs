@@ -64,6 +64,7 @@ mod session;
 mod signed;
 #[cfg(feature = "micromath")]
 mod softmax;
+mod squared_error;
 mod stage;
 mod vectors;
 mod verify;
@@ -81,6 +82,7 @@ pub use session::{NodeOutput, Session};
 pub use signed::verify_signature;
 #[cfg(feature = "micromath")]
 pub use softmax::softmax;
+pub use squared_error::squared_error;
 /// Most bytes of stack that [`Model::parse`], [`Session::run`], [`Session::step`] and [`Session::self_test`] take below the
 /// function that calls them, interrupts apart: what a build can hold against its RAM.
 ///
