@@ -1,7 +1,7 @@
 //! `x_train.npy`, `y_train.npy`, `x_test.npy`, `y_test.npy`, as NumPy writes them.
 
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use ndarray::{Array1, Array3};
@@ -111,17 +111,38 @@ fn array<A: ReadNpyExt>(path: &Path) -> Result<Result<A, Foreign>, DataError> {
     }
 }
 
-/// Refuses a header that tells of more elements than the file has bytes, for which there would be room otherwise. What is no
-/// header is left to what reads the array.
+/// Refuses a header that is longer than the file, or tells of more elements than it has bytes, for which there would be room
+/// otherwise. What is no header is left to what reads the array.
 fn check_count(path: &Path, mut file: &File) -> Result<(), DataError> {
-    let bytes = file.metadata().map_err(|source| DataError::read(path, source))?.len();
+    let unreadable = |source| DataError::read(path, source);
+    let bytes = file.metadata().map_err(unreadable)?.len();
+    let header_bytes = header_bytes(file).map_err(unreadable)?;
+    if header_bytes > bytes {
+        return Err(DataError::contents(
+            path,
+            format!("a header of {header_bytes} bytes, more than its {bytes} bytes"),
+        ));
+    }
+    file.rewind().map_err(unreadable)?;
     let header = Header::from_reader(&mut BufReader::new(file));
-    file.rewind().map_err(|source| DataError::read(path, source))?;
+    file.rewind().map_err(unreadable)?;
     let Ok(Header { shape, .. }) = header else { return Ok(()) };
     if limits::product(&shape) as u64 <= bytes {
         return Ok(());
     }
     Err(DataError::contents(path, format!("its shape is {shape:?}, more elements than its {bytes} bytes")))
+}
+
+/// Bytes that a header says it has: behind the magic string and two bytes of version there are 2 of its length in version 1,
+/// 4 in others. 0 of a file that ends before.
+fn header_bytes(file: &File) -> io::Result<u64> {
+    let mut start = Vec::new();
+    file.take(12).read_to_end(&mut start)?;
+    Ok(match start.strip_prefix(b"\x93NUMPY") {
+        Some([1, _, a, b, ..]) => u16::from_le_bytes([*a, *b]).into(),
+        Some([_, _, a, b, c, d]) => u32::from_le_bytes([*a, *b, *c, *d]).into(),
+        _ => 0,
+    })
 }
 
 #[cfg(test)]
@@ -184,6 +205,15 @@ mod tests {
             fs::write(place.path().join("x_train.npy"), &bytes).unwrap();
             let len = bytes.len();
             let expected = format!("DIR/x_train.npy: its shape is [{shape}], more elements than its {len} bytes");
+            assert_eq!(error(&place), expected);
+        }
+        for (version, length) in [(1, &[0xff; 2][..]), (2, &[0xff; 4]), (3, &[0xff; 4])] {
+            let place = folder();
+            let bytes = [b"\x93NUMPY", &[version, 0][..], length, b"{'descr': '<f4'"].concat();
+            fs::write(place.path().join("y_test.npy"), &bytes).unwrap();
+            let header = if version == 1 { 0xffff } else { u32::MAX };
+            let len = bytes.len();
+            let expected = format!("DIR/y_test.npy: a header of {header} bytes, more than its {len} bytes");
             assert_eq!(error(&place), expected);
         }
         let place = folder();
