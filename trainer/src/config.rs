@@ -1,6 +1,7 @@
 //! The description of a run, in TOML. `docs/config.md` documents every key.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context, Error, Result, bail, ensure};
@@ -18,6 +19,9 @@ use crate::quantizer_config::{GradientConfig, Products, QuantizerConfig, RangeMe
 
 /// Most passes of a phase: numbers of batches stay countable, and random choices of a pass its own.
 const MAX_EPOCHS: usize = 1_000_000;
+
+/// log2 of steps that f32 holds with every code of 16 bits: numbers below lose bits or are 0, `2^15 * 2^113` is infinite.
+const STEP_EXPONENTS: RangeInclusive<i8> = -126..=112;
 
 /// A run: data, network, and how both trainings go.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -254,6 +258,17 @@ impl QuantizedConfig {
         for (name, own) in &self.layers {
             let quantizers = by_kind([own.weights, own.biases, own.activations], own.gradients);
             check(&format!("quantized.layers.{name}"), quantizers)?;
+            let exponents =
+                [("activation_exponent", own.activation_exponent), ("weight_exponent", own.weight_exponent)];
+            for (key, exponent) in exponents {
+                let (least, greatest) = STEP_EXPONENTS.into_inner();
+                ensure!(
+                    exponent.is_none_or(|exponent| STEP_EXPONENTS.contains(&exponent)),
+                    "quantized.layers.{name}.{key} is {}, it must be {least} to {greatest}: f32, in which networks are \
+                     trained, has no other steps with all their codes",
+                    exponent.unwrap_or_default()
+                );
+            }
         }
         Ok(())
     }
@@ -479,6 +494,13 @@ mod tests {
         for (phase, epochs) in [("float", "epochs = 40"), ("quantized", "epochs = 12")] {
             let message = error(&DIGITS.replacen(epochs, "epochs = 9223372036854775807", 1));
             assert_eq!(message, format!("{phase}.epochs is 9223372036854775807, it may be 1000000 at most"));
+        }
+        // Such a step is 0 or infinite, and the loss no number, whatever the learning rate.
+        for (key, exponent) in [("weight_exponent", -128), ("activation_exponent", -127), ("activation_exponent", 113)]
+        {
+            let message = error(&format!("{DIGITS}\n[quantized.layers.conv1]\n{key} = {exponent}\n"));
+            let expected = format!("quantized.layers.conv1.{key} is {exponent}, it must be -126 to 112: f32");
+            assert!(message.starts_with(&expected), "{message}");
         }
         let message = error(&format!("{DIGITS}\n[quantized.layers.nowhere]\nweight_exponent = -4\n"));
         assert_eq!(message, "quantized.layers.nowhere: there is no layer of this name");
