@@ -14,8 +14,10 @@ use clap::Parser;
 use stepshift_runtime::format::Shape;
 use stepshift_trainer::config::{self, Config};
 use stepshift_trainer::quantizer_config::GradientConfig;
+use stepshift_trainer::torch::batches::Targets;
 use stepshift_trainer::torch::device::DeviceName;
 use stepshift_trainer::torch::learner::{Learner, Model, Place};
+use stepshift_trainer::torch::objective::Goal;
 use stepshift_trainer::torch::quantized_network::Mode;
 use tch::{Cuda, Device, Kind, Tensor};
 
@@ -59,10 +61,10 @@ fn main() -> Result<()> {
     let mut candidates = candidates(device)?;
     let x =
         Tensor::randint_low(-128, 128, [batch, 3, 32, 32], (Kind::Float, device)) * 2_f64.powi(INPUT_EXPONENT.into());
-    let labels = Tensor::randint(CLASSES, [batch], (Kind::Int64, device));
+    let targets = Targets { labels: Tensor::randint(CLASSES, [batch], (Kind::Int64, device)), mixed: None };
     for round in 0..WARM_UP + steps {
         for candidate in &mut candidates {
-            let time = candidate.step(&x, &labels, round as i64, device)?;
+            let time = candidate.step(&x, &targets, round as i64, device)?;
             candidate.times.push(time);
         }
     }
@@ -113,11 +115,11 @@ impl Candidate {
         Ok(Self::new(name, config, learner))
     }
 
-    fn step(&mut self, x: &Tensor, labels: &Tensor, seed: i64, device: Device) -> Result<Duration> {
-        let place = Place { epoch: 0.0, epochs: 1, mode: Mode::Learning, seed, checked: false };
+    fn step(&mut self, x: &Tensor, targets: &Targets, seed: i64, device: Device) -> Result<Duration> {
+        let place = Place { epoch: 0.0, epochs: 1, mode: Mode::Learning, seed, checked: None };
         wait_for(device);
         let start = Instant::now();
-        let _ = self.learner.step(&self.config, x, |of| of(labels), place).context(self.name)?;
+        let _ = self.learner.step(&self.config, x, &Goal::Classes(targets), place).context(self.name)?;
         wait_for(device);
         Ok(start.elapsed())
     }

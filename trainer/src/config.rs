@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use stepshift_runtime::format::Shape;
 
 use crate::config_words::in_words;
-use crate::data::{DataConfig, DatasetName, Source, WaveformConfig};
+use crate::data::{Anomalies, DataConfig, DatasetName, Source, WaveformConfig};
 use crate::front_end::FrontEndConfig;
 use crate::layer_config::LayerConfig;
 use crate::network::Network;
@@ -23,6 +23,9 @@ const MAX_EPOCHS: usize = 1_000_000;
 /// log2 of steps that f32 holds with every code of 16 bits: numbers below lose bits or are 0, `2^15 * 2^113` is infinite.
 const STEP_EXPONENTS: RangeInclusive<i8> = -126..=112;
 
+/// Of a distillation that names none.
+const DEFAULT_TEMPERATURE: f64 = 4.0;
+
 /// A run: data, network, and how both trainings go.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,12 @@ pub struct Config {
     pub seed: u64,
     /// What is learned from.
     pub dataset: DatasetName,
+    /// What is learned.
+    #[serde(default)]
+    pub task: Task,
+    /// Names of classes, or numbers of those without names, that a reconstruction is not to learn and the test is to find.
+    #[serde(default)]
+    pub anomalies: Vec<String>,
     /// Options of its format.
     #[serde(default)]
     pub data: DataConfig,
@@ -50,6 +59,28 @@ pub struct Config {
     /// The network, layer by layer.
     #[serde(default)]
     pub layers: Vec<LayerConfig>,
+}
+
+/// What a network learns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// To tell classes apart: the greatest output is the class.
+    #[default]
+    Classification,
+    /// To write what it reads: the output is the input, by its squared error.
+    Reconstruction,
+}
+
+impl Task {
+    /// Its name in a config.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Classification => "classification",
+            Self::Reconstruction => "reconstruction",
+        }
+    }
 }
 
 /// Training in floating point.
@@ -131,9 +162,16 @@ pub struct DistillationConfig {
     /// Share of the float network's outputs in the loss, the rest being the labels'.
     #[serde(default = "default_distillation_weight")]
     pub weight: f64,
+    /// What both networks' outputs are divided by, where they tell classes apart.
+    pub temperature: Option<f64>,
+}
+
+impl DistillationConfig {
     /// What both networks' outputs are divided by.
-    #[serde(default = "default_temperature")]
-    pub temperature: f64,
+    #[must_use]
+    pub fn temperature(&self) -> f64 {
+        self.temperature.unwrap_or(DEFAULT_TEMPERATURE)
+    }
 }
 
 /// Quantization without training.
@@ -207,7 +245,8 @@ impl QuantizedConfig {
         unit("quantized.range_momentum", self.range_momentum)?;
         unit("quantized.label_smoothing", self.label_smoothing)?;
         unit("quantized.average", self.average.unwrap_or_default())?;
-        if let Some(DistillationConfig { weight, temperature }) = self.distillation {
+        if let Some(distillation) = self.distillation {
+            let (weight, temperature) = (distillation.weight, distillation.temperature());
             let share = (0.0..=1.0).contains(&weight);
             ensure!(share, "quantized.distillation.weight is {weight}, it must be 0 to 1");
             let warm = temperature > 0.0 && temperature.is_finite();
@@ -356,10 +395,6 @@ const fn default_distillation_weight() -> f64 {
     0.5
 }
 
-const fn default_temperature() -> f64 {
-    4.0
-}
-
 const fn default_range_momentum() -> f64 {
     0.95
 }
@@ -385,6 +420,7 @@ pub fn parse(text: &str) -> Result<Config> {
     config.float.check()?;
     config.augmentation.check()?;
     config.quantized.check()?;
+    config.check_task()?;
     ensure!(config.network.is_none() || config.layers.is_empty(), "network and layers exclude each other");
     let layers = config.layers_for(2);
     for name in config.quantized.layers.keys() {
@@ -411,35 +447,77 @@ impl Config {
     ///
     /// front_end_file  the front end that a run was begun with, where it is not a new one
     #[must_use]
-    pub const fn source<'a>(&'a self, front_end_file: Option<&'a [u8]>) -> Source<'a> {
+    pub fn source<'a>(&'a self, front_end_file: Option<&'a [u8]>) -> Source<'a> {
         Source {
             name: self.dataset,
             options: &self.data,
             front_end: self.front_end,
             waveform: self.augmentation.waveform,
             front_end_file,
+            anomalies: match self.task {
+                Task::Classification => None,
+                Task::Reconstruction => Some(Anomalies(&self.anomalies)),
+            },
         }
     }
 
-    /// The layers, of a network that is built in for a number of classes.
-    fn layers_for(&self, classes: usize) -> Vec<LayerConfig> {
-        let outputs = u16::try_from(classes).unwrap_or(u16::MAX);
+    /// Refuses keys that mean nothing to the task.
+    fn check_task(&self) -> Result<()> {
+        if self.task == Task::Classification {
+            ensure!(self.anomalies.is_empty(), "anomalies: they are found by task = \"reconstruction\" alone");
+            return Ok(());
+        }
+        let temperature = self.quantized.distillation.is_some_and(|distillation| distillation.temperature.is_some());
+        for (key, is_given) in [
+            ("float.label_smoothing", self.float.label_smoothing > 0.0),
+            ("quantized.label_smoothing", self.quantized.label_smoothing > 0.0),
+            ("quantized.distillation.temperature", temperature),
+            ("augmentation.mixup", self.augmentation.mixup > 0.0),
+        ] {
+            ensure!(!is_given, "{key}: it is for classes, which task = \"reconstruction\" does not tell apart");
+        }
+        ensure!(
+            self.quantized.scheme == Scheme::PowerOfTwo,
+            "quantized.scheme is \"affine\": task = \"reconstruction\" counts its error in steps that are powers of two"
+        );
+        Ok(())
+    }
+
+    /// The layers, of a network that is built in for a number of outputs.
+    fn layers_for(&self, outputs: usize) -> Vec<LayerConfig> {
+        let outputs = u16::try_from(outputs).unwrap_or(u16::MAX);
         self.network.map_or_else(|| self.layers.clone(), |network| network.layers(outputs))
     }
 
-    /// The network over inputs of a shape, for a number of classes.
+    /// The network over inputs of a shape, with an output for each class or, where it reconstructs, for each value of the input.
     ///
     /// # Errors
     /// Names the layer, the value and what would be right.
     pub fn network(&self, input: Shape, classes: usize) -> Result<Network> {
-        let network = Network::new(input, &self.layers_for(classes))?;
+        let outputs = match self.task {
+            Task::Classification => classes,
+            Task::Reconstruction => input.len(),
+        };
+        let network = Network::new(input, &self.layers_for(outputs))?;
         network.check_scheme(self.quantized.scheme)?;
-        let output = network.output();
-        ensure!(
-            output.len() == classes,
-            "the last layer has {} outputs, the data set has {classes} classes",
-            output.len()
-        );
+        let found = network.output().len();
+        match self.task {
+            Task::Classification => {
+                ensure!(found == classes, "the last layer has {found} outputs, the data set has {classes} classes");
+            }
+            Task::Reconstruction => {
+                let layer = network.layers.last().map_or("input", |layer| &layer.name);
+                let Shape { h, w, c } = network.output();
+                ensure!(
+                    found == outputs,
+                    "layer {layer} has {found} outputs, {h} x {w} x {c}: task = \"reconstruction\" needs {outputs}, as many \
+                     as the input has values, {} x {} x {}",
+                    input.h,
+                    input.w,
+                    input.c
+                );
+            }
+        }
         Ok(network)
     }
 }
@@ -472,7 +550,7 @@ mod tests {
             config.network(shape, 10).unwrap();
             count += 1;
         }
-        assert_eq!(count, 11);
+        assert_eq!(count, 12);
     }
 
     #[test]
@@ -605,6 +683,48 @@ mod tests {
         assert_eq!(message, "the last layer has 10 outputs, the data set has 26 classes");
     }
 
+    #[test]
+    fn a_reconstruction_has_an_output_for_each_value_of_the_input() {
+        let text = |network: &str| {
+            let head = "seed = 1\ndataset = 'digits'\nbatch_size = 8\ntask = 'reconstruction'\nanomalies = ['3']";
+            let training = "optimizer = { learning_rate = 0.01 } }";
+            let float = format!("float = {{ epochs = 1, {training}");
+            let quantized = format!("quantized = {{ epochs = 1, freeze_after = 1, {training}");
+            format!("{head}\n{float}\n{quantized}\n{network}\n")
+        };
+        let network = |text: &str, input| parse(text)?.network(input, 10);
+        let (built_in, input) = (text("network = 'autoencoder'"), Shape { h: 8, w: 8, c: 1 });
+        assert_eq!(network(&built_in, input).unwrap().output().len(), 64);
+        assert_eq!(parse(&built_in).unwrap().source(None).anomalies.unwrap().0, ["3"]);
+        let conv = text("[[layers]]\nname = 'conv'\nop = 'conv2d'\nout_ch = 4\nkernel = 2\nstride = 2");
+        assert_eq!(network(&conv, input).unwrap().output(), Shape { h: 4, w: 4, c: 4 }, "in another shape");
+        let error = |text: &str, input| format!("{:#}", network(text, input).unwrap_err());
+        assert_eq!(
+            error(&conv, Shape { h: 8, w: 8, c: 3 }),
+            "layer conv has 64 outputs, 4 x 4 x 4: task = \"reconstruction\" needs 192, as many as the input has values, 8 x 8 x 3"
+        );
+        let large = error(&built_in, Shape { h: 256, w: 256, c: 1 });
+        assert!(large.starts_with("layer output has 65535 outputs, 1 x 1 x 65535: "), "{large}");
+        for (from, to, key) in [
+            ("float = { epochs", "float = { label_smoothing = 0.1, epochs", "float.label_smoothing"),
+            ("quantized = { epochs", "quantized = { label_smoothing = 0.1, epochs", "quantized.label_smoothing"),
+            ("seed", "augmentation = { mixup = 0.5 }\nseed", "augmentation.mixup"),
+            ("freeze", "distillation = { temperature = 2 }, freeze", "quantized.distillation.temperature"),
+        ] {
+            assert_eq!(
+                error(&built_in.replacen(from, to, 1), input),
+                format!("{key}: it is for classes, which task = \"reconstruction\" does not tell apart")
+            );
+        }
+        parse(&built_in.replace("freeze", "distillation = { weight = 0.1 }, freeze")).unwrap();
+        let affine = error(&built_in.replace("freeze", "scheme = 'affine', freeze"), input);
+        assert!(affine.starts_with("quantized.scheme is \"affine\": task = \"reconstruction\""), "{affine}");
+        let classes = error(&built_in.replace("task = 'reconstruction'\n", ""), input);
+        assert_eq!(classes, "anomalies: they are found by task = \"reconstruction\" alone");
+        let unknown = error(&built_in.replace("'reconstruction'", "'regression'"), input);
+        assert!(unknown.contains("expected `classification` or `reconstruction`"), "{unknown}");
+    }
+
     fn keys(value: &toml::Value, found: &mut Vec<String>) {
         match value {
             toml::Value::Table(table) => {
@@ -638,7 +758,8 @@ mod tests {
         config.quantized.layers.insert("conv1".to_owned(), all);
         config.quantized.average = Some(0.9);
         config.float.average = Some(0.9);
-        config.quantized.distillation = Some(DistillationConfig { weight: 0.5, temperature: 2.0 });
+        config.anomalies = vec!["a".to_owned()];
+        config.quantized.distillation = Some(DistillationConfig { weight: 0.5, temperature: Some(2.0) });
         config.quantized.calibration = toml::from_str("images = 1").ok();
         config.float.optimizer.schedule = Schedule::Steps { epochs: vec![1.0], factor: 0.1 };
         (config.float.optimizer.nesterov, config.float.optimizer.second_momentum) = (Some(true), Some(0.999));

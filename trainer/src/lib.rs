@@ -4,6 +4,7 @@
 //! - [`networks`]: those that are built in.
 //! - [`front_end`]: tables and scaling of features of sound.
 //! - [`data`]: images and labels, as input codes.
+//! - [`score`], [`reconstruction`] and [`roc`]: how well a network does on the test inputs.
 //! - `report` (feature `report`): curves, histograms and exponents of a run.
 //! - [`torch`] (feature `torch`): float and quantized training on libtorch, the exact forward.
 //! - [`export`]: a network in integers to a model file.
@@ -20,8 +21,11 @@ pub mod network;
 pub mod networks;
 pub mod optimizer_config;
 pub mod quantizer_config;
+pub mod reconstruction;
 pub mod recurrent;
 #[cfg(feature = "report")]
 pub mod report;
+pub mod roc;
+pub mod score;
 #[cfg(feature = "torch")]
 pub mod torch;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use stepshift_trainer::report::{Histogram, LayerObservation, Observation, html};
+use stepshift_trainer::score::Score;
 
 /// Runs in the page, and writes what it measures into the title.
 const PROBE: &str = r#"<script>
@@ -58,7 +59,7 @@ fn passes() -> Vec<Observation> {
         phase: if pass < 4 { "float" } else { "quantized" }.to_owned(),
         epoch: pass % 4 + 1,
         loss: 2.0 / (pass + 1) as f64,
-        test_accuracy: 95.0 - 30.0 / (pass + 1) as f64,
+        score: Score::Accuracy(95.0 - 30.0 / (pass + 1) as f64),
         learning_rate: 0.1,
         layers: (0..12).map(|index| layer(pass, index)).collect(),
     };

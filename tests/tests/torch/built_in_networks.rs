@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use stepshift_runtime::Model;
 use stepshift_runtime::format::Shape;
-use stepshift_trainer::config;
+use stepshift_trainer::config::{self, Task};
 use stepshift_trainer::data::{Dataset, Images};
 use stepshift_trainer::export::encode;
 use stepshift_trainer::networks::NetworkName;
@@ -65,6 +65,7 @@ fn the_exact_forward_of_every_built_in_network_equals_the_runtime() {
             test: images(shape, 3, classes, 2),
             classes,
             class_names: Vec::new(),
+            anomalies: Vec::new(),
             input_exponent: -7,
             front_end: None,
         };
@@ -77,7 +78,7 @@ fn the_exact_forward_of_every_built_in_network_equals_the_runtime() {
         let network = quantized_network(&state, &tensors, training.data()).unwrap();
         let bytes = encode(&network.to_fixed_point().unwrap()).unwrap();
         let model = Model::parse(&bytes).unwrap();
-        let result = evaluate(&network, model, &training.data().test, |_| {}).unwrap();
+        let result = evaluate(&network, model, training.data(), Task::Classification, |_| {}).unwrap();
         assert_eq!(result.difference, None, "{name:?}");
         assert_eq!((result.images, result.tensors), (3, 3 * model.step_count()), "{name:?}");
         // Outputs of a network that says nothing would be equal as well.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
+use stepshift_trainer::score::Score;
 use stepshift_trainer::torch::checkpoint::EpochRecord;
 use stepshift_trainer::torch::ptq::Report;
 use stepshift_trainer::torch::training::{Observer, Progress};
@@ -54,9 +55,13 @@ impl Console {
     }
 
     /// The model is written.
-    pub(super) fn trained(&self, model: &Path, float_accuracy: Option<f64>) {
+    pub(super) fn trained(&self, model: &Path, float: Option<Score>) {
         if self.output.json {
-            println!("{}", json!({ "model": model, "float_accuracy": float_accuracy }));
+            let mut line = json!({ "model": model });
+            if let Some(score) = float {
+                line[format!("float_{}", score.key())] = score.value().into();
+            }
+            println!("{line}");
         } else if !self.output.quiet {
             println!("trained: {}", model.display());
         }
@@ -81,12 +86,12 @@ impl Observer for Console {
         if self.output.quiet {
             return;
         }
-        let EpochRecord { phase, epoch, loss, test_accuracy } = record;
         if self.output.json {
-            println!("{}", json!({ "phase": phase, "epoch": epoch, "loss": loss, "test_accuracy": test_accuracy }));
+            println!("{}", json!(record));
             return;
         }
-        let line = format!("{:<9} epoch {epoch:>3}  loss {loss:.4}  test accuracy {test_accuracy:.2} %", phase.text());
+        let EpochRecord { phase, epoch, loss, score } = record;
+        let line = format!("{:<9} epoch {epoch:>3}  loss {loss:.4}  test {} {score}", phase.text(), score.name());
         self.bar.suspend(|| println!("{line}"));
     }
 

@@ -5,10 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
+use serde_json::{Value, json};
 use stepshift_runtime::Model;
 use stepshift_trainer::atomic_file;
-use stepshift_trainer::torch::evaluation::{Difference, Evaluation, evaluate, golden_vectors};
+use stepshift_trainer::config;
+use stepshift_trainer::reconstruction::Errors;
+use stepshift_trainer::roc::PASSING_PERCENT;
+use stepshift_trainer::score::Score;
+use stepshift_trainer::torch::evaluation::{Difference, Evaluation, Reconstruction, evaluate, golden_vectors};
 
 use super::RunFolder;
 
@@ -30,45 +34,28 @@ pub(crate) struct Eval {
     json: bool,
 }
 
-/// The result for machines.
-#[derive(Debug, Serialize)]
-struct Report {
-    float_accuracy: Option<f64>,
-    integer_accuracy: f64,
-    images: usize,
-    tensors: usize,
-    bit_exact: bool,
-    model_bytes: usize,
-    arena_bytes: usize,
-}
-
 impl Eval {
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let path = self.model.clone().unwrap_or_else(|| self.run.model());
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let model = Model::parse(&bytes).with_context(|| path.display().to_string())?;
         let (state, data, network) = self.run.load()?;
+        let task = config::parse(&state.config)?.task;
         let bar = ProgressBar::new(data.test.len() as u64)
             .with_style(ProgressStyle::with_template("evaluating {wide_bar} {pos}/{len}, {eta} left")?);
-        let result = evaluate(&network, model, &data.test, |done| bar.set_position(done as u64));
+        let result = evaluate(&network, model, &data, task, |done| bar.set_position(done as u64));
         bar.finish_and_clear();
         let result = result.with_context(|| path.display().to_string())?;
         if let Some(vectors) = &self.vectors {
             atomic_file::write(vectors, &golden_vectors(&network, model, &data.test, self.limit as usize)?)?;
         }
-        let report = Report {
-            float_accuracy: state.float_accuracy,
-            integer_accuracy: result.accuracy,
-            images: result.images,
-            tensors: result.tensors,
-            bit_exact: result.difference.is_none(),
-            model_bytes: bytes.len(),
-            arena_bytes: model.arena_bytes(),
-        };
         if self.json {
-            println!("{}", serde_json::to_string(&report)?)
+            let mut report = report(state.float_score, &result);
+            report["model_bytes"] = bytes.len().into();
+            report["arena_bytes"] = model.arena_bytes().into();
+            println!("{report}");
         } else {
-            print(&report, &result)
+            print(state.float_score, &result)
         }
         if let Some(Difference { image, layer, index, model, exact }) = result.difference {
             eprintln!(
@@ -80,12 +67,51 @@ impl Eval {
     }
 }
 
-fn print(report: &Report, result: &Evaluation) {
-    if let Some(accuracy) = report.float_accuracy {
-        println!("float accuracy    {accuracy:.2} %");
+/// The result for machines.
+fn report(float: Option<Score>, result: &Evaluation) -> Value {
+    let key = result.score.key();
+    let mut report = json!({
+        format!("float_{key}"): float.map(Score::value),
+        format!("integer_{key}"): result.score.value(),
+        "images": result.images,
+        "tensors": result.tensors,
+        "bit_exact": result.difference.is_none(),
+    });
+    if let Some(Reconstruction { exponent, errors }) = &result.reconstruction {
+        report["error_exponent"] = (*exponent).into();
+        report["threshold"] = errors.threshold().into();
+        report["normal_images"] = errors.normal.len().into();
+        report["anomalous_images"] = errors.anomalous.len().into();
+        report["anomalies_found"] = found(errors).into();
     }
-    println!("integer accuracy  {:.2} % of {} images", result.accuracy, result.images);
-    if report.bit_exact {
-        println!("bit-exact         {} tensors, {} images", result.tensors, result.images);
+    report
+}
+
+/// Percent of the anomalies whose errors exceed the threshold; none where there are no anomalies.
+fn found(errors: &Errors<u64>) -> Option<f64> {
+    let threshold = errors.threshold()?;
+    let found = errors.anomalous.iter().filter(|error| **error > threshold).count();
+    (!errors.anomalous.is_empty()).then(|| 100.0 * found as f64 / errors.anomalous.len() as f64)
+}
+
+fn print(float: Option<Score>, result: &Evaluation) {
+    let name = result.score.name();
+    let width = "integer ".len() + name.len() + 2;
+    let line = |name: &str, text: String| println!("{name:<width$}{text}");
+    if let Some(score) = float {
+        line(&format!("float {name}"), score.to_string());
+    }
+    line(&format!("integer {name}"), format!("{} of {} images", result.score, result.images));
+    if let Some(Reconstruction { exponent, errors }) = &result.reconstruction
+        && let Some(threshold) = errors.threshold()
+    {
+        let normal = errors.normal.len();
+        let passing = format!("exceeded by no more than {} % of {normal} normal images", 100 - PASSING_PERCENT);
+        let anomalies = |found| format!(", by {found:.2} % of {} anomalies", errors.anomalous.len());
+        let found = found(errors).map(anomalies).unwrap_or_default();
+        line("threshold", format!("{threshold} squared steps of 2^{exponent}, {passing}{found}"));
+    }
+    if result.difference.is_none() {
+        line("bit-exact", format!("{} tensors, {} images", result.tensors, result.images));
     }
 }

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_runtime::format::{Element, OperatorKind, WeightBits};
 use stepshift_runtime::{Backend, Model};
 use stepshift_trainer::atomic_file;
+use stepshift_trainer::config::{self, Task};
 use stepshift_trainer::export::bounds::{ExactIn, channel_bounds, exact_in};
 use stepshift_trainer::export::heads::Head;
 use stepshift_trainer::export::patches::{Fit, Patching, fit};
@@ -51,7 +52,11 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let (_, data, network) = self.run.load()?;
+        let (state, data, network) = self.run.load()?;
+        ensure!(
+            self.head.is_none() || config::parse(&state.config)?.task == Task::Classification,
+            "--head: it is for classes, which task = \"reconstruction\" does not tell apart"
+        );
         let default = if self.stream { self.run.stream() } else { self.run.model() };
         let path = self.model.clone().unwrap_or(default);
         let sample = if self.no_self_test || self.stream { None } else { Some(sample(&network, &data.test)?) };

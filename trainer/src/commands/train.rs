@@ -58,7 +58,7 @@ impl Train {
         let network = stepshift_trainer::torch::training::quantized_network(&state, &tensors, training.data())?;
         let sample = sample(&network, &training.data().test)?;
         write_model(&network, Options { sample: Some(&sample), ..Options::default() }, &self.out.join(MODEL_FILE))?;
-        console.trained(&self.out.join(MODEL_FILE), training.state().float_accuracy);
+        console.trained(&self.out.join(MODEL_FILE), training.state().float_score);
         Ok(ExitCode::SUCCESS)
     }
 

@@ -38,6 +38,7 @@ pub fn load() -> Result<Dataset, DataError> {
         test: images(test)?,
         classes: 10,
         class_names: (0..10).map(|digit| digit.to_string()).collect(),
+        anomalies: Vec::new(),
         input_exponent: -4,
         front_end: None,
     })

@@ -43,11 +43,3 @@ pub(super) fn with_extension(folder: &Path, extensions: &[&str]) -> Result<Vec<P
 pub(super) fn name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
-
-/// Refuses more classes than a label can count, or less than two.
-pub(super) fn check_class_count(folder: &Path, count: usize) -> Result<(), DataError> {
-    if (2..=256).contains(&count) {
-        return Ok(());
-    }
-    Err(DataError::contents(folder, format!("{count} classes, there must be 2 to 256")))
-}

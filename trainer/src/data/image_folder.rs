@@ -10,7 +10,7 @@ use ndarray::ArrayViewMut3;
 use stepshift_runtime::format::Shape;
 
 use super::images::{FileInput, centred};
-use super::{DataConfig, DataError, Dataset, Decode, Images, files, limits};
+use super::{DataError, Dataset, Decode, Images, Source, files, limits};
 
 /// What is read.
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
@@ -23,27 +23,42 @@ const MAX_FILE_PIXELS: u64 = 1 << 26;
 ///
 /// # Errors
 /// Names the folder, file or key.
-pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
+pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
+    let options = source.options;
     let Some([h, w]) = options.size.filter(|[h, w]| *h > 0 && *w > 0) else {
         return Err(DataError::option("data.size", "is missing or 0, it must be [rows, columns]"));
     };
     let shape = Shape { h, w, c: if options.grayscale == Some(true) { 1 } else { 3 } };
     limits::check_input([h, w, shape.c].map(usize::from)).map_err(|what| DataError::option("data.size", what))?;
-    let classes = files::folders(&folder.join("train"))?.iter().map(|path| files::name(path)).collect::<Vec<_>>();
-    files::check_class_count(&folder.join("train"), classes.len())?;
-    let train = images(&folder.join("train"), &classes, shape)?;
-    let test = images(&folder.join("test"), &classes, shape)?;
-    Ok(Dataset { train, test, classes: classes.len(), class_names: classes, input_exponent: -7, front_end: None })
+    let (train, test) = (folder.join("train"), folder.join("test"));
+    let names = |part: &Path| files::folders(part).map(|paths| paths.iter().map(|path| files::name(path)).collect());
+    let classes = source.classes(names(&train)?, names(&test)?)?;
+    source.check_class_count(&train, classes.len())?;
+    Ok(Dataset {
+        train: images(&train, &classes, shape, |class| !source.is_anomaly(class))?,
+        test: images(&test, &classes, shape, |_| true)?,
+        classes: classes.len(),
+        class_names: classes,
+        anomalies: Vec::new(),
+        input_exponent: -7,
+        front_end: None,
+    })
 }
 
-fn images(folder: &Path, classes: &[String], shape: Shape) -> Result<Images, DataError> {
+/// The files of the classes that are wanted.
+fn images(
+    folder: &Path,
+    classes: &[String],
+    shape: Shape,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Images, DataError> {
     for own in files::folders(folder)? {
         if !classes.contains(&files::name(&own)) {
             return Err(DataError::contents(&own, "the training images have no such class"));
         }
     }
     let mut found = Vec::new();
-    for (label, class) in (0..=u8::MAX).zip(classes) {
+    for (label, class) in (0..=u8::MAX).zip(classes).filter(|(_, class)| is_wanted(class)) {
         let class_folder = folder.join(class);
         let paths = files::with_extension(&class_folder, &EXTENSIONS)?;
         if paths.is_empty() {
@@ -111,7 +126,12 @@ mod tests {
     use image::{GrayImage, Rgb, RgbImage};
     use stepshift_runtime::crc32;
 
+    use super::super::{Anomalies, DataConfig, DatasetName};
     use super::*;
+
+    fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
+        super::load(folder, Source::new(DatasetName::ImageFolder, options))
+    }
 
     fn options(grayscale: bool) -> DataConfig {
         DataConfig { size: Some([4, 6]), grayscale: Some(grayscale), ..DataConfig::default() }
@@ -207,5 +227,29 @@ mod tests {
         let place = folder();
         fs::remove_dir_all(place.path().join("train/dog")).unwrap();
         assert_eq!(error(&place, &options(false)), "DIR/train: 1 classes, there must be 2 to 256");
+    }
+
+    #[test]
+    fn anomalies_may_be_among_the_test_images_alone() {
+        let load = |folder: &tempfile::TempDir, names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            let options = options(true);
+            let anomalies = Some(Anomalies(&names));
+            let source = Source { anomalies, ..Source::new(DatasetName::ImageFolder, &options) };
+            let data = super::super::load(source, Some(folder.path()));
+            data.map_err(|error| error.to_string().replace(&*folder.path().to_string_lossy(), "DIR"))
+        };
+        let place = folder();
+        let data = load(&place, &["dog"]).unwrap();
+        assert_eq!((data.train.labels(), data.test.labels(), data.anomalies), (&[0][..], &[0, 1][..], vec![1]));
+        fs::remove_dir_all(place.path().join("train/dog")).unwrap();
+        let data = load(&place, &["dog"]).unwrap();
+        assert_eq!((data.train.labels(), data.test.labels(), data.anomalies), (&[0][..], &[0, 1][..], vec![1]));
+        assert_eq!((data.classes, data.class_names), (2, vec!["cat".to_owned(), "dog".to_owned()]));
+        assert_eq!(load(&place, &[]).unwrap_err(), "DIR/test/dog: the training images have no such class");
+        let unknown = "anomalies: \"dig\" is no class of the data set, there are [\"cat\", \"dog\"]";
+        assert_eq!(load(&place, &["dig"]).unwrap_err(), unknown);
+        fs::remove_dir_all(place.path().join("test/dog")).unwrap();
+        assert_eq!(load(&place, &[]).unwrap().classes, 1, "one class may be reconstructed");
     }
 }

@@ -72,6 +72,20 @@ impl Images {
         Self { codes: Codes::Files { files: files.into(), shape, decoder }, labels, seed: None }
     }
 
+    /// The inputs whose labels are kept, in their order.
+    #[must_use]
+    pub fn of_labels(&self, is_kept: impl Fn(u8) -> bool) -> Self {
+        let kept: Vec<usize> = (0..self.len()).filter(|index| is_kept(self.labels[*index])).collect();
+        let codes = match &self.codes {
+            Codes::Memory(codes) => Codes::Memory(Arc::new(codes.select(Axis(0), &kept))),
+            Codes::Files { files, shape, decoder } => {
+                let files = kept.iter().map(|index| files[*index].clone()).collect();
+                Codes::Files { files, shape: *shape, decoder: Arc::clone(decoder) }
+            }
+        };
+        Self { codes, labels: kept.iter().map(|index| self.labels[*index]).collect(), seed: self.seed }
+    }
+
     /// The same inputs, changed at random where their decoder does so: always the same ones for a seed, in whatever order
     /// they are read.
     #[must_use]

@@ -26,7 +26,15 @@ pub fn load(folder: &Path) -> Result<Dataset, DataError> {
     }
     let greatest = train.labels().iter().chain(test.labels()).max().copied().unwrap_or(0);
     let classes = usize::from(greatest) + 1;
-    Ok(Dataset { train, test, classes, class_names: Vec::new(), input_exponent: -7, front_end: None })
+    Ok(Dataset {
+        train,
+        test,
+        classes,
+        class_names: Vec::new(),
+        anomalies: Vec::new(),
+        input_exponent: -7,
+        front_end: None,
+    })
 }
 
 /// Reads Fashion-MNIST from `folder`, or from where Debian's package puts it.

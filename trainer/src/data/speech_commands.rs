@@ -56,21 +56,22 @@ pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
     let tables = Tables::new(&source.front_end.unwrap_or_default(), clips.sample_rate).map_err(DataError::FrontEnd)?;
     let words = words(folder)?;
     let class_names = class_names(folder, &words, options)?;
-    files::check_class_count(folder, class_names.len())?;
+    source.check_class_count(folder, class_names.len())?;
     let inputs = inputs(folder, &words, &class_names, options, clips)?;
     let lists = Lists::read(folder)?;
     let (mut train, mut test) = (Vec::new(), Vec::new());
+    let is_anomaly = |label: usize| source.is_anomaly(&class_names[label]);
     for input in inputs {
         match lists.part(folder, &input) {
-            Part::Train => train.push(input),
+            Part::Train if !is_anomaly(input.label.into()) => train.push(input),
             Part::Test => test.push(input),
-            Part::Validation => {}
+            Part::Train | Part::Validation => {}
         }
     }
     for (part, inputs) in [("training", &train), ("test", &test)] {
-        let missing =
-            (0..class_names.len()).find(|label| !inputs.iter().any(|input| usize::from(input.label) == *label));
-        if let Some(label) = missing {
+        let is_missing = |label: &usize| !inputs.iter().any(|input| usize::from(input.label) == *label);
+        let needed = |label: &usize| part == "test" || !is_anomaly(*label);
+        if let Some(label) = (0..class_names.len()).filter(needed).find(is_missing) {
             let what = format!("class {} has no {part} sounds; {}", class_names[label], lists.rule());
             return Err(DataError::contents(folder, what));
         }
@@ -88,6 +89,7 @@ pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
         test: Images::in_files(test, shape, plain),
         classes: class_names.len(),
         class_names,
+        anomalies: Vec::new(),
         input_exponent: INPUT_EXPONENT,
         front_end: Some(file),
     })
@@ -373,7 +375,7 @@ impl Decode for Decoder {
 mod tests {
     use std::fs;
 
-    use super::super::{DatasetName, load};
+    use super::super::{Anomalies, DatasetName, load};
     use super::*;
     use crate::front_end::FrontEndConfig;
 
@@ -416,7 +418,7 @@ mod tests {
     ) -> Result<Dataset, String> {
         let front_end = Some(FrontEndConfig { coefficients: Some(10), ..FrontEndConfig::default() });
         let name = DatasetName::SpeechCommands;
-        let source = Source { name, options, front_end, waveform, front_end_file: None };
+        let source = Source { front_end, waveform, ..Source::new(name, options) };
         let data = load(source, Some(folder));
         data.map_err(|error| error.to_string().replace(&*folder.to_string_lossy(), "DIR"))
     }
@@ -434,14 +436,28 @@ mod tests {
         // A run that goes on keeps the scaling that it was begun with.
         let file = data.front_end.unwrap();
         let options = DataConfig::default();
-        let source = Source {
-            name: DatasetName::SpeechCommands,
-            options: &options,
-            front_end: None,
-            waveform: None,
-            front_end_file: Some(&file),
-        };
+        let source = Source { front_end_file: Some(&file), ..Source::new(DatasetName::SpeechCommands, &options) };
         assert_eq!(load(source, Some(folder.path())).unwrap().front_end.unwrap(), file);
+    }
+
+    #[test]
+    fn anomalies_do_not_choose_the_scaling_and_may_be_in_the_test_alone() {
+        let (folder, options, names) = (folder(), DataConfig::default(), ["yes".to_owned()]);
+        let source =
+            Source { anomalies: Some(Anomalies(&names)), ..Source::new(DatasetName::SpeechCommands, &options) };
+        let load = || load(source, Some(folder.path())).unwrap();
+        let data = load();
+        assert_eq!((data.class_names.len(), data.anomalies.as_slice()), (3, &[2][..]));
+        assert!(data.train.labels().iter().all(|label| *label < 2) && data.test.labels().contains(&2));
+        for speaker in 0..40 {
+            wav(&folder.path().join(format!("yes/a{speaker:02}_nohash_0.wav")), SPEC, tone(5000.0, 16_000));
+        }
+        assert_eq!(load().front_end, data.front_end);
+        let list = (0..40).map(|speaker| format!("yes/a{speaker:02}_nohash_0.wav\n"));
+        let others = ["no", "up"].map(|word| format!("{word}/a03_nohash_0.wav\n"));
+        fs::write(folder.path().join("testing_list.txt"), list.chain(others).collect::<String>()).unwrap();
+        let held_out = load();
+        assert_eq!((held_out.train.len(), held_out.test.len()), (78, 42));
     }
 
     #[test]

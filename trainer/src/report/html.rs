@@ -28,7 +28,7 @@ pre { background: #f6f6f6; padding: 1rem; overflow-x: auto; font-size: .8rem; }
 /// The page.
 ///
 /// title   what the run is called
-/// facts   dataset, seed, versions, accuracy
+/// facts   dataset, seed, versions, score
 /// passes  what was observed
 /// config  the config's text
 ///
@@ -56,7 +56,7 @@ pub fn page(title: &str, facts: &Facts, passes: &[Observation], config: &str) ->
     Ok(html)
 }
 
-/// Loss, accuracy and rate over all passes, a curve for each phase.
+/// Loss, score and rate over all passes, a curve for each phase.
 fn training(passes: &[Observation]) -> Result<String> {
     let of = |value: fn(&Observation) -> f64| -> Vec<Curve> {
         let curve = |phase: &str| Curve {
@@ -71,8 +71,10 @@ fn training(passes: &[Observation]) -> Result<String> {
     };
     let mut html = "<h2>Training</h2>\n<div class=\"plots\">\n".to_owned();
     html += &figure("Mean training loss of a pass", &plot::curves("pass", "loss", &of(|pass| pass.loss), false)?);
-    let accuracy = plot::curves("pass", "percent", &of(|pass| pass.test_accuracy), false)?;
-    html += &figure("Test accuracy behind a pass, by the training forward", &accuracy);
+    if let Some(Observation { score, .. }) = passes.first() {
+        let plot = plot::curves("pass", score.unit(), &of(|pass| pass.score.value()), false)?;
+        html += &figure(&format!("Test {} behind a pass, by the training forward", score.name()), &plot);
+    }
     let rate = plot::curves("pass", "rate", &of(|pass| pass.learning_rate), false)?;
     html += &figure("Learning rate at the end of a pass", &rate);
     Ok(html + "</div>\n")
@@ -149,6 +151,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::super::observation::tests::observations;
     use super::*;
+    use crate::score::Score;
 
     #[test]
     fn the_page_stands_alone_and_escapes_what_users_write() {
@@ -159,8 +162,13 @@ mod tests {
         for outside in ["<script", "<link", "<img", "src=", "@import", "url("] {
             assert!(!html.contains(outside), "{outside}");
         }
+        assert!(html.contains("Test accuracy behind a pass"));
         // Three of training, one of exponents, one of weights, two of activations.
         assert_eq!(html.matches("<svg").count(), 7);
+        let aucs: Vec<_> =
+            observations().into_iter().map(|pass| Observation { score: Score::Auc(0.75), ..pass }).collect();
+        let html = page("anomalies", &facts, &aucs, "").unwrap();
+        assert!(html.contains("Test AUC behind a pass") && !html.contains("accuracy"));
         assert!(page("empty", &facts, &[], "").unwrap().contains("</html>"));
     }
 }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic_file;
+use crate::score::Score;
 
 /// Bins of a histogram.
 const BINS: usize = 48;
@@ -19,8 +20,9 @@ pub struct Observation {
     pub epoch: usize,
     /// Mean training loss.
     pub loss: f64,
-    /// Test accuracy in percent.
-    pub test_accuracy: f64,
+    /// On the test inputs.
+    #[serde(flatten)]
+    pub score: Score,
     /// The rate of the pass's last step.
     pub learning_rate: f64,
     /// Layer by layer.
@@ -145,7 +147,7 @@ pub(super) mod tests {
                 phase: if quantized { "quantized" } else { "float" }.to_owned(),
                 epoch: if quantized { index - 1 } else { index + 1 },
                 loss: 2.3 / (index + 1) as f64,
-                test_accuracy: 99.0 - 40.0 / (index + 1) as f64,
+                score: Score::Accuracy(99.0 - 40.0 / (index + 1) as f64),
                 learning_rate: 0.1 / (index + 1) as f64,
                 layers: vec![
                     LayerObservation {

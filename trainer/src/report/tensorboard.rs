@@ -45,7 +45,7 @@ impl EventFile {
         let mut summary = Message::default();
         for (tag, value) in [
             ("train/loss", pass.loss),
-            ("test/accuracy", pass.test_accuracy),
+            (&format!("test/{}", pass.score.key()), pass.score.value()),
             ("train/learning_rate", pass.learning_rate),
         ] {
             summary.scalar(tag, value);

@@ -113,8 +113,10 @@ pub fn apply(codes: Tensor, labels: Tensor, draws: &Draws) -> Batch {
         let sides = if axis == 2 { [0, 0, *margin, *margin] } else { [*margin, *margin, 0, 0] };
         x = moved(&x.constant_pad_nd(sides), &index(places), axis, draws.extents[axis as usize]);
     }
+    let rounded = |x: &Tensor| (x + 0.5).floor().clamp(-128.0, 127.0);
+    let clean = if draws.crop.is_empty() { x.shallow_clone() } else { rounded(&x) };
     if !draws.noise.is_empty() {
-        x += Tensor::from_slice(&draws.noise).to_device(device).view(draws.extents);
+        x = &x + Tensor::from_slice(&draws.noise).to_device(device).view(draws.extents);
     }
     let mut mixed = None;
     if let Some((others, share)) = &draws.mixup {
@@ -123,15 +125,16 @@ pub fn apply(codes: Tensor, labels: Tensor, draws: &Draws) -> Batch {
         mixed = Some((labels.index_select(0, &others), *share));
     }
     if !(draws.crop.is_empty() && draws.noise.is_empty() && draws.mixup.is_none()) {
-        x = (x + 0.5).floor().clamp(-128.0, 127.0);
+        x = rounded(&x);
     }
     let (side, tops, lefts) = &draws.cutout;
     if *side > 0 {
-        x *= kept(&index(tops), draws.extents[2], *side)
-            .view([-1, 1, draws.extents[2], 1])
-            .logical_or(&kept(&index(lefts), draws.extents[3], *side).view([-1, 1, 1, draws.extents[3]]));
+        x = &x
+            * kept(&index(tops), draws.extents[2], *side)
+                .view([-1, 1, draws.extents[2], 1])
+                .logical_or(&kept(&index(lefts), draws.extents[3], *side).view([-1, 1, 1, draws.extents[3]]));
     }
-    Batch { codes: x, targets: Targets { labels, mixed } }
+    Batch { codes: x, clean, targets: Targets { labels, mixed } }
 }
 
 /// `len` entries of an axis, from a place of its own in each input.
@@ -278,11 +281,29 @@ mod tests {
         assert_eq!(values(&got.floor()), values(&got));
     }
 
+    /// Noise and a cutout are to be taken back; what moves or enlarges an input is not.
+    #[test]
+    fn a_reconstruction_is_held_to_inputs_without_noise_and_cutout() {
+        let x = ramp([16, 2, 8, 8]);
+        let moves = Augmentation { shift: 2, flip: true, crop: Some(0.5), ..Augmentation::default() };
+        let draws = Draws::new(moves, [16, 2, 8, 8], &mut ChaCha8Rng::seed_from_u64(8));
+        let extents = [16, 2, 8, 8];
+        let noisy = Draws { noise: vec![3.0; 2048], cutout: (3, vec![2; 16], vec![1; 16]), extents, ..draws.clone() };
+        let apply = |draws| apply(x.shallow_clone(), Tensor::zeros([16], (Kind::Int64, Device::Cpu)), draws);
+        let (moved, changed) = (apply(&draws), apply(&noisy));
+        assert_eq!(values(&moved.clean), values(&moved.codes));
+        assert_ne!(values(&moved.clean), values(&x));
+        assert_eq!(values(&changed.clean), values(&moved.codes));
+        let added = (&changed.codes - &changed.clean).clamp(-128.0, 3.0);
+        assert!(added.max().double_value(&[]) == 3.0 && added.min().double_value(&[]) < -4.0);
+        assert_eq!(values(&x), values(&ramp([16, 2, 8, 8])), "the inputs themselves stay");
+    }
+
     #[test]
     fn mixup_mixes_inputs_and_their_losses_by_one_share() {
         let x = ramp([6, 1, 2, 2]) * 0.5;
         let changes = Augmentation { mixup: 1.0, ..Augmentation::default() };
-        let Batch { codes, targets } = batch(changes, &x, 7);
+        let Batch { codes, targets, .. } = batch(changes, &x, 7);
         let (others, share) = targets.mixed.as_ref().unwrap();
         assert_eq!(Vec::<i64>::try_from(others).unwrap(), [1, 2, 3, 4, 5, 0]);
         assert!((0.0..=1.0).contains(share));

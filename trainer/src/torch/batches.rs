@@ -50,7 +50,9 @@ impl Stream {
 pub struct Batch {
     /// `[N, C, H, W]` f32 codes.
     pub codes: Tensor,
-    /// What it is to learn.
+    /// The same without noise and cutout: what a network that reconstructs is to write.
+    pub clean: Tensor,
+    /// The classes.
     pub targets: Targets,
 }
 

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::atomic_file;
+use crate::score::Score;
 
 /// Version of what [`State`] and the tensors' names mean. Version 2 has the settings of more quantizers; one of version 1 is read as well.
 pub const CHECKPOINT_VERSION: u32 = 2;
@@ -60,8 +61,9 @@ pub struct State {
     pub sums: Sums,
     /// One record for each finished pass.
     pub history: Vec<EpochRecord>,
-    /// Test accuracy of the float network, in percent, once its training is over.
-    pub float_accuracy: Option<f64>,
+    /// Of the float network, once its training is over.
+    #[serde(default, alias = "float_accuracy", deserialize_with = "score_or_accuracy")]
+    pub float_score: Option<Score>,
 }
 
 /// Sums over the batches of a pass.
@@ -82,8 +84,24 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// Mean training loss.
     pub loss: f64,
-    /// Test accuracy in percent, by the training forward.
-    pub test_accuracy: f64,
+    /// On the test inputs, by the training forward.
+    #[serde(flatten)]
+    pub score: Score,
+}
+
+/// A score, or the number that former programs wrote, who had no other than accuracy.
+fn score_or_accuracy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Score>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Score(Score),
+        Accuracy(f64),
+    }
+    let score = |written| match written {
+        Written::Score(score) => score,
+        Written::Accuracy(percent) => Score::Accuracy(percent),
+    };
+    Ok(Option::<Written>::deserialize(deserializer)?.map(score))
 }
 
 /// Writes a checkpoint atomically.
@@ -158,4 +176,30 @@ fn to_tensor(name: &str, view: &TensorView<'_>) -> Result<Tensor> {
     let values: Vec<f32> = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     let shape: Vec<i64> = view.shape().iter().map(|extent| *extent as i64).collect();
     Ok(Tensor::from_slice(&values).view(shape.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn states_of_former_programs_are_read() {
+        let state = |accuracy: serde_json::Value| -> State {
+            let pass = json!({ "phase": "float", "epoch": 1, "loss": 0.5, "test_accuracy": 91.25 });
+            let sums = json!({ "loss": 0.0, "images": 0 });
+            let text = json!({
+                "version": 2, "config": "", "phase": "quantized", "epoch": 1, "batch": 0, "sums": sums, "history": [pass],
+                "float_accuracy": accuracy
+            });
+            serde_json::from_value(text).unwrap()
+        };
+        let quantized = state(json!(91.25));
+        assert_eq!(quantized.float_score, Some(Score::Accuracy(91.25)));
+        assert_eq!(quantized.history[0].score, Score::Accuracy(91.25));
+        assert_eq!(state(json!(null)).float_score, None);
+        let written = serde_json::to_string(&quantized).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&written).unwrap(), quantized);
+    }
 }

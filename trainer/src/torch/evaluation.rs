@@ -2,29 +2,50 @@
 
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use ndarray::{Array4, ArrayView4, Axis};
-use stepshift_runtime::{Codes, Model, Session, Vectors, argmax};
+use stepshift_runtime::{Codes, Model, Session, Vectors, argmax, squared_error};
 
 use super::quantized_network::QuantizedNetwork;
-use crate::data::Images;
+use crate::config::Task;
+use crate::data::{Dataset, Images};
 use crate::export::heads::Head;
 use crate::export::steps::{Step, arena_bytes_of, steps, tensors};
+use crate::reconstruction::Errors;
+use crate::score::Score;
 
 /// Images in a batch of the exact forward.
 const BATCH: usize = 100;
 
 /// What an evaluation found.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// Percent of images whose argmax is their label, by the integer model.
-    pub accuracy: f64,
+    /// Of the integer model.
+    pub score: Score,
+    /// The errors by [`squared_error`], where the network reconstructs.
+    pub reconstruction: Option<Reconstruction>,
     /// Images compared.
     pub images: usize,
     /// Tensors compared, of all images; of layers that run patch by patch, each part.
     pub tensors: usize,
     /// The first code that differs, if one does.
     pub difference: Option<Difference>,
+}
+
+/// What firmware finds of the images' errors.
+#[derive(Debug, Clone)]
+pub struct Reconstruction {
+    /// In squared steps of this exponent, the finer of the input's and the output's.
+    pub exponent: i8,
+    /// Of every image.
+    pub errors: Errors<u64>,
+}
+
+impl Reconstruction {
+    fn score(&self, input_exponent: i8) -> Score {
+        let steps = 4_f64.powi(i32::from(self.exponent) - i32::from(input_exponent));
+        self.errors.score(|error| error as f64 * steps)
+    }
 }
 
 /// A code that differs between the integer model and the exact forward.
@@ -42,45 +63,64 @@ pub struct Difference {
     pub exact: i16,
 }
 
-/// Runs every image through the integer model and the exact forward and compares every tensor.
+/// Runs every test image through the integer model and the exact forward and compares every tensor.
 ///
 /// `progress` is told how many images are done.
 ///
 /// # Errors
-/// Where the model is for inputs of another shape, or libtorch fails.
+/// Where the model is for inputs of another shape, a reconstruction ends in a head, or libtorch fails.
 pub fn evaluate(
     network: &QuantizedNetwork,
     model: Model<'_>,
-    images: &Images,
+    data: &Dataset,
+    task: Task,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation> {
-    anyhow::ensure!(
+    let images = &data.test;
+    ensure!(
         model.input().shape == images.shape() && tensors(model).iter().max() == Some(&tensor_count(network, model)),
         "the model is not one of this checkpoint: its input or its number of layers differs"
     );
     let steps = steps_of(network, model);
-    let mut result = Evaluation { accuracy: 0.0, images: 0, tensors: 0, difference: None };
-    let mut right = 0;
+    ensure!(
+        task == Task::Classification || Head::of(model).is_none(),
+        "the model ends in a head for classes: export a network that reconstructs without one"
+    );
+    let (input_exponent, output_exponent) = (model.input().exponent, model.output().exponent);
+    let (mut right, mut errors, mut difference) = (0, Errors::default(), None);
     for start in (0..images.len()).step_by(BATCH) {
         let end = (start + BATCH).min(images.len());
         let codes = images.range(start..end)?;
         let exact = network.exact_codes(codes.view())?;
         for (offset, found) in compare(model, &steps, codes.view(), &exact)?.into_iter().enumerate() {
-            right += usize::from(found.class == usize::from(images.labels()[start + offset]));
-            if let (None, Some(difference)) = (&result.difference, found.difference) {
-                result.difference = Some(Difference { image: start + offset, ..difference });
+            let label = images.labels()[start + offset];
+            right += usize::from(found.class == usize::from(label));
+            if task == Task::Reconstruction {
+                let is_anomaly = data.anomalies.contains(&label);
+                errors.add(codes.index_axis(Axis(0), offset), is_anomaly, found.error);
+            }
+            if let (None, Some(found)) = (&difference, found.difference) {
+                difference = Some(Difference { image: start + offset, ..found });
             }
         }
-        result.images = end;
-        result.tensors += (end - start) * model.step_count();
         progress(end);
     }
-    result.accuracy = 100.0 * right as f64 / images.len() as f64;
-    Ok(result)
+    let accuracy = Score::Accuracy(100.0 * right as f64 / images.len() as f64);
+    let exponent = input_exponent.min(output_exponent);
+    let reconstruction = (task == Task::Reconstruction).then_some(Reconstruction { exponent, errors });
+    Ok(Evaluation {
+        score: reconstruction.as_ref().map_or(accuracy, |reconstruction| reconstruction.score(input_exponent)),
+        reconstruction,
+        images: images.len(),
+        tensors: images.len() * model.step_count(),
+        difference,
+    })
 }
 
 struct Found {
     class: usize,
+    /// Of the output against the input.
+    error: u64,
     difference: Option<Difference>,
 }
 
@@ -136,7 +176,10 @@ fn compare_image(
         Some(Head::Argmax) => session.output().get(0).and_then(|code| usize::try_from(code).ok()).unwrap_or(0),
         _ => argmax(session.output()),
     };
-    Found { class, difference }
+    let input: Vec<i8> = codes.iter().copied().collect();
+    let (x, y) = (model.input().exponent, model.output().exponent);
+    let error = squared_error(Codes::from_i8(&input), x, session.output(), y);
+    Found { class, error, difference }
 }
 
 /// The steps of a model of this network.
@@ -190,7 +233,8 @@ pub fn golden_vectors(network: &QuantizedNetwork, model: Model<'_>, images: &Ima
         digests.extend(steps.iter().flat_map(|step| step.digest(&tensors).to_le_bytes()));
         let output = arena_bytes_of(model.output().element, tensors.last().context("there are no layers")?);
         let class = argmax(Codes::new(model.output().element, &output));
-        classes.extend(u16::try_from(class)?.to_le_bytes());
+        let class = u16::try_from(class).context("vectors hold the index of the greatest of 65,536 outputs at most")?;
+        classes.extend(class.to_le_bytes());
     }
     let inputs: Vec<i16> = codes.iter().map(|code| i16::from(*code)).collect();
     let inputs = arena_bytes_of(model.input().element, &inputs);

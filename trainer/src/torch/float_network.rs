@@ -4,7 +4,8 @@ use anyhow::{Context, Result};
 use tch::{Device, Kind, Tensor};
 
 use super::operators::{
-    average_pool_by_reciprocal, channels_last, clipped, prelu, sum_over, weight_shape, weighted_sum, weightless,
+    average_pool_by_reciprocal, channels_last, clipped, flattened, prelu, sum_over, weight_shape, weighted_sum,
+    weightless,
 };
 use crate::network::{Layer, LayerOp, Network};
 
@@ -101,12 +102,12 @@ impl FloatNetwork {
         self.slopes[index].as_ref()
     }
 
-    /// The output, `[N, classes]`.
+    /// The output, `[N, H * W * C]`.
     ///
     /// x      `[N, C, H, W]`
     /// train  normalizes by the batch and updates the running statistics
     pub fn forward(&self, x: &Tensor, train: bool) -> Tensor {
-        self.all_tensors(x, train).last().expect("there is the input").flatten(1, -1)
+        flattened(self.all_tensors(x, train).last().expect("there is the input"))
     }
 
     /// Every tensor by the running statistics, the input first.

@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 use tch::{Device, Kind, Tensor};
 
 use super::checkpoint::Phase;
-use super::diagnosis::{first_broken_layer, is_lost};
+use super::diagnosis::{Guess, first_broken_layer, is_lost};
 use super::ema::Average;
 use super::float_network::{FloatNetwork, restore};
-use super::objective::{cross_entropy, distilled};
+use super::objective::Goal;
+use super::operators::flattened;
 use super::optimizer::Optimizer;
 use super::ptq;
 use super::quantized_network::{Mode, QuantizedNetwork};
@@ -49,8 +50,8 @@ pub struct Place {
     pub mode: Mode,
     /// For random rounding.
     pub seed: i64,
-    /// Whether the host waits for the loss and stops where it is lost.
-    pub checked: bool,
+    /// The losses of guesses, where the host waits for the loss and stops if it is lost.
+    pub checked: Option<Guess>,
 }
 
 impl Learner {
@@ -129,31 +130,25 @@ impl Learner {
     /// One step of the optimizer; the loss, a scalar that is still on the device. The host waits for nothing but where `place`
     /// says that the step is checked.
     ///
-    /// x        `[N, C, H, W]`, input codes times their step
-    /// of_loss  the loss of a batch's labels by that of labels `[N]`
+    /// x     `[N, C, H, W]`, input codes times their step
+    /// goal  what the outputs of `x` are held to
     ///
     /// # Errors
     /// Where a checked step finds that the training diverged, with the layer's name, before anything is changed.
-    pub fn step(
-        &mut self,
-        config: &Config,
-        x: &Tensor,
-        of_loss: impl FnOnce(&dyn Fn(&Tensor) -> Tensor) -> Tensor,
-        place: Place,
-    ) -> Result<Tensor> {
+    pub fn step(&mut self, config: &Config, x: &Tensor, goal: &Goal<'_>, place: Place) -> Result<Tensor> {
         tch::manual_seed(place.seed);
-        let (logits, smoothing) = match &mut self.model {
+        let (outputs, smoothing) = match &mut self.model {
             Model::Float(network) => (network.forward(x, true), config.float.label_smoothing),
             Model::Quantized(network) => (network.train_forward(x, place.mode)?, config.quantized.label_smoothing),
         };
-        let mut loss = of_loss(&|labels| cross_entropy(&logits, labels, smoothing));
+        let mut loss = goal.loss(&outputs, smoothing);
         if let (Some(teacher), Some(distillation)) = (&self.teacher, config.quantized.distillation) {
-            let outputs = tch::no_grad(|| teacher.forward(x, false));
-            loss = distilled(&loss, &logits, &outputs, distillation);
+            let taught = tch::no_grad(|| teacher.forward(x, false));
+            loss = goal.distilled(&loss, &outputs, &taught, distillation);
         }
-        if place.checked {
+        if let Some(guess) = place.checked {
             let value = loss.double_value(&[]);
-            if is_lost(value, logits.size()[1] as usize) {
+            if is_lost(value, guess) {
                 bail!("the loss became {value}: {}", self.diagnosis(x)?);
             }
         }
@@ -223,7 +218,7 @@ impl Learner {
         }
     }
 
-    /// Outputs without learning, `[N, classes]`.
+    /// Outputs without learning, `[N, H * W * C]`.
     ///
     /// # Errors
     /// Those of libtorch.
@@ -231,7 +226,7 @@ impl Learner {
         tch::no_grad(|| match &self.model {
             Model::Float(network) => Ok(network.forward(x, false)),
             Model::Quantized(network) => {
-                network.fast_forward(x)?.pop().map(|output| output.flatten(1, -1)).context("there are no layers")
+                network.fast_forward(x)?.pop().map(|output| flattened(&output)).context("there are no layers")
             }
         })
     }
@@ -294,8 +289,9 @@ mod tests {
         let draws = Draws::new(changes.unwrap(), [16, 1, 8, 8], &mut ChaCha8Rng::seed_from_u64(1));
         let labels = Tensor::from_slice(&[0_i64, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5]);
         let batch = apply(to_tensor(codes.view()), labels, &draws);
+        let checked = checked.then_some(Guess::of_classes(10));
         let place = Place { epoch, epochs: 2, mode, seed: 3, checked };
-        learner.step(config, &(&batch.codes * 0.0625), |of| batch.targets.loss(of), place)
+        learner.step(config, &(&batch.codes * 0.0625), &Goal::of(config.task, &batch, 0.0625), place)
     }
 
     #[test]
@@ -317,6 +313,7 @@ mod tests {
         let mut adam = digits("", "");
         adam.quantized.optimizer.kind = crate::optimizer_config::OptimizerKind::AdamW;
         configs.push(adam);
+        configs.push(config::parse(include_str!("../../configs/digits-anomalies.toml")).unwrap());
         for config in &configs {
             for mut learner in [float(config), quantized(config)] {
                 for mode in [Mode::Learning, Mode::Frozen] {

@@ -25,6 +25,7 @@ pub mod quantize;
 pub mod quantized_network;
 pub mod recording;
 pub mod run_folder;
+pub mod scoring;
 pub mod shim;
 pub mod training;
 

@@ -42,6 +42,13 @@ pub fn channels_last(x: &Tensor) -> Tensor {
     flat.view([size[0], size[2], size[3], size[1]]).permute([0, 3, 1, 2])
 }
 
+/// The values of each input in the order `[H, W, C]`, that of codes: `[N, H * W * C]`.
+///
+/// x  `[N, C, H, W]`
+pub fn flattened(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).flatten(1, -1)
+}
+
 /// The sum of products of a layer with weights.
 ///
 /// x       `[N, C_IN, H, W]`

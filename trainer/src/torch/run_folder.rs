@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use stepshift_runtime::format::FORMAT_VERSION;
 
-use super::checkpoint::{CHECKPOINT_VERSION, State};
+use super::checkpoint::{CHECKPOINT_VERSION, EpochRecord, State};
 use super::training::CHECKPOINT_FILE;
 use crate::atomic_file;
 use crate::config::Config;
@@ -37,6 +37,8 @@ struct Run<'a> {
     training_inputs: usize,
     test_inputs: usize,
     classes: usize,
+    task: &'static str,
+    anomalies: &'a [String],
     program: &'a str,
     libtorch: &'a str,
     model_format: u16,
@@ -70,6 +72,8 @@ impl RunFolder {
             training_inputs: data.train.len(),
             test_inputs: data.test.len(),
             classes: data.classes,
+            task: config.task.text(),
+            anomalies: &config.anomalies,
             program: env!("CARGO_PKG_VERSION"),
             libtorch: LIBTORCH_VERSION,
             model_format: FORMAT_VERSION,
@@ -135,12 +139,20 @@ impl RunFolder {
     /// # Errors
     /// Names the file that cannot be written.
     pub fn write_metrics(&self, state: &State) -> Result<()> {
-        let mut csv = csv::Writer::from_writer(Vec::new());
-        for record in &state.history {
-            csv.serialize(record)?;
-        }
-        atomic_file::write(&self.file(METRICS_FILE), &csv.into_inner()?)
+        atomic_file::write(&self.file(METRICS_FILE), &metrics_csv(&state.history)?)
     }
+}
+
+/// A line for each pass, the score under its name.
+fn metrics_csv(history: &[EpochRecord]) -> Result<Vec<u8>> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    if let Some(first) = history.first() {
+        csv.write_record(["phase", "epoch", "loss", &format!("test_{}", first.score.key())])?;
+    }
+    for EpochRecord { phase, epoch, loss, score } in history {
+        csv.serialize((phase, epoch, loss, score.value()))?;
+    }
+    Ok(csv.into_inner()?)
 }
 
 /// Keeps other trainings out of a folder as long as the file is open. The lock is the system's: a killed training leaves none.
@@ -177,15 +189,19 @@ fn check_counts(run: &Path, data: &Dataset) -> Result<()> {
 fn facts(config: &Config, state: &State, data: &Dataset) -> html::Facts {
     let mut facts = vec![
         ("data set".to_owned(), config.dataset.text().to_owned()),
+        ("task".to_owned(), config.task.text().to_owned()),
         ("inputs".to_owned(), format!("{} for training, {} for tests", data.train.len(), data.test.len())),
         ("seed".to_owned(), config.seed.to_string()),
         ("program".to_owned(), format!("stepshift {}, libtorch {}", env!("CARGO_PKG_VERSION"), LIBTORCH_VERSION)),
     ];
-    if let Some(accuracy) = state.float_accuracy {
-        facts.push(("float accuracy".to_owned(), format!("{accuracy:.2} %")));
+    if !config.anomalies.is_empty() {
+        facts.push(("anomalies".to_owned(), config.anomalies.join(", ")));
     }
-    if let Some(last) = state.history.last() {
-        facts.push(("accuracy behind the last pass".to_owned(), format!("{:.2} %", last.test_accuracy)));
+    if let Some(score) = state.float_score {
+        facts.push((format!("float {}", score.name()), score.to_string()));
+    }
+    if let Some(EpochRecord { score, .. }) = state.history.last() {
+        facts.push((format!("{} behind the last pass", score.name()), score.to_string()));
     }
     facts
 }

@@ -9,25 +9,24 @@ use tch::{Device, Tensor};
 
 use super::batches::{Batch, Batches, Stream, to_tensor};
 use super::checkpoint::{self, CHECKPOINT_VERSION, EpochRecord, Phase, State, Sums};
-use super::diagnosis::{has_climbed, is_lost};
+use super::diagnosis::{Guess, has_climbed, is_lost};
 use super::float_network::restore;
 use super::learner::{Learner, Model, Place};
 use super::losses::Losses;
 use super::memory::{OutOfMemory, caught};
+use super::objective::Goal;
 use super::operators::weight_shape;
 use super::ptq;
 use super::quantized_network::{Mode, QuantizedNetwork};
 use super::recording;
 use super::run_folder::RunFolder;
-use crate::config::{self, BatchNormMode, Config};
-use crate::data::loader::{Loader, worker_count};
-use crate::data::{Dataset, Images};
+use super::scoring::score;
+use crate::config::{self, BatchNormMode, Config, Task};
+use crate::data::{Dataset, Images, Moments};
 use crate::export::encode;
 use crate::network::{Layer, Network};
 use crate::report::Observation;
-
-/// Images in a batch of an evaluation, at most: it is to take no more memory than a step.
-const EVALUATION_BATCH: usize = 500;
+use crate::score::Score;
 
 /// File of a run's folder that a training is resumed from.
 pub const CHECKPOINT_FILE: &str = "checkpoint.safetensors";
@@ -37,6 +36,9 @@ pub const FLOAT_FILE: &str = "float.safetensors";
 
 /// Test inputs whose activations are observed.
 const OBSERVED_INPUTS: usize = 64;
+
+/// Inputs that the loss of a guess is estimated on, at most.
+const GUESSED_INPUTS: usize = 1000;
 
 /// What is to be done about a checkpoint without a quantized network.
 const UNFINISHED: &str = "its exponents are not chosen yet, quantized training does that: finish it by `stepshift train \
@@ -87,6 +89,8 @@ pub struct Training {
     state: State,
     learner: Learner,
     device: Device,
+    /// What losses are held against.
+    guess: Guess,
     /// Of the last step.
     learning_rate: f64,
 }
@@ -124,6 +128,7 @@ impl Training {
         }
         let float = float.map(|path| adopt(path, &config, &learner).with_context(|| path.display().to_string()));
         let float = float.transpose()?;
+        let guess = guess(&config, &data)?;
         let folder = RunFolder::begin(folder, &config, &text, &data)?;
         let state = State {
             version: CHECKPOINT_VERSION,
@@ -132,10 +137,10 @@ impl Training {
             epoch: 0,
             batch: 0,
             sums: Sums::default(),
-            float_accuracy: float.as_ref().and_then(|float| float.float_accuracy),
+            float_score: float.as_ref().and_then(|float| float.float_score),
             history: float.map(|float| float.history).unwrap_or_default(),
         };
-        Ok(Self { config, data, folder, state, learner, device, learning_rate: 0.0 })
+        Ok(Self { config, data, folder, state, learner, device, guess, learning_rate: 0.0 })
     }
 
     /// Goes to the quantized phase with the float network that the run was begun with.
@@ -143,7 +148,7 @@ impl Training {
     /// # Errors
     /// Where a file cannot be written.
     pub fn quantize(&mut self, observer: &mut dyn Observer) -> Result<()> {
-        self.begin_quantized(self.state.float_accuracy, observer)?;
+        self.begin_quantized(self.state.float_score, observer)?;
         self.save()
     }
 
@@ -161,8 +166,9 @@ impl Training {
         let config = config::parse(&state.config)?;
         let network = config.network(data.train.shape(), data.classes)?;
         let learner = Learner::restored(&config, &network, data.input_exponent, state.phase, tensors, device)?;
+        let guess = guess(&config, &data)?;
         let folder = RunFolder::resume(folder, &state, &data)?;
-        Ok(Self { config, data, folder, state, learner, device, learning_rate: 0.0 })
+        Ok(Self { config, data, folder, state, learner, device, guess, learning_rate: 0.0 })
     }
 
     /// Where the run stands.
@@ -237,7 +243,7 @@ impl Training {
     /// Waits for the losses. Where one is lost, its steps are made again one by one, so that the batch and the layer can be named.
     fn look(&mut self, losses: &mut Losses, good: &Good) -> Result<()> {
         let look = losses.look();
-        if look.inputs > 0 && is_lost(look.greatest, self.data.classes) {
+        if look.inputs > 0 && is_lost(look.greatest, self.guess) {
             self.learner.restore(&good.tensors)?;
             self.state.batch = good.batch;
             let mut batches = self.batches();
@@ -255,16 +261,18 @@ impl Training {
     fn step(&mut self, batch: &Batch, checked: bool) -> Result<Tensor> {
         let count = self.data.train.len().div_ceil(self.config.batch_size);
         let epoch = self.state.epoch as f64 + self.state.batch as f64 / count as f64;
-        let x = &batch.codes * 2_f64.powi(self.data.input_exponent.into());
+        let input_step = 2_f64.powi(self.data.input_exponent.into());
+        let x = &batch.codes * input_step;
+        let goal = Goal::of(self.config.task, batch, input_step);
         let frozen = self.state.epoch >= self.config.quantized.freeze_after;
         let mode = if frozen { Mode::Frozen } else { Mode::Learning };
         let (float, quantized) = (self.config.float.epochs, self.config.quantized.epochs);
         let epochs = if self.state.phase == Phase::Float { float } else { quantized };
         let Stream { seed, epoch: pass } = self.stream();
         let seed = (seed ^ (pass << 32) ^ self.state.batch as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).cast_signed();
-        let place = Place { epoch, epochs, mode, seed, checked };
+        let place = Place { epoch, epochs, mode, seed, checked: checked.then_some(self.guess) };
         self.learning_rate = self.learner.learning_rate(place);
-        let loss = self.learner.step(&self.config, &x, |of| batch.targets.loss(of), place);
+        let loss = self.learner.step(&self.config, &x, &goal, place);
         loss.with_context(|| format!("{}: lower the learning rate; {}", self.place(), self.kept()))
     }
 
@@ -306,9 +314,9 @@ impl Training {
         }
         // What is evaluated and observed is what goes on to the next phase or into the model: the average, where there is one.
         self.learner.use_average();
-        let test_accuracy = self.accuracy(&self.data.test)?;
+        let score = score(&self.learner, &self.config, &self.data, self.device)?;
         let Sums { loss, images } = self.state.sums;
-        let record = EpochRecord { phase, epoch: self.state.epoch + 1, loss: loss / images as f64, test_accuracy };
+        let record = EpochRecord { phase, epoch: self.state.epoch + 1, loss: loss / images as f64, score };
         observer.epoch(&record);
         let observation = self.observe(&record)?;
         self.learner.use_average();
@@ -316,7 +324,7 @@ impl Training {
         self.state.epoch += 1;
         self.state.batch = 0;
         self.state.sums = Sums::default();
-        self.change_phase(test_accuracy, observer)?;
+        self.change_phase(score, observer)?;
         self.save()?;
         self.folder.record(observation, &self.config, &self.state, &self.data)
     }
@@ -327,7 +335,7 @@ impl Training {
         let loss = sums.loss / sums.images as f64;
         let before = history.iter().filter(|record| record.phase == *phase);
         let Some(best) = before.min_by(|a, b| a.loss.total_cmp(&b.loss)) else { return Ok(()) };
-        if !has_climbed(loss, best.loss, self.data.classes) {
+        if !has_climbed(loss, best.loss, self.guess) {
             return Ok(());
         }
         let layer = self.learner.diagnosis(&self.inputs(&self.data.train, self.config.batch_size)?)?;
@@ -364,14 +372,14 @@ impl Training {
             phase: record.phase.text().to_owned(),
             epoch: record.epoch,
             loss: record.loss,
-            test_accuracy: record.test_accuracy,
+            score: record.score,
             learning_rate: self.learning_rate,
             layers,
         })
     }
 
     /// Goes on to the next phase where this one has had all its passes.
-    fn change_phase(&mut self, test_accuracy: f64, observer: &mut dyn Observer) -> Result<()> {
+    fn change_phase(&mut self, score: Score, observer: &mut dyn Observer) -> Result<()> {
         let over = match self.state.phase {
             Phase::Float => self.state.epoch == self.config.float.epochs,
             Phase::Quantized => self.state.epoch == self.config.quantized.epochs,
@@ -385,12 +393,12 @@ impl Training {
             self.state.phase = Phase::Finished;
             return Ok(());
         }
-        self.begin_quantized(Some(test_accuracy), observer)
+        self.begin_quantized(Some(score), observer)
     }
 
     /// Keeps the float network, and quantizes it.
-    fn begin_quantized(&mut self, float_accuracy: Option<f64>, observer: &mut dyn Observer) -> Result<()> {
-        self.state.float_accuracy = float_accuracy;
+    fn begin_quantized(&mut self, float_score: Option<Score>, observer: &mut dyn Observer) -> Result<()> {
+        self.state.float_score = float_score;
         if let Model::Float(network) = self.learner.model() {
             let state = State { phase: Phase::Float, epoch: self.config.float.epochs, ..self.state.clone() };
             checkpoint::save(&self.folder.file(FLOAT_FILE), &state, &network.state())?;
@@ -421,22 +429,6 @@ impl Training {
         Ok(())
     }
 
-    /// Percent of images whose greatest output is their label, by the training forward.
-    fn accuracy(&self, images: &Images) -> Result<f64> {
-        let scale = 2_f64.powi(self.data.input_exponent.into());
-        let mut right = 0;
-        let batch_size = self.config.batch_size.min(EVALUATION_BATCH);
-        let batches = Loader::new(images, (0..images.len()).collect(), batch_size, worker_count());
-        for batch in batches {
-            let batch = batch.context("a test input cannot be read")?;
-            let x = to_tensor(batch.codes.view()).to_device(self.device) * scale;
-            let logits = self.learner.outputs(&x)?;
-            let classes = Vec::<i64>::try_from(logits.argmax(1, false))?;
-            right += classes.iter().zip(&batch.labels).filter(|(class, label)| **class == i64::from(**label)).count();
-        }
-        Ok(100.0 * right as f64 / images.len() as f64)
-    }
-
     fn stream(&self) -> Stream {
         let before = if self.state.phase == Phase::Float { 0 } else { self.config.float.epochs };
         Stream { seed: self.config.seed, epoch: (before + self.state.epoch) as u64 }
@@ -464,6 +456,24 @@ impl Training {
     }
 }
 
+/// The losses that those of a training are held against.
+fn guess(config: &Config, data: &Dataset) -> Result<Guess> {
+    if config.task == Task::Classification {
+        return Ok(Guess::of_classes(data.classes));
+    }
+    let moments = |images: &Images| -> Result<Moments> {
+        let is_normal = |index: &usize| !data.anomalies.contains(&images.labels()[*index]);
+        let normal: Vec<usize> = (0..images.len()).filter(is_normal).collect();
+        let every = normal.len().div_ceil(GUESSED_INPUTS).max(1);
+        Ok(Moments::of(images.read(&normal.into_iter().step_by(every).collect::<Vec<_>>())?.view()))
+    };
+    let train = moments(&data.train)?;
+    ensure!(train.about_mean() > 0.0, "the training inputs are all alike: there is nothing to reconstruct");
+    let is_scored = !data.anomalies.is_empty() || moments(&data.test)?.about_mean() > 0.0;
+    ensure!(is_scored, "the test inputs are all alike: they have no variance that a reconstruction could explain");
+    Ok(Guess::of_inputs(&train, 2_f64.powi(data.input_exponent.into())))
+}
+
 /// The layer that takes most of the memory of the weights.
 fn most_weights(network: &Network) -> String {
     let count = |layer: &Layer| {
@@ -477,8 +487,13 @@ fn most_weights(network: &Network) -> String {
 /// Takes over the weights of another run's float network; the state that it was saved with.
 fn adopt(path: &Path, config: &Config, learner: &Learner) -> Result<State> {
     let (state, tensors) = checkpoint::load(path)?;
-    let (own, other) = (config.dataset.text(), config::parse(&state.config)?.dataset.text());
-    ensure!(own == other, "the float network was trained on {other}, and the config is for {own}");
+    let other = config::parse(&state.config)?;
+    let (own, others) = (config.dataset.text(), other.dataset.text());
+    ensure!(own == others, "the float network was trained on {others}, and the config is for {own}");
+    let (own, others) = (config.task.text(), other.task.text());
+    ensure!(own == others, "the float network was trained for {others}, and the config is for {own}");
+    let (own, others) = (&config.anomalies, other.anomalies);
+    ensure!(*own == others, "the float network was trained with the anomalies {others:?}, and the config has {own:?}");
     if let Model::Float(network) = learner.model() {
         restore(&network.state(), |name| tensors.get(name).map(Tensor::shallow_clone))
             .context("the float network is not that of the config")?;

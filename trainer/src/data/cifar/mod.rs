@@ -76,7 +76,15 @@ pub fn load(folder: &Path, variant: Variant) -> Result<Dataset, DataError> {
     let train = images(folder, &train_names, variant)?;
     let test = images(folder, &[test_name.to_owned()], variant)?;
     let class_names = class_names(folder, variant)?;
-    Ok(Dataset { train, test, classes: variant.classes().into(), class_names, input_exponent: -7, front_end: None })
+    Ok(Dataset {
+        train,
+        test,
+        classes: variant.classes().into(),
+        class_names,
+        anomalies: Vec::new(),
+        input_exponent: -7,
+        front_end: None,
+    })
 }
 
 fn images(folder: &Path, names: &[String], variant: Variant) -> Result<Images, DataError> {

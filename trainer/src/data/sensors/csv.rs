@@ -1,9 +1,10 @@
 //! `train.csv` and `test.csv`: a row for each moment, a column for each channel, and one with the class's name.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 
-use super::super::{DataConfig, DataError, Dataset, files, limits};
+use super::super::{DataError, Dataset, Source, files, limits};
 use super::{Windows, covering_exponent, images};
 
 /// The column with the class's name where a config does not say otherwise.
@@ -13,11 +14,12 @@ const LABEL: &str = "label";
 const RECORDING: &str = "recording";
 
 /// Cuts both files into windows of `data.window` rows, one each `data.stride` rows. A window has one class and lies in one recording.
-/// Classes are in the order of their names; the exponent of the input covers the training samples.
+/// Classes are in the order of their names; the exponent of the input covers the training samples that are no anomalies.
 ///
 /// # Errors
 /// Names the file, line and column, or the key.
-pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
+pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
+    let options = source.options;
     let Some(window) = options.window.filter(|window| *window > 0) else {
         return Err(DataError::option("data.window", "is missing or 0, it must be the rows of a window"));
     };
@@ -31,11 +33,10 @@ pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
         let what = format!("its channels are {:?}, those of train.csv are {:?}", test.channels, train.channels);
         return Err(DataError::contents(&folder.join("test.csv"), what));
     }
-    let mut classes: Vec<String> = train.rows.iter().map(|row| row.class.clone()).collect();
-    classes.sort();
-    classes.dedup();
-    files::check_class_count(folder, classes.len())?;
-    let exponent = covering_exponent(&train.rows.iter().flat_map(|row| row.values.clone()).collect::<Vec<_>>());
+    let classes = source.classes(train.classes(), test.classes())?;
+    source.check_class_count(folder, classes.len())?;
+    let learned = train.rows.iter().filter(|row| !source.is_anomaly(&row.class));
+    let exponent = covering_exponent(learned.flat_map(|row| &row.values));
     let cut = |table: &Table, name: &str| {
         let windows = table.windows(&folder.join(name), window.into(), stride.into(), &classes)?;
         Ok(images(windows, window.into(), table.channels.len(), exponent))
@@ -45,6 +46,7 @@ pub fn load(folder: &Path, options: &DataConfig) -> Result<Dataset, DataError> {
         test: cut(&test, "test.csv")?,
         classes: classes.len(),
         class_names: classes,
+        anomalies: Vec::new(),
         input_exponent: exponent,
         front_end: None,
     })
@@ -107,6 +109,12 @@ impl Table {
         Ok(Self { channels: channels.into_iter().map(|index| names[index].clone()).collect(), rows })
     }
 
+    /// In the order of their names.
+    fn classes(&self) -> Vec<String> {
+        let classes: BTreeSet<&String> = self.rows.iter().map(|row| &row.class).collect();
+        classes.into_iter().cloned().collect()
+    }
+
     fn windows(&self, path: &Path, len: usize, stride: usize, classes: &[String]) -> Result<Windows, DataError> {
         let runs = || self.rows.chunk_by(|a, b| (&a.class, &a.recording) == (&b.class, &b.recording));
         let count = runs().map(|run| run.windows(len).step_by(stride).len()).sum();
@@ -139,14 +147,19 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::data::{self, Anomalies, DataConfig, DatasetName};
 
     const ROWS: &str = "x, y ,label\n1,-2,rest\n2,0.5,rest\n3,1,rest\n4,1,walk\n5,1,walk\n6,1,walk\n7,1,walk\n";
 
     fn try_load(train: &str, test: &str, options: &DataConfig) -> Result<Dataset, String> {
+        try_load_with(Source::new(DatasetName::SensorCsv, options), train, test)
+    }
+
+    fn try_load_with(source: Source<'_>, train: &str, test: &str) -> Result<Dataset, String> {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("train.csv"), train).unwrap();
         fs::write(folder.path().join("test.csv"), test).unwrap();
-        load(folder.path(), options)
+        data::load(source, Some(folder.path()))
             .map_err(|error| error.to_string().replace(&*folder.path().to_string_lossy(), "DIR"))
     }
 
@@ -220,5 +233,29 @@ mod tests {
         );
         assert_eq!(error("x,label\n", ROWS, &two), "DIR/train.csv: there are no rows below the names");
         assert_eq!(error("label\na\nb\n", ROWS, &two), "DIR/train.csv: there is no column of samples");
+    }
+
+    #[test]
+    fn anomalies_do_not_choose_the_exponent_and_may_be_in_the_test_alone() {
+        let (names, options) = (["jump".to_owned()], options(2, None));
+        let source = Source { anomalies: Some(Anomalies(&names)), ..Source::new(DatasetName::SensorCsv, &options) };
+        let jumps = "100,0,jump\n-100,0,jump\n";
+        // Rows on both sides of an anomaly do not follow one another.
+        let interrupted = ROWS.replace("1,-2,rest\n", &format!("1,-2,rest\n{jumps}"));
+        let data = try_load_with(source, &interrupted, &format!("{ROWS}{jumps}")).unwrap();
+        assert_eq!(
+            (data.class_names.as_slice(), data.anomalies),
+            (&["jump", "rest", "walk"].map(str::to_owned)[..], vec![0])
+        );
+        assert_eq!((data.train.labels(), data.test.labels()), (&[1, 2, 2][..], &[1, 2, 2, 0][..]));
+        assert_eq!(data.input_exponent, -4, "7 is covered, 100 is not");
+        let first: Vec<i8> = data.train.range(0..1).unwrap().into_iter().collect();
+        assert_eq!(first, [32, 8, 48, 16]);
+        let data = try_load_with(source, ROWS, &format!("{ROWS}{jumps}")).unwrap();
+        assert_eq!((data.classes, data.train.labels(), data.test.labels().last()), (3, &[1, 2, 2][..], Some(&0)));
+        assert_eq!(
+            try_load_with(source, ROWS, ROWS).unwrap_err(),
+            "anomalies: \"jump\" is no class of the data set, there are [\"rest\", \"walk\"]"
+        );
     }
 }

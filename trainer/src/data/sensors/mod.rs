@@ -19,8 +19,8 @@ struct Windows {
 }
 
 /// The least exponent whose codes cover the greatest magnitude.
-fn covering_exponent(values: &[f32]) -> i8 {
-    let greatest = values.iter().fold(0_f32, |greatest, value| greatest.max(value.abs()));
+fn covering_exponent<'a>(values: impl IntoIterator<Item = &'a f32>) -> i8 {
+    let greatest = values.into_iter().fold(0_f32, |greatest, value| greatest.max(value.abs()));
     let covers = |exponent: &i8| f64::from(greatest) <= 127.0 * 2_f64.powi((*exponent).into());
     (-100..100).find(covers).unwrap_or(100)
 }

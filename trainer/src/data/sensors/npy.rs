@@ -8,15 +8,15 @@ use ndarray::{Array1, Array3};
 use ndarray_npy::npy::header::Header;
 use ndarray_npy::{ReadNpyError, ReadNpyExt};
 
-use super::super::{DataError, Dataset, files, limits};
+use super::super::{DataError, Dataset, Source, limits};
 use super::{Windows, covering_exponent, images};
 
 /// Reads windows `[N, rows, channels]` of f32, f64 or i16 and classes `[N]` of i64, i32 or u8. The exponent of the input covers the
-/// training windows.
+/// training windows that are no anomalies.
 ///
 /// # Errors
 /// Names the file.
-pub fn load(folder: &Path) -> Result<Dataset, DataError> {
+pub fn load(folder: &Path, source: Source<'_>) -> Result<Dataset, DataError> {
     let (train, test) = (part(folder, "train")?, part(folder, "test")?);
     if train.extents != test.extents {
         let what = format!("windows of {:?}, those of x_train.npy are {:?}", test.extents, train.extents);
@@ -24,14 +24,17 @@ pub fn load(folder: &Path) -> Result<Dataset, DataError> {
     }
     let labels = train.windows.labels.iter().chain(&test.windows.labels);
     let classes = labels.max().map_or(0, |greatest| usize::from(*greatest) + 1);
-    files::check_class_count(folder, classes)?;
-    let exponent = covering_exponent(&train.windows.values);
+    source.check_class_count(folder, classes)?;
     let (rows, channels) = train.extents;
+    let windows = train.windows.values.chunks(rows * channels).zip(&train.windows.labels);
+    let learned = windows.filter(|(_, label)| !source.is_anomaly(&label.to_string()));
+    let exponent = covering_exponent(learned.flat_map(|(window, _)| window));
     Ok(Dataset {
         train: images(train.windows, rows, channels, exponent),
         test: images(test.windows, rows, channels, exponent),
         classes,
         class_names: Vec::new(),
+        anomalies: Vec::new(),
         input_exponent: exponent,
         front_end: None,
     })
@@ -153,6 +156,13 @@ mod tests {
     use ndarray_npy::WriteNpyExt;
 
     use super::*;
+    use crate::data::{self, Anomalies, DataConfig, DatasetName};
+
+    fn load(folder: &Path, anomalies: &[String]) -> Result<Dataset, DataError> {
+        let options = DataConfig::default();
+        let source = Source { anomalies: Some(Anomalies(anomalies)), ..Source::new(DatasetName::SensorNpy, &options) };
+        data::load(source, Some(folder))
+    }
 
     fn write(path: &Path, array: &impl WriteNpyExt) {
         array.write_npy(File::create(path).unwrap()).unwrap();
@@ -170,13 +180,13 @@ mod tests {
     }
 
     fn error(folder: &tempfile::TempDir) -> String {
-        load(folder.path()).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "DIR")
+        load(folder.path(), &[]).unwrap_err().to_string().replace(&*folder.path().to_string_lossy(), "DIR")
     }
 
     #[test]
     fn windows_of_every_type_load() {
         let folder = folder();
-        let data = load(folder.path()).unwrap();
+        let data = load(folder.path(), &[]).unwrap();
         assert_eq!((data.classes, data.input_exponent, data.train.labels()), (2, -6, &[1, 0][..]));
         let codes = |data: &Dataset| data.test.range(0..2).unwrap().into_iter().collect::<Vec<i8>>();
         assert_eq!(codes(&data), [32, 64, -96, 16, 0, 127]);
@@ -184,8 +194,11 @@ mod tests {
             write(&folder.path().join(format!("x_{name}.npy")), &array![[[5_i16, 6]], [[-127, 0]]]);
             write(&folder.path().join(format!("y_{name}.npy")), &array![1_u8, 2]);
         }
-        let data = load(folder.path()).unwrap();
+        let data = load(folder.path(), &[]).unwrap();
         assert_eq!((data.classes, data.input_exponent, codes(&data)), (3, 0, vec![5, 6, -127, 0]));
+        let data = load(folder.path(), &["2".to_owned()]).unwrap();
+        assert_eq!((data.train.labels(), data.test.labels(), data.anomalies), (&[1][..], &[1, 2][..], vec![2]));
+        assert_eq!(data.input_exponent, -4, "6 is covered, -127 of the anomaly is not");
     }
 
     #[test]

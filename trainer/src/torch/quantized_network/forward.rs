@@ -9,7 +9,8 @@ use super::norm::Norm;
 use crate::network::{LayerActivation, LayerOp};
 use crate::quantizer_config::{Products, RangeMethod, Scheme};
 use crate::torch::operators::{
-    average_pool_by_reciprocal, channels_last, clipped, curve_by_table, mean_by_reciprocal, weighted_sum, weightless,
+    average_pool_by_reciprocal, channels_last, clipped, curve_by_table, flattened, mean_by_reciprocal, weighted_sum,
+    weightless,
 };
 use crate::torch::quantize::exponent::MAX_WEIGHT_SHIFT;
 use crate::torch::quantize::gradient::with_quantized_gradient;
@@ -32,12 +33,12 @@ impl QuantizedNetwork {
     /// The training forward, in f32.
     ///
     /// x       `[N, C, H, W]`, input codes times their step
-    /// output  `[N, classes]`
+    /// output  `[N, H * W * C]`
     ///
     /// # Errors
     /// Those of libtorch.
     pub fn train_forward(&mut self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        Ok(self.train_tensors(x, mode)?.pop().context("there are no layers")?.flatten(1, -1))
+        Ok(flattened(&self.train_tensors(x, mode)?.pop().context("there are no layers")?))
     }
 
     /// Every tensor of the training forward, the input first.

@@ -1,5 +1,7 @@
 //! The binary `stepshift`, as a user meets it.
 
+mod reconstruction;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
