@@ -66,6 +66,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     ///
     /// # Errors
     /// [`RunError::ArenaTooSmall`] with both sizes.
+    #[inline]
     pub fn new(model: M, arena: &'a mut [u8]) -> Result<Self, RunError> {
         let needed = model.borrow().arena_bytes();
         let provided = arena.len();
@@ -216,6 +217,14 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     #[must_use]
     pub fn output(&self) -> Codes<'_> {
         self.codes(self.model.borrow().output())
+    }
+
+    /// As [`Self::output`], for as long as the arena is lent: ends the session.
+    #[must_use]
+    pub fn into_output(self) -> Codes<'a> {
+        let tensor = self.model.borrow().output();
+        let arena: &'a [u8] = self.arena;
+        Codes::new(tensor.element, arena.get(tensor.checked_region()).unwrap_or_default())
     }
 
     fn codes(&self, tensor: TensorRecord) -> Codes<'_> {

@@ -4,14 +4,12 @@
 #![no_main]
 
 use cortex_m_rt::entry;
-use static_cell::{ConstStaticCell, StaticCell};
+use static_cell::ConstStaticCell;
 use stepshift_board::console::exit;
 use stepshift_peers_firmware::{Input, measure};
 use stepshift_runtime::Session;
 
 include!(concat!(env!("OUT_DIR"), "/stepshift.rs"));
-
-type Running = Session<'static, 'static, { model::LINKS }, model::Trusted>;
 
 /// Aligned as a Cortex-M4 needs it.
 #[repr(align(4))]
@@ -19,29 +17,34 @@ struct Arena([u8; model::ARENA_BYTES]);
 
 static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena([0; model::ARENA_BYTES]));
 
-static SESSION: StaticCell<Running> = StaticCell::new();
-
 #[entry]
 fn main() -> ! {
     measure(prepare, infer, code)
 }
 
-fn prepare(input: Input) -> &'static mut Running {
-    let Ok(session) = Session::new(model::trusted(), &mut ARENA.take().0) else { exit(false) };
-    let session = SESSION.init(session);
+#[inline(always)]
+fn session(arena: &mut Arena) -> Session<'static, '_, { model::LINKS }, model::Trusted> {
+    let Ok(session) = Session::new(model::trusted(), &mut arena.0) else { exit(false) };
+    session
+}
+
+fn prepare(input: Input) -> &'static mut Arena {
+    let arena = ARENA.take();
+    let mut session = session(arena);
     let Some(codes) = session.input_mut().into_i8() else { exit(false) };
     for (target, code) in codes.iter_mut().zip(input) {
         *target = code;
     }
-    session
+    arena
 }
 
 #[inline(never)]
-fn infer(session: &'static mut Running) -> &'static mut Running {
+fn infer(arena: &'static mut Arena) -> Option<&'static [i8]> {
+    let mut session = session(arena);
     session.run();
-    session
+    session.into_output().as_i8()
 }
 
-fn code(session: &&'static mut Running, index: usize) -> i8 {
-    session.output().as_i8().and_then(|codes| codes.get(index).copied()).unwrap_or_default()
+fn code(output: &Option<&'static [i8]>, index: usize) -> i8 {
+    output.and_then(|codes| codes.get(index).copied()).unwrap_or_default()
 }
