@@ -29,7 +29,12 @@ impl Requantizer {
     pub fn apply<const LINKS: Links>(self, acc: i32, activation: Activation) -> i32 {
         match self {
             Self::Multiply { multiplier, shift, zero } if LINKS & AFFINE_LINK != 0 => {
-                saturate(multiply(acc, multiplier, shift).saturating_add(zero.into()), activation)
+                let product = if Detail::LeftShift.is_in(LINKS) {
+                    multiply(acc, multiplier, shift)
+                } else {
+                    multiply_to_the_right(acc, multiplier, shift)
+                };
+                saturate(product.saturating_add(zero.into()), activation)
             }
             Self::Shift(right_shift) if Detail::Shift.is_in(LINKS) => requantize(acc, right_shift, activation),
             // `Model::parse_linked` has refused the others.
@@ -94,6 +99,12 @@ pub fn multiply(acc: i32, multiplier: i32, shift: i8) -> i32 {
     rounding_divide(doubling_high_multiply(acc.wrapping_shl(left.into()), multiplier), right)
 }
 
+/// As [`multiply`] with a shift below 0.
+#[inline]
+fn multiply_to_the_right(acc: i32, multiplier: i32, shift: i8) -> i32 {
+    halve_half_away(doubling_high_multiply(acc, multiplier), (!shift).cast_unsigned())
+}
+
 /// `a * b / 2^31`, rounded to the nearest, half up: gemmlowp's `SaturatingRoundingDoublingHighMul` but for the square of
 /// `-2^31`, whose nudge and truncating division come to the same: `trunc((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31)`
 /// for every `p < 0`.
@@ -109,7 +120,12 @@ pub(crate) fn doubling_high_multiply(a: i32, b: i32) -> i32 {
 /// Half up of `x`, or of `x - 1` below zero: the bit below the point is the rounding.
 #[inline]
 pub(crate) fn rounding_divide(x: i32, exponent: u8) -> i32 {
-    let Some(below) = exponent.checked_sub(1) else { return x };
+    exponent.checked_sub(1).map_or(x, |below| halve_half_away(x, below))
+}
+
+/// `x / 2^(below + 1)`, rounded as [`rounding_divide`] does.
+#[inline]
+fn halve_half_away(x: i32, below: u8) -> i32 {
     let x = x.wrapping_add(x >> 31) >> (below & 31);
     (x >> 1) + (x & 1)
 }

@@ -164,7 +164,7 @@ pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
 /// What decoded nodes refer to, aligned as packed weights are, for [`include_model!`].
 #[doc(hidden)]
 #[derive(Debug)]
-#[repr(C, align(16))]
+#[repr(C, align(4))]
 pub struct KeptBytes<const BYTES: usize>([u8; BYTES]);
 
 /// How much there is in a file of what is linked where it is trusted, for [`include_model!`].

@@ -82,6 +82,12 @@ pub(crate) const fn decodes(links: Links) -> bool {
     links & DECODER_LINK != 0
 }
 
+/// Whether a program has kernels for weights that the exporter packed.
+#[inline]
+pub(crate) const fn packs(links: Links) -> bool {
+    links & PACKING_LINKS & !Packing::Plain.bit() != 0
+}
+
 /// The operators whose tensors keep their contents between runs.
 pub(crate) const KEEPING_OPERATORS: Links = OperatorKind::State.bit() | OperatorKind::Stream.bit();
 
@@ -234,11 +240,15 @@ pub enum Detail {
     Quarter,
     /// Means over windows by a reciprocal.
     Reciprocal,
+    /// Windows that reach over an edge of their input.
+    Edge,
+    /// Layers that end in a multiplier and, in some channel, not in a shift to the right.
+    LeftShift,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -252,6 +262,8 @@ impl Detail {
         Self::DepthwisePadding,
         Self::Quarter,
         Self::Reciprocal,
+        Self::Edge,
+        Self::LeftShift,
     ];
 }
 

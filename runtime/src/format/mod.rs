@@ -27,7 +27,7 @@ pub(crate) use decode::{keep_node, take_node};
 pub use element::Element;
 pub(crate) use kept::Kept;
 pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, OPERATOR_COUNT, OperatorKind};
-pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, SLIDING_OPERATORS, decodes, missing};
+pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, SLIDING_OPERATORS, decodes, missing, packs};
 pub use name::Name;
 pub use operators::{
     Activation, AffineBinary, AffineBinaryKind, AffineMean, AffineOperand, AffineSoftmax, Argmax, AveragePool2d,

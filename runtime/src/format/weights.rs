@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Links, Packing, Scratch};
+use super::{AFFINE_LINK, Links, Packing, Scratch};
 use crate::arithmetic::Requantizer;
 
 /// The constants of a layer that accumulates products. Spec 2 and 3.
@@ -143,6 +143,12 @@ impl<'a> Epilogue<'a> {
         }
     }
 
+    /// As [`Self::input_zero`], in a program that has the affine scheme if `LINKS` says so.
+    #[inline]
+    pub(crate) fn linked_zero<const LINKS: Links>(&self) -> i32 {
+        if LINKS & AFFINE_LINK == 0 { 0 } else { self.input_zero().into() }
+    }
+
     /// What the accumulator of an output channel ends in.
     #[inline]
     #[must_use]
@@ -159,11 +165,6 @@ impl<'a> Epilogue<'a> {
                 }
             }
         }
-    }
-
-    /// From the accumulator of an output channel to its code: one function for all operators of a small program.
-    pub(crate) fn code<const LINKS: Links>(&self, channel: usize, acc: i32, activation: Activation) -> i32 {
-        self.channel(channel).apply::<LINKS>(acc, activation)
     }
 }
 

@@ -75,8 +75,8 @@ impl Window {
 
     /// First row of the input that output row `oy` or a later one reads.
     #[must_use]
-    pub const fn first_row(&self, oy: u16) -> u32 {
-        (oy as u32 * self.stride_h as u32).saturating_sub(self.pad_top as u32)
+    pub const fn first_row(&self, oy: usize) -> usize {
+        (oy * self.stride_h as usize).saturating_sub(self.pad_top as usize)
     }
 
     /// Bytes by which the output must begin below the input, for an operator that writes row by row to write over rows
@@ -85,7 +85,7 @@ impl Window {
     pub fn row_distance(&self, in_rows: u16, in_row_bytes: usize, out_rows: u16, out_row_bytes: usize) -> usize {
         let distance = |oy: u16| {
             let written = (usize::from(oy) + 1).saturating_mul(out_row_bytes);
-            let passed = self.first_row(oy).min(in_rows.into()) as usize;
+            let passed = self.first_row(oy.into()).min(in_rows.into());
             written.saturating_sub(passed.saturating_mul(in_row_bytes))
         };
         (0..out_rows).map(distance).max().unwrap_or(0)

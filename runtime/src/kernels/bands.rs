@@ -4,10 +4,11 @@ use core::ops::Range;
 
 use super::{InOut, View, ViewMut};
 use crate::arena::{Sides, apart};
-use crate::format::{Detail, Element, Links, Scratch, Shape, TensorRecord, Window};
+use crate::format::{Detail, Element, Links, Scratch, Shape, TensorRecord, Window, packs};
 
 /// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; where it lies over
-/// rows that were passed, the rows that have room below those that are read, and one by one behind them.
+/// rows that were passed, the rows that have room below those that are read, and one by one behind them. A program whose kernels
+/// make nothing of a layer's weights takes rows one by one from the first.
 ///
 /// What a kernel makes of a layer's weights, it makes before the first band.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub struct Bands<'a, const LINKS: Links> {
     /// Extents of both, as far as bands are concerned.
     shapes: [Shape; 2],
     /// First row of the next band, and the least rows of each.
-    oy: u16,
-    step: u16,
+    oy: usize,
+    step: usize,
 }
 
 impl<'a, const LINKS: Links> Bands<'a, LINKS> {
@@ -37,7 +38,7 @@ impl<'a, const LINKS: Links> Bands<'a, LINKS> {
         let (sides, scratch) = Sides::of(arena, &scratch.region())?;
         let (source, target) = (input.checked_region(), output.checked_region());
         let is_apart = !Detail::Overlap.is_in(LINKS) || apart(&source, &target);
-        let step = if is_apart { output.shape.h.max(1) } else { 1 };
+        let step = if is_apart { usize::from(output.shape.h).max(1) } else { 1 };
         let shapes = [input.shape, output.shape];
         Some((Self { sides, input, output, source, target, window, shapes, oy: 0, step }, scratch))
     }
@@ -70,24 +71,24 @@ impl<'a, const LINKS: Links> Bands<'a, LINKS> {
     pub(crate) fn next(&mut self) -> Option<(View<'_>, ViewMut<'_>)> {
         let (input, output, oy) = (self.input, self.output, self.oy);
         let [input_shape, output_shape] = self.shapes;
-        if oy >= output_shape.h {
+        if oy >= output_shape.h.into() {
             return None;
         }
         let row_bytes =
             |shape: Shape, element: Element| shape.w as usize * shape.c as usize * element.linked_bytes::<LINKS>();
-        let first_row = u16::try_from(self.window.first_row(oy)).ok()?.min(input_shape.h);
-        let source =
-            self.source.start + row_bytes(input_shape, input.element) * usize::from(first_row)..self.source.end;
+        let first_row = self.window.first_row(oy);
+        let first_row = if Detail::Edge.is_in(LINKS) { first_row.min(input_shape.h.into()) } else { first_row };
+        let source = self.source.start + row_bytes(input_shape, input.element) * first_row..self.source.end;
         let row = row_bytes(output_shape, output.element);
-        let start = self.target.start + row * usize::from(oy);
+        let start = self.target.start + row * oy;
         let mut rows = self.step;
-        let mut end = start + row * usize::from(rows);
-        while Detail::Overlap.is_in(LINKS) && rows < output_shape.h - oy && end + row <= source.start {
-            end += row;
-            rows += 1;
+        let end = start + row * rows;
+        if Detail::Overlap.is_in(LINKS) && packs(LINKS) {
+            let room = source.start.saturating_sub(end).checked_div(row).unwrap_or(0);
+            rows = rows.saturating_add(room).min(usize::from(output_shape.h) - oy);
         }
         self.oy = oy.saturating_add(rows);
-        let end = end.min(self.target.end);
+        let end = (start + row * rows).min(self.target.end);
         let (x, y) = self.pair(&source, &(start..end))?;
         Some((
             View { shape: input_shape, first_row, ..input.view(x) },

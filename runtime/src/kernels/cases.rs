@@ -90,19 +90,46 @@ const fn own_details(op: &Op<'_>) -> Links {
             quarter | if op.multipliers.is_empty() { 0 } else { Detail::Reciprocal.bit() }
         }
         Op::TransposeConv2d(op) => shift_detail(&op.weights),
+        // Windows of patches are cut while the program runs.
+        Op::PatchInput(_) => Detail::Edge.bit(),
         _ => 0,
     }
 }
 
 const fn shift_detail(weights: &Weights<'_>) -> Links {
-    if matches!(weights.epilogue, Epilogue::Shift(_)) { Detail::Shift.bit() } else { 0 }
+    match &weights.epilogue {
+        Epilogue::Shift(_) => Detail::Shift.bit(),
+        Epilogue::Multiply(multiply) if all_to_the_right(multiply.shifts) => 0,
+        Epilogue::Multiply(_) => Detail::LeftShift.bit(),
+    }
+}
+
+/// The shift of a multiplier is to the right in every channel.
+const fn all_to_the_right(shifts: &[u8]) -> bool {
+    let mut rest = shifts;
+    while let [first, others @ ..] = rest {
+        if first.cast_signed() >= 0 {
+            return false;
+        }
+        rest = others;
+    }
+    true
 }
 
 /// Of where windows lie.
 const fn window_details(window: &Window, input: &TensorRecord, output: &TensorRecord) -> Links {
     let dilation = if window.dilation_h == 1 && window.dilation_w == 1 { 0 } else { Detail::Dilation.bit() };
     let overlap = if apart(&input.region(), &output.region()) { 0 } else { Detail::Overlap.bit() };
-    dilation | overlap
+    let rows = has_edge(output.shape.h, window.stride_h, window.kernel_h, window.dilation_h, input.shape.h);
+    let columns = has_edge(output.shape.w, window.stride_w, window.kernel_w, window.dilation_w, input.shape.w);
+    let edge = if window.pad_top == 0 && window.pad_left == 0 && !rows && !columns { 0 } else { Detail::Edge.bit() };
+    dilation | overlap | edge
+}
+
+/// Along one axis, the last window of unpadded ones reaches over the end.
+const fn has_edge(outputs: u16, stride: u8, kernel: u8, dilation: u8, input_len: u16) -> bool {
+    let last = (outputs as u32).saturating_sub(1) * stride as u32;
+    last + (kernel as u32).saturating_sub(1) * dilation as u32 >= input_len as u32
 }
 
 /// `detail` where a window meets padding that contributes to a sum.

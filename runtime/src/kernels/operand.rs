@@ -52,7 +52,7 @@ pub struct Typed<'a, X> {
     /// Extent.
     pub shape: Shape,
     /// Row of the first code.
-    pub first_row: u16,
+    pub first_row: usize,
     /// `[H, W, C]`, from the first row on.
     pub codes: &'a [X],
 }
@@ -61,25 +61,20 @@ impl<'a, X: Code> Typed<'a, X> {
     /// `len` columns of row `y` from column `x` on, all channels.
     #[inline]
     pub(crate) fn run(&self, y: usize, x: usize, len: usize) -> &'a [X] {
-        self.from(self.place(y, x), len * usize::from(self.shape.c))
+        let codes = self.codes.get(self.place(y, x)..).and_then(|codes| codes.get(..len * usize::from(self.shape.c)));
+        codes.unwrap_or_default()
     }
 
     /// Index of the first channel of a pixel.
     #[inline]
     pub(crate) fn place(&self, y: usize, x: usize) -> usize {
-        (y.wrapping_sub(self.first_row.into()) * usize::from(self.shape.w) + x) * usize::from(self.shape.c)
+        (y.wrapping_sub(self.first_row) * usize::from(self.shape.w) + x) * usize::from(self.shape.c)
     }
 
     /// Codes from one row to the next.
     #[inline]
     pub(crate) fn row_len(&self) -> usize {
         usize::from(self.shape.w) * usize::from(self.shape.c)
-    }
-
-    /// `len` codes from an index on; none where there are fewer.
-    #[inline]
-    pub(crate) fn from(&self, start: usize, len: usize) -> &'a [X] {
-        self.codes.get(start..).and_then(|codes| codes.get(..len)).unwrap_or_default()
     }
 }
 
@@ -91,7 +86,7 @@ pub struct View<'a> {
     /// Width and sign of the codes.
     pub element: Element,
     /// Row of the first code.
-    pub first_row: u16,
+    pub first_row: usize,
     /// The codes' bytes, `[H, W, C]`, from the first row on.
     pub bytes: &'a [u8],
 }
@@ -112,7 +107,7 @@ impl<'a> View<'a> {
     /// Index of the first channel of a pixel.
     #[inline]
     pub(crate) fn place(&self, y: usize, x: usize) -> usize {
-        (y.wrapping_sub(self.first_row.into()) * usize::from(self.shape.w) + x) * usize::from(self.shape.c)
+        (y.wrapping_sub(self.first_row) * usize::from(self.shape.w) + x) * usize::from(self.shape.c)
     }
 
     /// Codes from one row to the next.
@@ -168,7 +163,7 @@ pub struct ViewMut<'a> {
     /// Width and sign of the codes.
     pub element: Element,
     /// Row of the first code.
-    pub first_row: u16,
+    pub first_row: usize,
     /// `[H, W, C]` codes, from the first row on.
     pub bytes: &'a mut [u8],
 }

@@ -5,10 +5,18 @@ use crate::format::WeightBits;
 /// The codes of a layer's weights.
 pub trait WeightCodes: Copy {
     /// The codes from index `start` on.
-    fn run(self, start: usize) -> impl Iterator<Item = i32>;
+    fn from(self, start: usize) -> Self;
+
+    /// The first `len` codes; none where there are fewer.
+    fn run(self, len: usize) -> Option<impl Iterator<Item = i32>>;
 
     /// Every `step`-th code from index `start` on.
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32>;
+
+    /// The code at an index; 0 behind the last.
+    fn code(self, index: usize) -> i32 {
+        self.strided(index, 1).next().unwrap_or(0)
+    }
 }
 
 /// Every `step`-th code from index `start` on, up to the first that is not there.
@@ -28,7 +36,12 @@ pub struct Bytes<'a>(pub &'a [i8]);
 
 /// Codes of `BITS` bits, less than 8: the first in the lowest bits of the first byte.
 #[derive(Debug, Clone, Copy)]
-pub struct Packed<'a, const BITS: usize>(pub &'a [u8]);
+pub struct Packed<'a, const BITS: usize> {
+    /// As in a file.
+    bytes: &'a [u8],
+    /// Index of the first code there.
+    first: usize,
+}
 
 /// Codes of two bytes.
 #[derive(Debug, Clone, Copy)]
@@ -36,8 +49,13 @@ pub struct Words<'a>(pub &'a [u8]);
 
 impl WeightCodes for Bytes<'_> {
     #[inline]
-    fn run(self, start: usize) -> impl Iterator<Item = i32> {
-        self.0.get(start..).unwrap_or_default().iter().map(|code| i32::from(*code))
+    fn from(self, start: usize) -> Self {
+        Self(self.0.get(start..).unwrap_or_default())
+    }
+
+    #[inline]
+    fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
+        Some(self.0.get(..len)?.iter().map(|code| i32::from(*code)))
     }
 
     #[inline]
@@ -46,12 +64,18 @@ impl WeightCodes for Bytes<'_> {
     }
 }
 
-impl<const BITS: usize> Packed<'_, BITS> {
+impl<'a, const BITS: usize> Packed<'a, BITS> {
     const IN_BYTE: usize = 8 / BITS;
+
+    /// All codes of a layer.
+    #[inline]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, first: 0 }
+    }
 
     #[inline]
     fn at(self, index: usize) -> i32 {
-        let byte = self.0.get(index / Self::IN_BYTE).copied().unwrap_or(0);
+        let byte = self.bytes.get(index / Self::IN_BYTE).copied().unwrap_or(0);
         let above = 8 - BITS * (index % Self::IN_BYTE + 1);
         // The code at the top of the byte, then down again with its sign.
         let code = (byte << (above & 7)).cast_signed() >> (8 - BITS);
@@ -61,21 +85,31 @@ impl<const BITS: usize> Packed<'_, BITS> {
 
 impl<const BITS: usize> WeightCodes for Packed<'_, BITS> {
     #[inline]
-    fn run(self, start: usize) -> impl Iterator<Item = i32> {
-        self.strided(start, 1)
+    fn from(self, start: usize) -> Self {
+        Self { first: self.first.saturating_add(start), ..self }
+    }
+
+    #[inline]
+    fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
+        Some(self.strided(0, 1).take(len))
     }
 
     #[inline]
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
-        let len = self.0.len().saturating_mul(Self::IN_BYTE);
-        every(start, step, move |index| (index < len).then(|| self.at(index)))
+        let len = self.bytes.len().saturating_mul(Self::IN_BYTE);
+        every(self.first.saturating_add(start), step, move |index| (index < len).then(|| self.at(index)))
     }
 }
 
 impl WeightCodes for Words<'_> {
     #[inline]
-    fn run(self, start: usize) -> impl Iterator<Item = i32> {
-        self.strided(start, 1)
+    fn from(self, start: usize) -> Self {
+        Self(self.0.get(start.saturating_mul(2)..).unwrap_or_default())
+    }
+
+    #[inline]
+    fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
+        Some(self.strided(0, 1).take(len))
     }
 
     #[inline]
@@ -92,6 +126,8 @@ pub struct AnyWidth<'a> {
     pub bits: WeightBits,
     /// As in a file.
     pub codes: &'a [u8],
+    /// Index of the first code there.
+    pub first: usize,
 }
 
 impl AnyWidth<'_> {
@@ -110,13 +146,18 @@ impl AnyWidth<'_> {
 
 impl WeightCodes for AnyWidth<'_> {
     #[inline]
-    fn run(self, start: usize) -> impl Iterator<Item = i32> {
-        self.strided(start, 1)
+    fn from(self, start: usize) -> Self {
+        Self { first: self.first.saturating_add(start), ..self }
+    }
+
+    #[inline]
+    fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
+        Some(self.strided(0, 1).take(len))
     }
 
     #[inline]
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
-        every(start, step, move |index| self.at(index))
+        every(self.first.saturating_add(start), step, move |index| self.at(index))
     }
 }
 
@@ -126,11 +167,11 @@ macro_rules! by_width {
         use $crate::format::WeightBits;
         match $weights.bits {
             WeightBits::Two if WeightBits::Two.is_in($links) => {
-                let $w = $crate::kernels::Packed::<2>($weights.codes);
+                let $w = $crate::kernels::Packed::<2>::new($weights.codes);
                 $call
             }
             WeightBits::Four if WeightBits::Four.is_in($links) => {
-                let $w = $crate::kernels::Packed::<4>($weights.codes);
+                let $w = $crate::kernels::Packed::<4>::new($weights.codes);
                 $call
             }
             WeightBits::Eight if WeightBits::Eight.is_in($links) => {
@@ -156,23 +197,27 @@ mod tests {
 
     #[test]
     fn packed_codes_come_from_the_lowest_bits_first() {
-        let four = Packed::<4>(&[0x2f, 0x87]);
-        assert_eq!(four.run(0).collect::<Vec<_>>(), [-1, 2, 7, -8]);
-        assert_eq!(four.run(3).collect::<Vec<_>>(), [-8]);
+        let four = Packed::<4>::new(&[0x2f, 0x87]);
+        assert_eq!(four.strided(0, 1).collect::<Vec<_>>(), [-1, 2, 7, -8]);
+        assert_eq!(four.strided(3, 1).collect::<Vec<_>>(), [-8]);
         assert_eq!(four.strided(1, 2).collect::<Vec<_>>(), [2, -8]);
-        let two = Packed::<2>(&[0b11_01_00_10]);
-        assert_eq!(two.run(0).collect::<Vec<_>>(), [-2, 0, 1, -1]);
-        assert_eq!(Words(&[1, 0, 0xff, 0xff]).run(0).collect::<Vec<_>>(), [1, -1]);
+        assert_eq!(four.from(1).from(1).run(2).unwrap().collect::<Vec<_>>(), [7, -8]);
+        let two = Packed::<2>::new(&[0b11_01_00_10]);
+        assert_eq!(two.strided(0, 1).collect::<Vec<_>>(), [-2, 0, 1, -1]);
+        assert_eq!(Words(&[1, 0, 0xff, 0xff]).strided(0, 1).collect::<Vec<_>>(), [1, -1]);
+        assert_eq!(Words(&[1, 0, 0xff, 0xff]).from(1).run(1).unwrap().collect::<Vec<_>>(), [-1]);
         assert_eq!(Bytes(&[1, -2, 3]).strided(0, 2).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(Bytes(&[1, -2, 3]).from(1).run(2).unwrap().collect::<Vec<_>>(), [-2, 3]);
+        assert!(Bytes(&[1, -2, 3]).from(2).run(2).is_none());
     }
 
     #[test]
     fn a_width_told_later_gives_the_same_codes() {
         let bytes = [0x2f, 0x87, 0xb2, 0x00, 0xff, 0x7f];
-        let any = |bits| AnyWidth { bits, codes: &bytes }.run(1).collect::<Vec<_>>();
-        assert_eq!(any(WeightBits::Two), Packed::<2>(&bytes).run(1).collect::<Vec<_>>());
-        assert_eq!(any(WeightBits::Four), Packed::<4>(&bytes).run(1).collect::<Vec<_>>());
-        assert_eq!(any(WeightBits::Eight), Bytes(&bytes.map(u8::cast_signed)).run(1).collect::<Vec<_>>());
-        assert_eq!(any(WeightBits::Sixteen), Words(&bytes).run(1).collect::<Vec<_>>());
+        let any = |bits| AnyWidth { bits, codes: &bytes, first: 0 }.strided(1, 1).collect::<Vec<_>>();
+        assert_eq!(any(WeightBits::Two), Packed::<2>::new(&bytes).strided(1, 1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Four), Packed::<4>::new(&bytes).strided(1, 1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Eight), Bytes(&bytes.map(u8::cast_signed)).strided(1, 1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Sixteen), Words(&bytes).strided(1, 1).collect::<Vec<_>>());
     }
 }

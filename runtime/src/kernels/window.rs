@@ -31,25 +31,24 @@ impl Span {
     fn new<const LINKS: Links>(out_index: usize, axis: Axis, input_len: u16) -> Self {
         let origin = out_index * usize::from(axis.stride);
         let step = if Detail::Dilation.is_in(LINKS) { usize::from(axis.dilation) } else { 1 };
-        let pad = usize::from(axis.pad);
+        if !Detail::Edge.is_in(LINKS) {
+            return Self { kernel: 0, input: origin, len: axis.kernel.into(), step };
+        }
+        let start = (origin as i32).wrapping_sub(axis.pad.into());
         // A division costs more than all the rest where the kernel is dense.
-        let steps = |distance: usize| if step == 1 { distance } else { distance.div_ceil(step.max(1)) };
-        let kernel = steps(pad.saturating_sub(origin));
-        let end = usize::from(axis.kernel).min(steps((usize::from(input_len) + pad).saturating_sub(origin)));
-        let input = (origin + kernel * step).saturating_sub(pad);
-        Self { kernel, input, len: end.saturating_sub(kernel), step }
+        let steps = |distance: i32| {
+            if step == 1 { distance } else { distance.cast_unsigned().div_ceil(step.max(1) as u32).cast_signed() }
+        };
+        let kernel = steps(start.wrapping_neg().max(0));
+        let end = steps(i32::from(input_len).wrapping_sub(start).max(0)).min(axis.kernel.into());
+        let input = start.wrapping_add(kernel.wrapping_mul(step as i32));
+        Self { kernel: kernel as usize, input: input as usize, len: end.wrapping_sub(kernel).max(0) as usize, step }
     }
 
     /// True where a kernel index is inside.
     #[inline]
     pub(crate) const fn covers(self, kernel: usize) -> bool {
         kernel >= self.kernel && kernel - self.kernel < self.len
-    }
-
-    /// Input entries from the first under the kernel to the last.
-    #[inline]
-    pub(crate) fn spanned(self) -> usize {
-        self.len.saturating_sub(1) * self.step + usize::from(self.len > 0)
     }
 
     /// Rows of `window` over `input` for output row `oy`.
@@ -67,18 +66,20 @@ impl Span {
     }
 }
 
-/// True where all of a kernel lies inside the input.
-#[inline]
-pub(crate) fn is_whole(window: &Window, rows: Span, columns: Span) -> bool {
-    (rows.len, columns.len) == (window.kernel_h.into(), window.kernel_w.into())
-}
-
 /// Row and column of every pixel to write, row by row.
 #[inline]
 pub(crate) fn positions(output: &ViewMut<'_>) -> impl Iterator<Item = (usize, usize)> + use<> {
-    let (first, w) = (usize::from(output.first_row), usize::from(output.shape.w));
-    let rows = output.len().checked_div(w * usize::from(output.shape.c)).unwrap_or(0);
-    (first..first + rows).flat_map(move |oy| (0..w).map(move |ox| (oy, ox)))
+    let w = usize::from(output.shape.w);
+    let pixels = output.len().checked_div(usize::from(output.shape.c)).unwrap_or(0);
+    let (mut oy, mut ox) = (output.first_row, 0);
+    (0..pixels).map(move |_| {
+        let position = (oy, ox);
+        ox += 1;
+        if ox == w {
+            (oy, ox) = (oy + 1, 0);
+        }
+        position
+    })
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
 
     /// No accumulator can leave 32 bits, nor what is shifted left of it.
     fn bounded(&self, input: &TensorRecord, weights: &Weights<'_>, layout: Layout) -> Result<(), LoadError> {
-        let codes = AnyWidth { bits: weights.bits, codes: weights.codes };
+        let codes = AnyWidth { bits: weights.bits, codes: weights.codes, first: 0 };
         let out_ch = usize::from(self.output.shape.c);
         for (oc, channel) in weights.channels().enumerate() {
             let left = match channel.requantizer {
@@ -256,11 +256,11 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
             };
             let mut bias = channel.bias;
             let magnitude = match layout {
-                Layout::Filters(len) => sum_of_magnitudes(codes.run(oc * len).take(len)),
+                Layout::Filters(len) => sum_of_magnitudes(codes.from(oc * len).run(len).into_iter().flatten()),
                 Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
                 Layout::Pairs(order) if Packing::Pairs.is_in(LINKS) => self.packed_magnitude(codes, order, oc)?,
                 Layout::Quads(order) if Packing::Pairs.is_in(LINKS) => {
-                    let code = |tap| codes.run(order.place(oc, tap)).next().unwrap_or(0);
+                    let code = |tap| codes.code(order.place(oc, tap));
                     sum_of_magnitudes((0..order.taps).map(code))
                 }
                 Layout::Fours(order, len) if Packing::Fours.is_in(LINKS) => {
@@ -299,7 +299,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         for run in 0..order.runs.count {
             for index in 0..order.run_len() {
                 let place = order.place(channel, run * order.run_len() + index);
-                let code = codes.run(place).next().unwrap_or(0);
+                let code = codes.code(place);
                 self.require(code == 0 || index < order.runs.len, NodeFault::Packing)?;
                 sum += i64::from(code.unsigned_abs());
             }
@@ -318,7 +318,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         for in_ch in 0..order.in_ch {
             let mut places = [0; PLACES];
             for (index, place) in places.iter_mut().enumerate() {
-                *place = codes.run(order.place(channel, in_ch, index)).next().unwrap_or(0) as i16;
+                *place = codes.code(order.place(channel, in_ch, index)) as i16;
             }
             let weights = Winograd::weights(places).ok_or_else(|| self.fault(NodeFault::Packing))?;
             sum += sum_of_magnitudes(weights.into_iter());
@@ -330,7 +330,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     fn blocks_magnitude(&self, codes: impl WeightCodes, order: Blocks, channel: usize) -> Result<i64, LoadError> {
         let mut sum = 0;
         for index in 0..order.channel_len() {
-            let code = codes.run(order.place(channel, index)).next().unwrap_or(0);
+            let code = codes.code(order.place(channel, index));
             self.require(code == 0 || index < order.len, NodeFault::Packing)?;
             sum += i64::from(code.unsigned_abs());
         }
@@ -341,7 +341,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     fn lanes_magnitude(&self, codes: impl WeightCodes, order: Lanes, channel: usize) -> Result<i64, LoadError> {
         let mut sum = 0;
         for tap in 0..order.padded_taps() {
-            let code = codes.run(order.place(tap, channel)).next().unwrap_or(0);
+            let code = codes.code(order.place(tap, channel));
             self.require(code == 0 || tap < order.taps, NodeFault::Packing)?;
             self.require(code.unsigned_abs() <= 127, NodeFault::Packing)?;
             sum += i64::from(code.unsigned_abs());
@@ -358,7 +358,7 @@ fn four_weights(
     len: usize,
 ) -> impl Iterator<Item = i32> + Clone {
     (0..len).map(move |index| {
-        let [code, ..] = codes.run(order.place(channel, index)).next().unwrap_or(0).to_le_bytes();
+        let [code, ..] = codes.code(order.place(channel, index)).to_le_bytes();
         Fours::code(code.cast_signed()).into()
     })
 }

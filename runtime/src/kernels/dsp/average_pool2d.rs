@@ -35,9 +35,10 @@ pub fn average_pool2d<const LINKS: Links>(op: &AveragePool2d<'_>, input: &View<'
         let (runs, pixels) = if whole { (1, count) } else { (rows.len, columns.len) };
         let first = input.place(rows.input, columns.input);
         if let (Some(halves), (2, 2)) = (halves, (rows.len, columns.len)) {
-            let pixel = |at: usize| input.bytes.get(at..).unwrap_or_default();
-            let below = first + input.row_len();
-            halves.means([first, first + channels, below, below + channels].map(pixel), codes);
+            let pair = |at: usize| input.bytes.get(at..).and_then(|codes| codes.get(..2 * channels));
+            if let (Some(upper), Some(lower)) = (pair(first), pair(first + input.row_len())) {
+                halves.means(upper, lower, codes);
+            }
             continue;
         }
         for (quad, codes) in codes.as_chunks_mut::<4>().0.iter_mut().enumerate() {
@@ -85,11 +86,14 @@ impl Halves {
 
     /// Four channels at a time, without a loop over the pixels.
     ///
-    /// pixels  from each one's first channel on
-    #[inline(never)]
-    fn means(self, pixels: [&[u8]; 4], means: &mut [u8]) {
-        let [a, b, c, d] = pixels.map(|codes| codes.as_chunks::<4>().0);
-        let quads = a.iter().zip(b).zip(c).zip(d);
+    /// upper, lower  two pixels each
+    #[inline]
+    fn means(self, upper: &[u8], lower: &[u8], means: &mut [u8]) {
+        let channels = means.len();
+        let (Some((a, b)), Some((c, d))) = (upper.split_at_checked(channels), lower.split_at_checked(channels)) else {
+            return;
+        };
+        let quads = quads(a).iter().zip(quads(b)).zip(quads(c)).zip(quads(d));
         for (mean, (((a, b), c), d)) in means.as_chunks_mut::<4>().0.iter_mut().zip(quads) {
             let word = |bytes: &[u8; 4]| u32::from_le_bytes(*bytes) ^ self.flips;
             let (a, b, c, d) = (word(a), word(b), word(c), word(d));
@@ -99,6 +103,12 @@ impl Halves {
             *mean = ((round(even) | round(odd) << 8) ^ self.flips).to_le_bytes();
         }
     }
+}
+
+/// Codes in fours.
+#[inline]
+fn quads(codes: &[u8]) -> &[[u8; 4]] {
+    codes.as_chunks().0
 }
 
 /// The ends of four channels in the affine scheme.

@@ -62,7 +62,7 @@ struct Pixels<'g, 'a> {
 
 impl<'g, 'a> Pixels<'g, 'a> {
     fn new(gather: &'g Gather<'a>, output: &ViewMut<'_>) -> Self {
-        let (oy, w) = (usize::from(output.first_row), usize::from(output.shape.w).max(1));
+        let (oy, w) = (output.first_row, usize::from(output.shape.w).max(1));
         Self { gather, w, oy, ox: 0, row: gather.output_row(oy) }
     }
 

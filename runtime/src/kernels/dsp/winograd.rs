@@ -80,7 +80,7 @@ impl Grid {
     fn new(output: &ViewMut<'_>) -> Self {
         let (w, channels) = (usize::from(output.shape.w), usize::from(output.shape.c));
         let h = output.len().checked_div(w * channels).unwrap_or(0);
-        Self { first_row: output.first_row.into(), h, w, y: 0, x: 0 }
+        Self { first_row: output.first_row, h, w, y: 0, x: 0 }
     }
 
     /// The next four tiles, or what is left; `transform` is called for each run of them.
@@ -144,7 +144,7 @@ impl Source<'_> {
     /// A row of the input from a column on, those of padding counted.
     fn row(&self, padded: usize, x: usize) -> &[u8] {
         let y = padded.wrapping_sub(self.op.window.pad_top.into());
-        if y < usize::from(self.input.first_row) || y >= self.input.shape.h.into() {
+        if y < self.input.first_row || y >= self.input.shape.h.into() {
             return self.padding;
         }
         self.input.bytes.get(self.input.place(y, x)..).unwrap_or(self.padding)

@@ -71,9 +71,9 @@ impl<'w> Gather<'w> {
     }
 
     /// Goes on with the first pixel of a row of the output.
-    pub(super) fn begin(&mut self, row: u16) {
+    pub(super) fn begin(&mut self, row: usize) {
         // Behind the row before: the first pixel enters its own.
-        (self.oy, self.ox) = (usize::from(row).wrapping_sub(1), usize::MAX);
+        (self.oy, self.ox) = (row.wrapping_sub(1), usize::MAX);
     }
 
     /// Bytes from the column of one pixel to that of the next.

@@ -136,8 +136,8 @@ impl<'a> Sliding<'a> {
     }
 
     /// Goes on with the first pixel of a row of the output.
-    fn begin(&mut self, row: u16, first_row: u16) {
-        (self.oy, self.ox, self.first_row) = (row.into(), 0, first_row.into());
+    fn begin(&mut self, row: usize, first_row: usize) {
+        (self.oy, self.ox, self.first_row) = (row, 0, first_row);
         self.rows = Span::rows::<ALL_LINKS>(self.window, self.shape, self.oy);
     }
 

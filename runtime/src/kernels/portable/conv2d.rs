@@ -1,8 +1,7 @@
 use super::dispatch::by_element;
-use super::dot;
-use super::padding::{Filter, padding};
+use super::{dot, from_zero};
 use crate::format::{Conv2d, Detail, Element, Links};
-use crate::kernels::window::{Span, is_whole, positions};
+use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// 2-D convolution. Spec 4.1.
@@ -28,37 +27,35 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let filter_row_len = usize::from(op.window.kernel_w) * in_ch;
     let filter_len = usize::from(op.window.kernel_h) * filter_row_len;
     let group_len = (usize::from(output.shape.c) / groups).max(1);
-    let zero = op.weights.epilogue.input_zero();
+    let zero = if Detail::Padding.is_in(LINKS) { op.weights.epilogue.linked_zero::<LINKS>() } else { 0 };
     // Where neighbours lie side by side, a row of the kernel is one run.
     let side_by_side = groups == 1 && (!Detail::Dilation.is_in(LINKS) || op.window.is_dense());
     let column_step = usize::from(op.window.dilation_w) * usize::from(input.shape.c);
     let row_step = usize::from(op.window.dilation_h) * input.row_len();
-    let mut index = 0;
-    for (oy, ox) in positions(output) {
-        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
-        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
-        let is_padded = Detail::Padding.is_in(LINKS) && !is_whole(&op.window, rows, columns);
-        let (runs, run_len) = if side_by_side { (1, columns.len * in_ch) } else { (columns.len, in_ch) };
-        let first_pixel = input.place(rows.input, columns.input);
-        let first_tap = rows.kernel * filter_row_len + columns.kernel * in_ch;
-        for (oc, bias) in op.weights.biases().enumerate() {
-            let mut acc = bias;
-            let mut x = first_pixel + if groups == 1 { 0 } else { oc / group_len * in_ch };
-            let mut tap = oc * filter_len + first_tap;
+    let out_ch = usize::from(output.shape.c);
+    for (oc, bias) in op.weights.biases().enumerate() {
+        let filter = w.from(oc * filter_len);
+        let first_channel = if groups == 1 { 0 } else { oc / group_len * in_ch };
+        let first = from_zero(bias, zero, filter.run(filter_len).into_iter().flatten());
+        let end = op.weights.epilogue.channel(oc);
+        let mut index = oc;
+        for (oy, ox) in positions(output) {
+            let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+            let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
+            let (runs, run_len) = if side_by_side { (1, columns.len * in_ch) } else { (columns.len, in_ch) };
+            let mut acc = first;
+            let mut x = input.codes.get(input.place(rows.input, columns.input) + first_channel..);
+            let mut taps = filter.from(rows.kernel * filter_row_len + columns.kernel * in_ch);
             for _ in 0..rows.len {
                 for run in 0..runs {
-                    acc += dot(input.from(x + run * column_step, run_len), w, tap + run * in_ch);
+                    let x = x.and_then(|x| x.get(run * column_step..)?.get(..run_len));
+                    acc = acc.wrapping_add(dot::<LINKS, _>(x, zero, taps.from(run * in_ch)));
                 }
-                x += row_step;
-                tap += filter_row_len;
+                x = x.and_then(|x| x.get(row_step..));
+                taps = taps.from(filter_row_len);
             }
-            if is_padded {
-                let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
-                let meets_input = |ky, kx| rows.covers(ky) && columns.covers(kx);
-                acc += padding::<LINKS, _>(zero, &op.window, w, filter, meets_input);
-            }
-            output.linked_put::<LINKS>(index, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
-            index += 1;
+            output.linked_put::<LINKS>(index, end.apply::<LINKS>(acc, op.activation));
+            index += out_ch;
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::dispatch::by_element;
-use super::padding::{Filter, padding};
+use super::from_zero;
 use crate::format::{DepthwiseConv2d, Detail, Element, Links};
-use crate::kernels::window::{Span, is_whole, positions};
+use crate::kernels::window::{Span, positions};
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where
@@ -27,30 +27,30 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let out_ch = usize::from(output.shape.c).max(1);
     let multiplier = (out_ch / in_ch).max(1);
     let kernel_w = usize::from(op.window.kernel_w);
-    let step = (in_ch * usize::from(op.window.dilation_w)).max(1);
-    let zero = op.weights.epilogue.input_zero();
-    let mut index = 0;
-    for (oy, ox) in positions(output) {
-        let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
-        let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
-        let is_padded = Detail::DepthwisePadding.is_in(LINKS) && !is_whole(&op.window, rows, columns);
-        for (oc, bias) in op.weights.biases().enumerate() {
-            let mut acc = bias;
-            for row in 0..rows.len {
-                let tap = (rows.kernel + row) * kernel_w + columns.kernel;
-                let run = input.run(rows.input + row * rows.step, columns.input, columns.spanned());
-                let x = run.get(oc / multiplier..).unwrap_or_default();
-                for (x, w) in x.iter().step_by(step).zip(w.strided(tap * out_ch + oc, out_ch)) {
-                    acc += x.get() * w;
+    let column_step = in_ch * usize::from(op.window.dilation_w);
+    let row_step = usize::from(op.window.dilation_h) * input.row_len();
+    let zero = if Detail::DepthwisePadding.is_in(LINKS) { op.weights.epilogue.linked_zero::<LINKS>() } else { 0 };
+    for (oc, bias) in op.weights.biases().enumerate() {
+        let first = from_zero(bias, zero, w.strided(oc, out_ch));
+        let end = op.weights.epilogue.channel(oc);
+        let mut index = oc;
+        for (oy, ox) in positions(output) {
+            let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
+            let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
+            let mut acc = first;
+            let mut x = input.place(rows.input, columns.input) + oc / multiplier;
+            let mut tap = (rows.kernel * kernel_w + columns.kernel) * out_ch + oc;
+            for _ in 0..rows.len {
+                for column in 0..columns.len {
+                    if let Some(x) = input.codes.get(x + column * column_step) {
+                        acc = acc.wrapping_add((x.get() - zero) * w.code(tap + column * out_ch));
+                    }
                 }
+                x += row_step;
+                tap += kernel_w * out_ch;
             }
-            if is_padded {
-                let filter = Filter { start: oc, tap_len: out_ch, channels: 1 };
-                let meets_input = |ky, kx| rows.covers(ky) && columns.covers(kx);
-                acc += padding::<LINKS, _>(zero, &op.window, w, filter, meets_input);
-            }
-            output.linked_put::<LINKS>(index, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
-            index += 1;
+            output.linked_put::<LINKS>(index, end.apply::<LINKS>(acc, op.activation));
+            index += out_ch;
         }
     }
 }

@@ -23,7 +23,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     output: &mut ViewMut<'_>,
 ) {
     for (oc, bias) in op.weights.biases().enumerate() {
-        let acc = bias + dot(input, w, oc * input.len());
-        output.linked_put::<LINKS>(oc, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
+        let acc = bias + dot::<LINKS, _>(Some(input), 0, w.from(oc * input.len()));
+        output.linked_put::<LINKS>(oc, op.weights.epilogue.channel(oc).apply::<LINKS>(acc, op.activation));
     }
 }

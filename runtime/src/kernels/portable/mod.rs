@@ -61,9 +61,39 @@ pub use upsample::{upsample_bilinear, upsample_nearest};
 pub(super) use padding::{Filter, padding};
 
 use super::{Code, WeightCodes};
+use crate::format::{AFFINE_LINK, Detail, Links};
 
-/// `sum(x * w)` over the codes `x` and the weights from index `start` on. Spec 2.1.
+/// `sum((x - zero) * w)` over the codes `x` and as many weights, modulo 2^32; 0 where there are none. Spec 2.1, 3.4.
 #[inline]
-fn dot<X: Code>(x: &[X], w: impl WeightCodes, start: usize) -> i32 {
-    x.iter().zip(w.run(start)).map(|(x, w)| x.get() * w).sum()
+fn dot<const LINKS: Links, X: Code>(x: Option<&[X]>, zero: i32, w: impl WeightCodes) -> i32 {
+    let Some(x) = x else { return 0 };
+    let Some(w) = w.run(x.len()) else { return 0 };
+    if Detail::Shift.is_in(LINKS) && zero == 0 {
+        return if LINKS & AFFINE_LINK == 0 { sum_of_products(x, w) } else { shared_sum_of_products(x, w) };
+    }
+    x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add((x.get() - zero) * w))
+}
+
+/// `sum(x * w)`, modulo 2^32.
+#[inline]
+fn sum_of_products<X: Code>(x: &[X], w: impl Iterator<Item = i32>) -> i32 {
+    x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add(x.get() * w))
+}
+
+/// As [`sum_of_products`], beside a loop that subtracts: both in one function take an instruction more a product.
+#[inline(never)]
+fn shared_sum_of_products<X: Code>(x: &[X], w: impl Iterator<Item = i32>) -> i32 {
+    sum_of_products(x, w)
+}
+
+/// What accumulators begin with where codes are counted from that of padding on: `bias + zero * sum(w)`, modulo 2^32. Padding
+/// then adds nothing. Spec 3.4.
+///
+/// w  of the output channel, all of them
+#[inline]
+fn from_zero(bias: i32, zero: i32, w: impl Iterator<Item = i32>) -> i32 {
+    if zero == 0 {
+        return bias;
+    }
+    bias.wrapping_add(zero.wrapping_mul(w.fold(0, i32::wrapping_add)))
 }

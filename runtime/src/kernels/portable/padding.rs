@@ -31,7 +31,7 @@ pub(in crate::kernels) fn padding<const LINKS: Links, W: WeightCodes>(
         for kx in 0..usize::from(window.kernel_w) {
             if !meets_input(ky, kx) {
                 let tap = ky * usize::from(window.kernel_w) + kx;
-                sum += w.run(filter.start + tap * filter.tap_len).take(filter.channels).sum::<i32>();
+                sum += w.from(filter.start + tap * filter.tap_len).run(filter.channels).map_or(0, Iterator::sum::<i32>);
             }
         }
     }

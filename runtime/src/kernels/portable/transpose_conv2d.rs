@@ -38,13 +38,13 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
                 for kx in 0..usize::from(window.kernel_w) {
                     let Some(ix) = column(kx) else { continue };
                     let tap = (ky * usize::from(window.kernel_w) + kx) * in_ch;
-                    acc += dot(input.run(iy, ix, 1), w, oc * filter_len + tap);
+                    acc += dot::<LINKS, _>(Some(input.run(iy, ix, 1)), 0, w.from(oc * filter_len + tap));
                 }
             }
             let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
             let meets_input = |ky, kx| row(ky).is_some() && column(kx).is_some();
             acc += padding::<LINKS, _>(zero, window, w, filter, meets_input);
-            output.linked_put::<LINKS>(index, op.weights.epilogue.code::<LINKS>(oc, acc, op.activation));
+            output.linked_put::<LINKS>(index, op.weights.epilogue.channel(oc).apply::<LINKS>(acc, op.activation));
             index += 1;
         }
     }

@@ -24,7 +24,7 @@ pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, input: View<'_>, mut output: 
     let zero = op.weights.epilogue.input_zero();
     let mut gather = Gather::new(input, op.window, zero, flip(input.element()), w);
     let pixels = output.len() / out_ch;
-    let (mut oy, mut ox) = (usize::from(output.first_row), 0);
+    let (mut oy, mut ox) = (output.first_row, 0);
     gather.row(oy);
     for first in (0..pixels).step_by(PIXELS) {
         // The last one of an odd number fills both halves, and is written twice.

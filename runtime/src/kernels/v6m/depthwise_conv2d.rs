@@ -27,7 +27,7 @@ pub fn depthwise_conv2d<const LINKS: Links>(
     let w = usize::from(output.shape.w);
     let row_len = w * channels;
     for (row, first) in (0..output.len()).step_by(row_len.max(1)).enumerate() {
-        let rows = Span::rows::<LINKS>(&op.window, input.shape, usize::from(output.first_row) + row);
+        let rows = Span::rows::<LINKS>(&op.window, input.shape, output.first_row + row);
         for ox in 0..w {
             let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
             window.pixel::<LINKS>(rows, columns, first + ox * channels, &mut output);
