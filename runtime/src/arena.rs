@@ -73,7 +73,7 @@ impl<'a> Sides<'a> {
     }
 
     /// A region on one side, to be read; `None` where it is over a side.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn get(&self, region: &Range<usize>) -> Option<&[u8]> {
         match within(region, self.start) {
             Some(region) => self.above.get(region),

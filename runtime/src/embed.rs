@@ -1,6 +1,7 @@
 //! Models that are part of a program: checked and sized while it is compiled.
 
-use crate::model::{Beginning, Decoded, Model};
+pub use crate::model::Decoded;
+use crate::model::{Beginning, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
@@ -105,21 +106,31 @@ macro_rules! include_model {
 #[macro_export]
 macro_rules! hand_out_decoded {
     ($(#[$attribute:meta])* $name:ident, $links:expr, $file:expr) => {
-        impl ::core::borrow::Borrow<$crate::Model<'static, { $links }>> for $name {
-            #[inline]
-            fn borrow(&self) -> &$crate::Model<'static, { $links }> {
+        impl $crate::ModelHandle<'static, { $links }> for $name {
+            const DECODED: $crate::embed::Decoded<'static> = {
                 const PARTS: $crate::embed::Parts = {
                     // Of a file that is refused, nothing else is told.
                     let _ = $links;
                     $crate::embed::parts($file)
                 };
                 $(#[$attribute])*
-                static KEPT: $crate::embed::KeptBytes<{ PARTS.kept }> = $crate::embed::keep($file);
+                static NAMES: [u8; PARTS.names] = $crate::embed::names($file);
                 $(#[$attribute])*
-                static BEHIND: [u8; PARTS.behind] = $crate::embed::behind($file);
+                static KEPT: $crate::embed::KeptBytes<{ PARTS.kept }> = $crate::embed::keep($file);
                 static DECODED: $crate::embed::DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> =
-                    $crate::embed::decode($file, &KEPT);
-                const { &$crate::embed::trusted(const { &$crate::embed::beginning($file) }, &BEHIND, &DECODED) }
+                    $crate::embed::decode($file, &NAMES, &KEPT);
+                DECODED.all()
+            };
+        }
+
+        impl ::core::borrow::Borrow<$crate::Model<'static, { $links }>> for $name {
+            #[inline]
+            fn borrow(&self) -> &$crate::Model<'static, { $links }> {
+                const DECODED: $crate::embed::Decoded<'static> =
+                    <$name as $crate::ModelHandle<'static, { $links }>>::DECODED;
+                $(#[$attribute])*
+                static BEHIND: [u8; $crate::embed::parts($file).behind] = $crate::embed::behind($file);
+                const { &$crate::embed::trusted(const { &$crate::embed::beginning($file) }, &BEHIND, DECODED) }
             }
         }
 
@@ -161,6 +172,14 @@ pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
     tensors: [TensorRecord; TENSORS],
 }
 
+impl<const NODES: usize, const TENSORS: usize> DecodedFile<NODES, TENSORS> {
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> Decoded<'_> {
+        Decoded { nodes: &self.nodes, tensors: &self.tensors }
+    }
+}
+
 /// What decoded nodes refer to, aligned as packed weights are, for [`include_model!`].
 #[doc(hidden)]
 #[derive(Debug)]
@@ -175,7 +194,9 @@ pub struct KeptBytes<const BYTES: usize>([u8; BYTES]);
 pub struct Parts {
     /// Number of nodes.
     pub nodes: usize,
-    /// Bytes that they refer to.
+    /// Bytes of their names.
+    pub names: usize,
+    /// Bytes of what else they refer to.
     pub kept: usize,
     /// Bytes behind them.
     pub behind: usize,
@@ -189,12 +210,25 @@ pub struct Parts {
 #[must_use]
 #[track_caller]
 pub const fn parts(bytes: &[u8]) -> Parts {
-    let mut kept = Kept::measured();
-    let behind = keep_nodes(bytes, &mut kept).len();
-    Parts { nodes: encoded(bytes).node_count(), kept: kept.len(), behind }
+    let (mut names, mut kept) = (Kept::measured(), Kept::measured());
+    let behind = keep_nodes(bytes, &mut names, &mut kept).len();
+    Parts { nodes: encoded(bytes).node_count(), names: names.len(), kept: kept.len(), behind }
 }
 
-/// The bytes that the nodes of a file refer to, for [`include_model!`].
+/// The names of a file's nodes, for [`include_model!`]. Apart from the rest: a program that tells none does not link them.
+///
+/// # Panics
+/// While compiling, for a file whose nodes cannot be decoded.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn names<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
+    let mut names = [0; BYTES];
+    let _ = keep_nodes(bytes, &mut Kept::copied_to(&mut names), &mut Kept::measured());
+    names
+}
+
+/// The bytes that the nodes of a file refer to, but for names, for [`include_model!`].
 ///
 /// # Panics
 /// While compiling, for a file whose nodes cannot be decoded.
@@ -203,7 +237,7 @@ pub const fn parts(bytes: &[u8]) -> Parts {
 #[track_caller]
 pub const fn keep<const BYTES: usize>(bytes: &[u8]) -> KeptBytes<BYTES> {
     let mut kept = KeptBytes([0; BYTES]);
-    let _ = keep_nodes(bytes, &mut Kept::copied_to(&mut kept.0));
+    let _ = keep_nodes(bytes, &mut Kept::measured(), &mut Kept::copied_to(&mut kept.0));
     kept
 }
 
@@ -228,11 +262,11 @@ pub const fn behind<const BYTES: usize>(bytes: &[u8]) -> [u8; BYTES] {
 
 /// Goes through the nodes of a file; what is behind them.
 #[track_caller]
-const fn keep_nodes<'a>(bytes: &'a [u8], kept: &mut Kept<'a, '_>) -> &'a [u8] {
+const fn keep_nodes<'a>(bytes: &'a [u8], names: &mut Kept<'a, '_>, kept: &mut Kept<'a, '_>) -> &'a [u8] {
     let Model { nodes: mut behind, node_count, .. } = encoded(bytes);
     let mut index = 0;
     while index < node_count {
-        keep_node(&mut node(&mut behind), kept);
+        keep_node(&mut node(&mut behind), names, kept);
         index += 1;
     }
     behind
@@ -266,7 +300,7 @@ pub const fn links(bytes: &[u8]) -> Links {
 
 /// Decodes the nodes of a file, for [`include_model!`].
 ///
-/// kept  what they refer to from now on
+/// names, kept  what they refer to from now on
 ///
 /// # Panics
 /// While compiling, for a file whose nodes cannot be decoded.
@@ -275,6 +309,7 @@ pub const fn links(bytes: &[u8]) -> Links {
 #[track_caller]
 pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>(
     bytes: &'static [u8],
+    names: &'static [u8],
     kept: &'static KeptBytes<KEPT>,
 ) -> DecodedFile<NODES, TENSORS> {
     let Model { nodes: mut behind, tensors: records, .. } = encoded(bytes);
@@ -287,11 +322,11 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
         index += 1;
     }
     let mut nodes = [Node::undecoded(&[]); NODES];
-    let mut kept = Kept::laid(&kept.0);
+    let (mut names, mut kept) = (Kept::laid(names), Kept::laid(&kept.0));
     let mut index = 0;
     while index < NODES {
         nodes[index] = node(&mut behind);
-        keep_node(&mut nodes[index], &mut kept);
+        keep_node(&mut nodes[index], &mut names, &mut kept);
         index += 1;
     }
     DecodedFile { nodes, tensors }
@@ -303,13 +338,12 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
 /// behind     what is behind its nodes
 #[doc(hidden)]
 #[must_use]
-pub const fn trusted<const LINKS: Links, const NODES: usize, const TENSORS: usize>(
+pub const fn trusted<const LINKS: Links>(
     beginning: &'static Beginning,
     behind: &'static [u8],
-    file: &'static DecodedFile<NODES, TENSORS>,
+    decoded: Decoded<'static>,
 ) -> Model<'static, LINKS> {
-    let decoded = Decoded { nodes: &file.nodes, tensors: &file.tensors };
-    Model { beginning, tensors: &[], nodes: behind, decoded, node_count: NODES as u16 }
+    Model { beginning, tensors: &[], nodes: behind, decoded, node_count: decoded.nodes.len() as u16 }
 }
 
 /// The next node of a file.
@@ -337,7 +371,7 @@ const fn encoded(bytes: &[u8]) -> Model<'_> {
 mod tests {
     use std::format;
 
-    use super::{DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, needs, parts, trusted};
+    use super::{DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, names, needs, parts, trusted};
     use crate::error::{LoadError, RunError};
     use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links};
     use crate::kernels::details;
@@ -376,13 +410,14 @@ mod tests {
     #[test]
     fn a_model_whose_nodes_are_decoded_before_is_the_encoded_one() {
         const PARTS: Parts = parts(SMALL);
+        static NAMES: [u8; PARTS.names] = names(SMALL);
         static KEPT: KeptBytes<{ PARTS.kept }> = keep(SMALL);
         static BEHIND: [u8; PARTS.behind] = behind(SMALL);
-        static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &KEPT);
+        static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &NAMES, &KEPT);
         let checked = Model::parse(SMALL).unwrap();
         let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
         let loaded = checked.decoded(&mut nodes, &mut tensors).unwrap();
-        for model in [trusted::<ALL_LINKS, _, _>(const { &beginning(SMALL) }, &BEHIND, &DECODED), loaded] {
+        for model in [trusted::<ALL_LINKS>(const { &beginning(SMALL) }, &BEHIND, DECODED.all()), loaded] {
             assert!(model.nodes().eq(checked.nodes()));
             assert_eq!((model.node_count(), model.step_count()), (checked.node_count(), checked.step_count()));
             assert_eq!(model.certificate(), checked.certificate());

@@ -1,7 +1,5 @@
 //! `defmt::Format` of what holds bytes: their number instead of the bytes, which would flood a log.
 
-use core::borrow::Borrow;
-
 use defmt::{Format, Formatter, write};
 
 use crate::embed::{DecodedFile, KeptBytes};
@@ -11,7 +9,7 @@ use crate::format::{
 };
 use crate::front_end::{FeatureStream, FrontEnd, FrontEndFile};
 use crate::kernels::{AnyWidth, Bands, Bytes, InOut, Packed, Typed, View, ViewMut, Words};
-use crate::{Codes, CodesMut, Model, NodeOutput, Nodes, Session, Vectors};
+use crate::{Codes, CodesMut, Model, ModelHandle, NodeOutput, Nodes, Session, Vectors};
 
 /// One implementation: what is written of `$it`.
 macro_rules! format {
@@ -42,7 +40,7 @@ format!([const LINKS: Links] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, 
 format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
 format!([const BYTES: usize] KeptBytes<BYTES>, |_it| "KeptBytes, {} bytes", BYTES);
 format!([const LINKS: Links] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
-format!(['m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());
+format!(['m, const LINKS: Links, M: ModelHandle<'m, LINKS>] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());
 format!(NodeOutput<'_>, |it| "step {}: {} wrote {}", it.step, it.name.as_str(), it.tensor.shape);
 format!(Vectors<'_>, |it| "Vectors of {} images", it.image_count());
 format!(Name<'_>, |it| "{=str}", it.as_str());

@@ -1,9 +1,12 @@
 //! Bytes to a checked model. Nothing is copied: tensors and nodes are decoded where they lie, in every run; or nodes once, before.
 
+use core::borrow::Borrow;
+
 use crate::error::{LoadError, RunError};
 use crate::format::{
     ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, Links, MAGIC, NEEDS_BYTES,
-    Needs, Node, Op, OperatorKind, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, missing, take_node,
+    Needs, Node, Op, OperatorKind, PATCH_OPERATORS, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, missing,
+    take_node,
 };
 use crate::{digest, stage, verify};
 
@@ -27,10 +30,60 @@ pub struct Model<'a, const LINKS: Links = ALL_LINKS> {
 pub(crate) type Beginning = [u8; HEADER_BYTES + NEEDS_BYTES];
 
 /// What was decoded before a run: all nodes and tensors, or none.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Decoded<'a> {
+pub struct Decoded<'a> {
     pub(crate) nodes: &'a [Node<'a>],
     pub(crate) tensors: &'a [TensorRecord],
+}
+
+/// What a [`Session`](crate::Session) takes its model from: a [`Model`], or the type of
+/// [`include_model!`](crate::include_model)'s `trusted()`.
+pub trait ModelHandle<'m, const LINKS: Links>: Borrow<Model<'m, LINKS>> + Copy {
+    /// Nodes and tensors that the compiler knows; none where they are told later.
+    #[doc(hidden)]
+    const DECODED: Decoded<'static> = Decoded { nodes: &[], tensors: &[] };
+}
+
+impl<'m, const LINKS: Links> ModelHandle<'m, LINKS> for Model<'m, LINKS> {}
+
+/// The only node of its kind.
+pub(crate) struct Only<'a> {
+    pub(crate) index: usize,
+    pub(crate) op: &'a Op<'a>,
+    /// What it writes.
+    pub(crate) output: &'a TensorRecord,
+}
+
+impl<'a> Decoded<'a> {
+    /// The only node of a kind; `None` where there are several or none.
+    pub(crate) const fn only(&self, kind: OperatorKind) -> Option<Only<'a>> {
+        let (mut found, mut index) = (None, 0);
+        while index < self.nodes.len() {
+            let op = &self.nodes[index].op;
+            if op.kind() as u8 == kind as u8 {
+                if found.is_some() {
+                    return None;
+                }
+                found = Some(Only { index, op, output: &self.tensors[index + 1] });
+            }
+            index += 1;
+        }
+        found
+    }
+
+    /// Whether there are nodes, no two of one kind and none of a stage, of which a run changes them.
+    pub(crate) const fn are_distinct(&self) -> bool {
+        let mut index = 0;
+        while index < self.nodes.len() {
+            let kind = self.nodes[index].op.kind();
+            if kind.is_in(PATCH_OPERATORS) || self.only(kind).is_none() {
+                return false;
+            }
+            index += 1;
+        }
+        index != 0
+    }
 }
 
 impl<'a> Model<'a> {

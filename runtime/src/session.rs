@@ -1,6 +1,5 @@
 //! Running a model: one node after another, in the caller's arena.
 
-use core::borrow::Borrow;
 use core::marker::PhantomData;
 
 use crate::arena::{self, Sides};
@@ -8,10 +7,11 @@ use crate::codes::{Codes, CodesMut};
 use crate::digest;
 use crate::error::{RunError, SelfTestError};
 use crate::format::{
-    ALL_LINKS, Concat, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, SLIDING_OPERATORS, Scratch, TensorRecord,
+    ALL_LINKS, Concat, KEEPING_OPERATORS, Links, Name, Node, Op, OperatorKind, SLIDING_OPERATORS, Scratch,
+    TensorRecord, with_operators,
 };
 use crate::kernels::{self, Bands, InOut, View, ViewMut};
-use crate::model::{Model, Position};
+use crate::model::{Model, ModelHandle, Position};
 use crate::patches::Region;
 
 /// A model with the arena it runs in.
@@ -61,7 +61,7 @@ struct Ran<'m> {
     tensor: TensorRecord,
 }
 
-impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, 'a, LINKS, M> {
+impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINKS, M> {
     /// Takes an arena of at least [`Model::arena_bytes`] bytes, of any alignment and contents.
     ///
     /// # Errors
@@ -231,7 +231,26 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
         Codes::new(tensor.element, self.arena.get(tensor.checked_region()).unwrap_or_default())
     }
 
-    fn execute(&mut self, op: &Op<'_>, output: &TensorRecord) {
+    /// Runs node `index`: where no other has its operator, by code for its extents alone.
+    fn execute(&mut self, index: usize, op: &Op<'_>, output: &TensorRecord) {
+        if !const { M::DECODED.are_distinct() } {
+            return self.execute_any(op, output);
+        }
+        macro_rules! by_operator {
+            ($($name:ident),*) => {
+                $(if let Some(only) = const { M::DECODED.only(OperatorKind::$name) }
+                    && index == only.index
+                {
+                    self.execute_any(only.op, only.output);
+                })*
+            };
+        }
+        with_operators!(by_operator);
+    }
+
+    /// Runs a node; inlined always, since there may be a call for each operator, of a constant.
+    #[inline(always)]
+    fn execute_any(&mut self, op: &Op<'_>, output: &TensorRecord) {
         match op {
             Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => {
                 self.unary(op.input, output, |x, y| kernels::transpose_conv2d::<LINKS>(op, x, y))
@@ -306,8 +325,8 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     }
 
     #[cfg(not(feature = "std"))]
-    fn run_node(&mut self, _: usize, op: &Op<'_>, output: &TensorRecord) {
-        self.execute(op, output);
+    fn run_node(&mut self, index: usize, op: &Op<'_>, output: &TensorRecord) {
+        self.execute(index, op, output);
     }
 
     /// By the kernels of the host's processor, where there are some for it.
@@ -315,7 +334,7 @@ impl<'m, 'a, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m,
     fn run_node(&mut self, index: usize, op: &Op<'_>, output: &TensorRecord) {
         let inputs = kernels::host::inputs(op).map(|tensor| tensor.and_then(|tensor| self.tensor(tensor.into())));
         if !self.host.run(index, op, inputs, output, self.arena) {
-            self.execute(op, output);
+            self.execute(index, op, output);
         }
     }
 

@@ -1,9 +1,7 @@
 //! A session inside a stage that runs patch by patch. Spec 4.24.
 
-use core::borrow::Borrow;
-
 use crate::format::{Links, Op, PATCH_OPERATORS, PatchInput, TensorRecord};
-use crate::model::{Model, Position};
+use crate::model::{Model, ModelHandle, Position};
 use crate::patches::{PROGRESS_BYTES, REGIONS_BYTES, Region, Stage, StageNode};
 use crate::session::Session;
 
@@ -72,7 +70,7 @@ pub(crate) fn stage<'a, const LINKS: Links>(model: &Model<'a, LINKS>, op: &Patch
     (stage.nodes().len() == inner).then_some(stage)
 }
 
-impl<'m, const LINKS: Links, M: Borrow<Model<'m, LINKS>> + Copy> Session<'m, '_, LINKS, M> {
+impl<'m, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, '_, LINKS, M> {
     /// The record of tensor `index`; inside a stage, of the part of it that there is.
     ///
     /// place  where it is made, unless it was decoded before and is whole

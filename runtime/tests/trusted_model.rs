@@ -1,6 +1,6 @@
 //! `include_model!`'s `trusted()` is the model that `parse()` gives, as a constant.
 
-use stepshift_runtime::format::{Detail, Links};
+use stepshift_runtime::format::{Detail, Links, OperatorKind};
 use stepshift_runtime::{Session, include_model};
 
 include_model!(mod small = "../testdata/small.stepshift");
@@ -27,13 +27,14 @@ fn a_session_of_a_trusted_model_gives_the_codes_of_a_checked_one() {
     assert_eq!(nodes, small::trusted().node_count());
 }
 
-/// Runs a model as it is trusted, by the kernels that its details leave, and as it is checked, by all; the details.
+/// Runs a model as it is trusted, by the kernels that its details leave, and as it is checked, by all; the details, and the
+/// operators.
 macro_rules! compare {
     ($($name:ident = $path:literal)*) => {
         $(include_model!(mod $name = $path);)*
 
-        /// The details of every model, once its two sessions gave the same codes.
-        fn compare() -> Vec<Links> {
+        /// The details and operators of every model, once its two sessions gave the same codes.
+        fn compare() -> Vec<(Links, Vec<OperatorKind>)> {
             vec![$({
                 let model = $name::parse().unwrap();
                 let (mut arena, mut other) = (vec![0; $name::ARENA_BYTES], vec![0; $name::ARENA_BYTES]);
@@ -52,7 +53,7 @@ macro_rules! compare {
                     }
                     assert!(trusted.step().is_none());
                 }
-                $name::LINKS
+                ($name::LINKS, model.nodes().map(|node| node.op.kind()).collect())
             }),*]
         }
     };
@@ -82,15 +83,27 @@ compare! {
     sums = "../../tests/fuzz/corpus/load_and_run/06.stepshift"
     depthwise = "../../tests/fuzz/corpus/load_and_run/08.stepshift"
     transposed = "../../tests/fuzz/corpus/load_and_run/13.stepshift"
+    distinct = "../../tests/fuzz/corpus/load_and_run/22.stepshift"
+    patches = "../../tests/fuzz/corpus/load_and_run/25.stepshift"
     quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
 }
 
 #[test]
 fn kernels_that_know_the_model_give_the_codes_of_those_that_have_every_case() {
-    let links = compare();
+    let models = compare();
     for detail in Detail::ALL {
-        let with = links.iter().filter(|links| detail.is_in(**links)).count();
-        assert!(0 < with && with < links.len(), "{detail:?}: {with} of {}", links.len());
+        let with = models.iter().filter(|(links, _)| detail.is_in(*links)).count();
+        assert!(0 < with && with < models.len(), "{detail:?}: {with} of {}", models.len());
+    }
+    // A model of one node of each operator is compiled node by node, unless it runs patch by patch.
+    let are_distinct = |kinds: &[OperatorKind]| (1..kinds.len()).all(|index| !kinds[..index].contains(&kinds[index]));
+    for (in_patches, distinct) in [(false, false), (false, true), (true, true)] {
+        let alike = |kinds: &[OperatorKind]| {
+            kinds.len() > 2
+                && kinds.contains(&OperatorKind::PatchInput) == in_patches
+                && are_distinct(kinds) == distinct
+        };
+        assert!(models.iter().any(|(_, kinds)| alike(kinds)), "patches {in_patches}, distinct {distinct}");
     }
 }
 

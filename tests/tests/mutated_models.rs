@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use stepshift_runtime::Model;
+use stepshift_runtime::format::Op;
 use stepshift_tests::mutate::{Fate, load_and_run, mutated};
 use stepshift_tests::{fixtures, random, reference};
 use stepshift_trainer::export::{Options, encode_with};
@@ -100,6 +102,23 @@ impl Worker {
     }
 }
 
+/// No operator has two nodes, and several patches run, of which the first alone has padding above.
+fn has_patches_of_distinct_operators(bytes: &[u8]) -> bool {
+    let model = Model::parse(bytes).unwrap();
+    let kinds: Vec<_> = model.nodes().map(|node| node.op.kind()).collect();
+    let are_distinct = (1..kinds.len()).all(|index| !kinds[..index].contains(&kinds[index]));
+    let mut in_patches = model.nodes().take_while(|node| !matches!(node.op, Op::PatchOutput(_)));
+    let is_padded = in_patches.any(|node| matches!(node.op, Op::Conv2d(op) if op.window.pad_top > 0));
+    let has_two_rows = model.nodes().zip(1..).any(|(node, output)| match node.op {
+        Op::PatchOutput(op) => {
+            let [patch, whole] = [op.input.into(), output].map(|tensor| model.tensor(tensor).unwrap().shape.h);
+            patch < whole
+        }
+        _ => false,
+    });
+    are_distinct && is_padded && has_two_rows
+}
+
 /// The corpus of `tests/fuzz`, as files; `STEPSHIFT_OVERWRITE=1` writes them anew.
 #[test]
 fn the_fuzz_corpus_is_of_this_format() {
@@ -108,7 +127,9 @@ fn the_fuzz_corpus_is_of_this_format() {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let quarter = encode_with(&fixtures::quarter_network(), Options::default()).unwrap();
-        for (number, bytes) in corpus().iter().step_by(17).chain([&quarter]).enumerate() {
+        let corpus = corpus();
+        let patched = corpus.iter().find(|bytes| has_patches_of_distinct_operators(bytes));
+        for (number, bytes) in corpus.iter().step_by(17).chain([&quarter]).chain(patched).enumerate() {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }
     }

@@ -44,8 +44,8 @@ macro_rules! operators {
         }
 
         /// Has a node refer to bytes that are kept, one slice behind the other.
-        pub(crate) const fn keep_node<'a>(node: &mut Node<'a>, kept: &mut Kept<'a, '_>) {
-            node.name = Name::from_bytes(kept.bytes(node.name.as_bytes()));
+        pub(crate) const fn keep_node<'a>(node: &mut Node<'a>, names: &mut Kept<'a, '_>, kept: &mut Kept<'a, '_>) {
+            node.name = Name::from_bytes(names.bytes(node.name.as_bytes()));
             match &mut node.op {
                 $(Op::$name(fields) => fields.keep(kept),)*
             }

@@ -155,7 +155,7 @@ macro_rules! with_operators {
     };
 }
 
-pub(super) use with_operators;
+pub(crate) use with_operators;
 
 macro_rules! all_operators {
     ($($name:ident),*) => {

@@ -26,6 +26,7 @@ pub use blocks::{Blocks, Lanes, VECTOR, code_offset};
 pub(crate) use decode::{keep_node, take_node};
 pub use element::Element;
 pub(crate) use kept::Kept;
+pub(crate) use links::with_operators;
 pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{KEEPING_OPERATORS, PATCH_OPERATORS, SLIDING_OPERATORS, decodes, missing, packs};
 pub use name::Name;
