@@ -1,5 +1,6 @@
 //! Weights of every width, read one by one.
 
+use super::Code;
 use crate::format::WeightBits;
 
 /// The codes of a layer's weights.
@@ -9,6 +10,14 @@ pub trait WeightCodes: Copy {
 
     /// The first `len` codes; none where there are fewer.
     fn run(self, len: usize) -> Option<impl Iterator<Item = i32>>;
+
+    /// `sum(x * w)` over the codes `x` and the first as many weights, modulo 2^32; 0 where there are fewer. For long sums, of which
+    /// there are few.
+    #[inline]
+    fn dot<X: Code>(self, x: &[X]) -> i32 {
+        let Some(w) = self.run(x.len()) else { return 0 };
+        x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add(x.get() * w))
+    }
 
     /// Every `step`-th code from index `start` on.
     fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32>;
@@ -48,6 +57,19 @@ pub struct Packed<'a, const BITS: usize> {
 pub struct Words<'a>(pub &'a [u8]);
 
 impl WeightCodes for Bytes<'_> {
+    /// Four products a step.
+    #[inline]
+    fn dot<X: Code>(self, x: &[X]) -> i32 {
+        let Some(w) = self.0.get(..x.len()) else { return 0 };
+        let product = |x: &X, w: &i8| x.get() * i32::from(*w);
+        let ((x_fours, x_last), (w_fours, w_last)) = (x.as_chunks::<4>(), w.as_chunks::<4>());
+        let fours = x_fours.iter().zip(w_fours).fold(0_i32, |sum, ([a, b, c, d], [k, l, m, n])| {
+            let sum = sum.wrapping_add(product(a, k)).wrapping_add(product(b, l));
+            sum.wrapping_add(product(c, m)).wrapping_add(product(d, n))
+        });
+        x_last.iter().zip(w_last).fold(fours, |sum, (x, w)| sum.wrapping_add(product(x, w)))
+    }
+
     #[inline]
     fn from(self, start: usize) -> Self {
         Self(self.0.get(start..).unwrap_or_default())

@@ -1,5 +1,4 @@
 use super::dispatch::by_element;
-use super::dot;
 use crate::codes::Codes;
 use crate::format::{Element, FullyConnected, Links};
 use crate::kernels::{Code, ViewMut, WeightCodes, by_width};
@@ -23,7 +22,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     output: &mut ViewMut<'_>,
 ) {
     for (oc, bias) in op.weights.biases().enumerate() {
-        let acc = bias + dot::<LINKS, _>(Some(input), 0, w.from(oc * input.len()));
+        let acc = bias + w.from(oc * input.len()).dot(input);
         output.linked_put::<LINKS>(oc, op.weights.epilogue.channel(oc).apply::<LINKS>(acc, op.activation));
     }
 }
