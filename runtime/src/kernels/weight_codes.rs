@@ -8,7 +8,7 @@ pub trait WeightCodes: Copy {
     /// The codes from index `start` on.
     fn from(self, start: usize) -> Self;
 
-    /// The first `len` codes; none where there are fewer.
+    /// The first `len` codes; fewer or none where there are not as many.
     fn run(self, len: usize) -> Option<impl Iterator<Item = i32>>;
 
     /// `sum(x * w)` over the codes `x` and the first as many weights, modulo 2^32; 0 where there are fewer. For long sums, of which
@@ -19,18 +19,18 @@ pub trait WeightCodes: Copy {
         x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add(x.get() * w))
     }
 
-    /// Every `step`-th code from index `start` on.
-    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32>;
+    /// Every `step`-th code, the first one first.
+    fn every(self, step: usize) -> impl Iterator<Item = i32>;
 
     /// The code at an index; 0 behind the last.
     fn code(self, index: usize) -> i32 {
-        self.strided(index, 1).next().unwrap_or(0)
+        self.from(index).every(1).next().unwrap_or(0)
     }
 }
 
 /// Every `step`-th code from index `start` on, up to the first that is not there.
 #[inline]
-fn every(start: usize, step: usize, at: impl Fn(usize) -> Option<i32>) -> impl Iterator<Item = i32> {
+fn codes(start: usize, step: usize, at: impl Fn(usize) -> Option<i32>) -> impl Iterator<Item = i32> {
     let mut next = start;
     core::iter::from_fn(move || {
         let index = next;
@@ -81,8 +81,8 @@ impl WeightCodes for Bytes<'_> {
     }
 
     #[inline]
-    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
-        self.0.get(start..).unwrap_or_default().iter().step_by(step.max(1)).map(|code| i32::from(*code))
+    fn every(self, step: usize) -> impl Iterator<Item = i32> {
+        self.0.iter().step_by(step.max(1)).map(|code| i32::from(*code))
     }
 }
 
@@ -113,13 +113,13 @@ impl<const BITS: usize> WeightCodes for Packed<'_, BITS> {
 
     #[inline]
     fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
-        Some(self.strided(0, 1).take(len))
+        Some(self.every(1).take(len))
     }
 
     #[inline]
-    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
+    fn every(self, step: usize) -> impl Iterator<Item = i32> {
         let len = self.bytes.len().saturating_mul(Self::IN_BYTE);
-        every(self.first.saturating_add(start), step, move |index| (index < len).then(|| self.at(index)))
+        codes(self.first, step, move |index| (index < len).then(|| self.at(index)))
     }
 }
 
@@ -131,13 +131,12 @@ impl WeightCodes for Words<'_> {
 
     #[inline]
     fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
-        Some(self.strided(0, 1).take(len))
+        Some(self.every(1).take(len))
     }
 
     #[inline]
-    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
-        let codes = self.0.as_chunks::<2>().0.get(start..).unwrap_or_default();
-        codes.iter().step_by(step.max(1)).map(|bytes| i16::from_le_bytes(*bytes).into())
+    fn every(self, step: usize) -> impl Iterator<Item = i32> {
+        self.0.as_chunks::<2>().0.iter().step_by(step.max(1)).map(|bytes| i16::from_le_bytes(*bytes).into())
     }
 }
 
@@ -145,21 +144,26 @@ impl WeightCodes for Words<'_> {
 #[derive(Debug, Clone, Copy)]
 pub struct AnyWidth<'a> {
     /// Width of each.
-    pub bits: WeightBits,
+    pub(crate) bits: WeightBits,
     /// As in a file.
-    pub codes: &'a [u8],
+    bytes: &'a [u8],
     /// Index of the first code there.
-    pub first: usize,
+    first: usize,
 }
 
-impl AnyWidth<'_> {
+impl<'a> AnyWidth<'a> {
+    /// All codes of a layer.
+    pub const fn new(bits: WeightBits, bytes: &'a [u8]) -> Self {
+        Self { bits, bytes, first: 0 }
+    }
+
     #[inline(never)]
     fn at(self, index: usize) -> Option<i32> {
         if self.bits == WeightBits::Sixteen {
-            return self.codes.as_chunks::<2>().0.get(index).map(|bytes| i16::from_le_bytes(*bytes).into());
+            return self.bytes.as_chunks::<2>().0.get(index).map(|bytes| i16::from_le_bytes(*bytes).into());
         }
         let (bits, first) = (self.bits.bits(), index.checked_mul(self.bits.bits() as usize)?);
-        let byte = *self.codes.get(first / 8)?;
+        let byte = *self.bytes.get(first / 8)?;
         // The code at the top of the byte, then down again with its sign.
         let above = (8 - bits).wrapping_sub((first % 8) as u32);
         Some(((byte << (above & 7)).cast_signed() >> ((8 - bits) & 7)).into())
@@ -174,12 +178,12 @@ impl WeightCodes for AnyWidth<'_> {
 
     #[inline]
     fn run(self, len: usize) -> Option<impl Iterator<Item = i32>> {
-        Some(self.strided(0, 1).take(len))
+        Some(self.every(1).take(len))
     }
 
     #[inline]
-    fn strided(self, start: usize, step: usize) -> impl Iterator<Item = i32> {
-        every(self.first.saturating_add(start), step, move |index| self.at(index))
+    fn every(self, step: usize) -> impl Iterator<Item = i32> {
+        codes(self.first, step, move |index| self.at(index))
     }
 }
 
@@ -220,15 +224,15 @@ mod tests {
     #[test]
     fn packed_codes_come_from_the_lowest_bits_first() {
         let four = Packed::<4>::new(&[0x2f, 0x87]);
-        assert_eq!(four.strided(0, 1).collect::<Vec<_>>(), [-1, 2, 7, -8]);
-        assert_eq!(four.strided(3, 1).collect::<Vec<_>>(), [-8]);
-        assert_eq!(four.strided(1, 2).collect::<Vec<_>>(), [2, -8]);
+        assert_eq!(four.every(1).collect::<Vec<_>>(), [-1, 2, 7, -8]);
+        assert_eq!(four.from(3).every(1).collect::<Vec<_>>(), [-8]);
+        assert_eq!(four.from(1).every(2).collect::<Vec<_>>(), [2, -8]);
         assert_eq!(four.from(1).from(1).run(2).unwrap().collect::<Vec<_>>(), [7, -8]);
         let two = Packed::<2>::new(&[0b11_01_00_10]);
-        assert_eq!(two.strided(0, 1).collect::<Vec<_>>(), [-2, 0, 1, -1]);
-        assert_eq!(Words(&[1, 0, 0xff, 0xff]).strided(0, 1).collect::<Vec<_>>(), [1, -1]);
+        assert_eq!(two.every(1).collect::<Vec<_>>(), [-2, 0, 1, -1]);
+        assert_eq!(Words(&[1, 0, 0xff, 0xff]).every(1).collect::<Vec<_>>(), [1, -1]);
         assert_eq!(Words(&[1, 0, 0xff, 0xff]).from(1).run(1).unwrap().collect::<Vec<_>>(), [-1]);
-        assert_eq!(Bytes(&[1, -2, 3]).strided(0, 2).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(Bytes(&[1, -2, 3]).every(2).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(Bytes(&[1, -2, 3]).from(1).run(2).unwrap().collect::<Vec<_>>(), [-2, 3]);
         assert!(Bytes(&[1, -2, 3]).from(2).run(2).is_none());
     }
@@ -236,10 +240,10 @@ mod tests {
     #[test]
     fn a_width_told_later_gives_the_same_codes() {
         let bytes = [0x2f, 0x87, 0xb2, 0x00, 0xff, 0x7f];
-        let any = |bits| AnyWidth { bits, codes: &bytes, first: 0 }.strided(1, 1).collect::<Vec<_>>();
-        assert_eq!(any(WeightBits::Two), Packed::<2>::new(&bytes).strided(1, 1).collect::<Vec<_>>());
-        assert_eq!(any(WeightBits::Four), Packed::<4>::new(&bytes).strided(1, 1).collect::<Vec<_>>());
-        assert_eq!(any(WeightBits::Eight), Bytes(&bytes.map(u8::cast_signed)).strided(1, 1).collect::<Vec<_>>());
-        assert_eq!(any(WeightBits::Sixteen), Words(&bytes).strided(1, 1).collect::<Vec<_>>());
+        let any = |bits| AnyWidth::new(bits, &bytes).from(1).every(1).collect::<Vec<_>>();
+        assert_eq!(any(WeightBits::Two), Packed::<2>::new(&bytes).from(1).every(1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Four), Packed::<4>::new(&bytes).from(1).every(1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Eight), Bytes(&bytes.map(u8::cast_signed)).from(1).every(1).collect::<Vec<_>>());
+        assert_eq!(any(WeightBits::Sixteen), Words(&bytes).from(1).every(1).collect::<Vec<_>>());
     }
 }

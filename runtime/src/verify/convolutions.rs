@@ -241,7 +241,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
 
     /// No accumulator can leave 32 bits, nor what is shifted left of it.
     fn bounded(&self, input: &TensorRecord, weights: &Weights<'_>, layout: Layout) -> Result<(), LoadError> {
-        let codes = AnyWidth { bits: weights.bits, codes: weights.codes, first: 0 };
+        let codes = AnyWidth::new(weights.bits, weights.codes);
         let out_ch = usize::from(self.output.shape.c);
         for (oc, channel) in weights.channels().enumerate() {
             let left = match channel.requantizer {
@@ -257,7 +257,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
             let mut bias = channel.bias;
             let magnitude = match layout {
                 Layout::Filters(len) => sum_of_magnitudes(codes.from(oc * len).run(len).into_iter().flatten()),
-                Layout::Interleaved(len) => sum_of_magnitudes(codes.strided(oc, out_ch).take(len)),
+                Layout::Interleaved(len) => sum_of_magnitudes(codes.from(oc).every(out_ch).take(len)),
                 Layout::Pairs(order) if Packing::Pairs.is_in(LINKS) => self.packed_magnitude(codes, order, oc)?,
                 Layout::Quads(order) if Packing::Pairs.is_in(LINKS) => {
                     let code = |tap| codes.code(order.place(oc, tap));

@@ -41,7 +41,7 @@ impl<W: Copy + Default, const K: usize> Filters<W, K> {
 
 /// The first `count` codes of a layer's weights.
 pub(super) fn codes(weights: &Weights<'_>, count: usize) -> Vec<i16> {
-    by_width!(ALL_LINKS, weights, |w| narrow(w.strided(0, 1).take(count)), else Vec::new())
+    by_width!(ALL_LINKS, weights, |w| narrow(w.every(1).take(count)), else Vec::new())
 }
 
 /// Codes of at most 16 bits as such.

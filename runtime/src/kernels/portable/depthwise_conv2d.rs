@@ -31,7 +31,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let row_step = usize::from(op.window.dilation_h) * input.row_len();
     let zero = if Detail::DepthwisePadding.is_in(LINKS) { op.weights.epilogue.linked_zero::<LINKS>() } else { 0 };
     for (oc, bias) in op.weights.biases().enumerate() {
-        let first = from_zero(bias, zero, w.strided(oc, out_ch));
+        let first = from_zero(bias, zero, w.from(oc).every(out_ch));
         let end = op.weights.epilogue.channel(oc);
         let mut index = oc;
         for (oy, ox) in positions(output) {
