@@ -1,7 +1,8 @@
+use super::channels::channel_by_channel;
 use super::dispatch::by_element;
 use super::{dot, from_zero};
 use crate::format::{Conv2d, Detail, Element, Links};
-use crate::kernels::window::{Span, positions};
+use crate::kernels::window::Span;
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// 2-D convolution. Spec 4.1.
@@ -32,14 +33,11 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let side_by_side = groups == 1 && (!Detail::Dilation.is_in(LINKS) || op.window.is_dense());
     let column_step = usize::from(op.window.dilation_w) * usize::from(input.shape.c);
     let row_step = usize::from(op.window.dilation_h) * input.row_len();
-    let out_ch = usize::from(output.shape.c);
-    for (oc, bias) in op.weights.biases().enumerate() {
+    channel_by_channel::<LINKS, _>(&op.weights, op.activation, output, |oc, bias| {
         let filter = w.from(oc * filter_len);
         let first_channel = if groups == 1 { 0 } else { oc / group_len * in_ch };
         let first = from_zero(bias, zero, filter.run(filter_len).into_iter().flatten());
-        let end = op.weights.epilogue.channel(oc);
-        let mut index = oc;
-        for (oy, ox) in positions(output) {
+        move |oy, ox| {
             let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
             let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
             let (runs, run_len) = if side_by_side { (1, columns.len * in_ch) } else { (columns.len, in_ch) };
@@ -54,8 +52,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
                 x = x.and_then(|x| x.get(row_step..));
                 taps = taps.from(filter_row_len);
             }
-            output.linked_put::<LINKS>(index, end.apply::<LINKS>(acc, op.activation));
-            index += out_ch;
+            acc
         }
-    }
+    });
 }

@@ -1,7 +1,8 @@
+use super::channels::channel_by_channel;
 use super::dispatch::by_element;
 use super::from_zero;
 use crate::format::{DepthwiseConv2d, Detail, Element, Links};
-use crate::kernels::window::{Span, positions};
+use crate::kernels::window::Span;
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Depthwise 2-D convolution: output channel `oc` reads input channel `oc / multiplier`, where
@@ -30,11 +31,9 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let column_step = in_ch * usize::from(op.window.dilation_w);
     let row_step = usize::from(op.window.dilation_h) * input.row_len();
     let zero = if Detail::DepthwisePadding.is_in(LINKS) { op.weights.epilogue.linked_zero::<LINKS>() } else { 0 };
-    for (oc, bias) in op.weights.biases().enumerate() {
+    channel_by_channel::<LINKS, _>(&op.weights, op.activation, output, |oc, bias| {
         let first = from_zero(bias, zero, w.from(oc).every(out_ch));
-        let end = op.weights.epilogue.channel(oc);
-        let mut index = oc;
-        for (oy, ox) in positions(output) {
+        move |oy, ox| {
             let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
             let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
             let mut acc = first;
@@ -49,8 +48,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
                 x += row_step;
                 tap += kernel_w * out_ch;
             }
-            output.linked_put::<LINKS>(index, end.apply::<LINKS>(acc, op.activation));
-            index += out_ch;
+            acc
         }
-    }
+    });
 }

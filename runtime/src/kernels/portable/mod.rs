@@ -6,6 +6,7 @@ mod affine_softmax;
 mod argmax;
 mod average_pool2d;
 mod binary;
+mod channels;
 mod clip;
 mod concat;
 mod conv2d;
@@ -16,7 +17,6 @@ mod leaky_relu;
 mod max_pool2d;
 mod mean;
 mod pad;
-mod padding;
 mod patch;
 mod regions;
 mod rescale;
@@ -57,8 +57,6 @@ pub use table::table;
 pub use transpose::transpose;
 pub use transpose_conv2d::transpose_conv2d;
 pub use upsample::{upsample_bilinear, upsample_nearest};
-
-pub(super) use padding::{Filter, padding};
 
 use super::{Code, WeightCodes};
 use crate::format::{AFFINE_LINK, Detail, Links};

@@ -1,8 +1,7 @@
+use super::channels::channel_by_channel;
 use super::dispatch::by_element;
-use super::dot;
-use super::padding::{Filter, padding};
+use super::{dot, from_zero};
 use crate::format::{Element, Links, TransposeConv2d};
-use crate::kernels::window::positions;
 use crate::kernels::{Code, Typed, View, ViewMut, WeightCodes, by_width};
 
 /// Transposed 2-D convolution, gathered: an output sees the inputs whose kernels reach it. Spec 4.8.
@@ -26,28 +25,23 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let window = &op.window;
     let in_ch = usize::from(input.shape.c);
     let filter_len = window.taps() * in_ch;
-    let zero = op.weights.epilogue.input_zero();
-    let mut index = 0;
-    for (oy, ox) in positions(output) {
-        let row = |ky: usize| source(oy, window.pad_top, ky, window.stride_h, input.shape.h);
-        let column = |kx: usize| source(ox, window.pad_left, kx, window.stride_w, input.shape.w);
-        for (oc, bias) in op.weights.biases().enumerate() {
-            let mut acc = bias;
+    let zero = op.weights.epilogue.linked_zero::<LINKS>();
+    channel_by_channel::<LINKS, _>(&op.weights, op.activation, output, |oc, bias| {
+        let filter = w.from(oc * filter_len);
+        let first = from_zero(bias, zero, filter.run(filter_len).into_iter().flatten());
+        move |oy, ox| {
+            let mut acc = first;
             for ky in 0..usize::from(window.kernel_h) {
-                let Some(iy) = row(ky) else { continue };
+                let Some(iy) = source(oy, window.pad_top, ky, window.stride_h, input.shape.h) else { continue };
                 for kx in 0..usize::from(window.kernel_w) {
-                    let Some(ix) = column(kx) else { continue };
-                    let tap = (ky * usize::from(window.kernel_w) + kx) * in_ch;
-                    acc += dot::<LINKS, _>(Some(input.run(iy, ix, 1)), 0, w.from(oc * filter_len + tap));
+                    let Some(ix) = source(ox, window.pad_left, kx, window.stride_w, input.shape.w) else { continue };
+                    let taps = filter.from((ky * usize::from(window.kernel_w) + kx) * in_ch);
+                    acc = acc.wrapping_add(dot::<LINKS, _>(Some(input.run(iy, ix, 1)), zero, taps));
                 }
             }
-            let filter = Filter { start: oc * filter_len, tap_len: in_ch, channels: in_ch };
-            let meets_input = |ky, kx| row(ky).is_some() && column(kx).is_some();
-            acc += padding::<LINKS, _>(zero, window, w, filter, meets_input);
-            output.linked_put::<LINKS>(index, op.weights.epilogue.channel(oc).apply::<LINKS>(acc, op.activation));
-            index += 1;
+            acc
         }
-    }
+    });
 }
 
 /// The input index whose kernel entry `k` falls on an output index, if there is one.

@@ -3,9 +3,8 @@ use super::layer::{Layer, words};
 use super::taps::Taps;
 use super::tile::{CHANNELS, Target};
 use crate::format::{DepthwiseConv2d, Links};
-use crate::kernels::portable::{Filter, padding};
 use crate::kernels::window::Span;
-use crate::kernels::{Bytes, View, ViewMut};
+use crate::kernels::{Bytes, View, ViewMut, WeightCodes};
 
 /// Depthwise 2-D convolution of at least four channels, one output of each. Spec 4.2.
 ///
@@ -94,14 +93,20 @@ impl Depthwise<'_> {
             *acc = *bias;
         }
         multiply_taps(self.taps(rows, columns, channel, CHANNELS, Target::Accumulators(&mut accumulators)));
-        let weights = Bytes(bytemuck::must_cast_slice(self.op.weights.codes));
-        let zero = self.op.weights.epilogue.input_zero();
-        let meets_input = |ky, kx| rows.covers(ky) && columns.covers(kx);
-        for (index, acc) in accumulators.iter().enumerate() {
-            let oc = channel + index;
-            let filter = Filter { start: oc, tap_len: output.shape.c.into(), channels: 1 };
-            let acc = acc + padding::<LINKS, _>(zero, &self.op.window, weights, filter, meets_input);
-            self.layer.finish::<LINKS>(acc, oc, first, output);
+        let zero = self.op.weights.epilogue.linked_zero::<LINKS>();
+        for (oc, acc) in (channel..).zip(accumulators) {
+            let padding = if zero == 0 { 0 } else { zero.wrapping_mul(self.sum_of_padded(rows, columns, oc)) };
+            self.layer.finish::<LINKS>(acc.wrapping_add(padding), oc, first, output);
         }
+    }
+
+    /// `sum(w)` of a channel over the taps that meet no input. Spec 3.4.
+    fn sum_of_padded(&self, rows: Span, columns: Span, channel: usize) -> i32 {
+        let weights = Bytes(bytemuck::must_cast_slice(self.op.weights.codes));
+        let taps = (0..self.op.window.kernel_h.into())
+            .flat_map(|ky| (0..self.op.window.kernel_w.into()).map(move |kx| (ky, kx)));
+        let of_channel = taps.zip(weights.from(channel).every(self.input.shape.c.into()));
+        let padded = of_channel.filter(|((ky, kx), _)| !rows.covers(*ky) || !columns.covers(*kx));
+        padded.fold(0, |sum, (_, w)| sum.wrapping_add(w))
     }
 }
