@@ -2,7 +2,7 @@
 
 use defmt::{Format, Formatter, write};
 
-use crate::embed::{DecodedFile, KeptBytes};
+use crate::embed::{Decoded, DecodedFile, KeptBytes};
 use crate::format::{
     AffineSoftmax, AveragePool2d, Certificate, Epilogue, LeakyRelu, Links, ModelFile, Multiply, Name, Softmax, Table,
     WeightBits, Weights,
@@ -38,6 +38,7 @@ format!(Certificate<'_>, |it| "Certificate of {} steps", it.digests.len() / 4);
 format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len());
 format!([const LINKS: Links] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
 format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
+format!(Decoded<'_>, |it| "Decoded, {} nodes", it.nodes.len());
 format!([const BYTES: usize] KeptBytes<BYTES>, |_it| "KeptBytes, {} bytes", BYTES);
 format!([const LINKS: Links] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
 format!(['m, const LINKS: Links, M: ModelHandle<'m, LINKS>] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());

@@ -307,7 +307,7 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
                 self.unary(op.input, output, |x, y| kernels::affine_mean::<LINKS>(op, x, y))
             }
             Op::AffineSoftmax(op) if OperatorKind::AffineSoftmax.is_in(LINKS) => {
-                self.in_place(op.input, output, |y| kernels::affine_softmax(op, y))
+                self.in_place(op.input, output, |y| kernels::affine_softmax::<LINKS>(op, y))
             }
             Op::Store(op) if OperatorKind::Store.is_in(LINKS) => self.move_to_output(op.input, output),
             Op::Stream(op) if OperatorKind::Stream.is_in(LINKS) => self.unary(op.input, output, kernels::stream),

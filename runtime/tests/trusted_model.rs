@@ -85,6 +85,7 @@ compare! {
     transposed = "../../tests/fuzz/corpus/load_and_run/13.stepshift"
     distinct = "../../tests/fuzz/corpus/load_and_run/22.stepshift"
     patches = "../../tests/fuzz/corpus/load_and_run/25.stepshift"
+    softmax = "../../tests/fuzz/corpus/load_and_run/26.stepshift"
     quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
 }
 

@@ -6,8 +6,8 @@ use std::vec::Vec;
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Element, Shape, Window};
 use stepshift_trainer::export::tables::exponentials;
 use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, affine_exponential,
-    quantized_multiplier, reciprocal,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, quantized_multiplier,
+    reciprocal,
 };
 
 /// Codes of every tensor, input first, each `[H, W, C]`.
@@ -382,8 +382,7 @@ fn averaged(sum: i128, count: i128, factor: f64) -> i128 {
 /// The probability of a channel in units of `2^-8`. Spec 4.26.
 fn affine_softmax(codes: &[i128], c: usize, scale: f64) -> i128 {
     let greatest = codes.iter().max().expect("there are channels");
-    let exponential =
-        |code: i128| i128::from(affine_exponential(scale, (greatest - code) as u8).expect("a legal scale"));
+    let exponential = |code: i128| affine_exponential(scale, greatest - code);
     let sum: i128 = codes.iter().map(|code| away_from_zero(exponential(*code), 1 << 12)).sum();
     // sum * 2^zeros is from 2^31 to 2^32: the denominator, 1 to 2.
     let zeros = (0..32).find(|zeros| sum << zeros >= 1 << 31).expect("a sum above 0");
@@ -394,6 +393,34 @@ fn affine_softmax(codes: &[i128], c: usize, scale: f64) -> i128 {
     }
     let reciprocal = (2 * x).min((1 << 31) - 1);
     away_from_zero(up(reciprocal * exponential(codes[c])), 1 << (35 - zeros))
+}
+
+/// `exp(-distance * scale)` in units of `2^-31`, as TensorFlow Lite's fixed point has it. Spec 4.26.
+///
+/// scale  above `2^-26`
+#[must_use]
+pub fn affine_exponential(scale: f64, distance: i128) -> i128 {
+    let units = (scale * 2_f64.powi(26)).min(2_f64.powi(31) - 1.0);
+    let (multiplier, shift) = quantized_multiplier(units / 2.0).expect("a legal scale");
+    let unit = 1_i128 << (shift + 1);
+    if distance * unit > 31 << 26 { 0 } else { negative_power_of_e(up(-distance * unit * i128::from(multiplier))) }
+}
+
+/// `exp(a)` in units of `2^-31` for `a` up to 0 in units of `2^-26`. Spec 4.26.
+fn negative_power_of_e(a: i128) -> i128 {
+    if a == 0 {
+        return (1 << 31) - 1;
+    }
+    let quarter = 1 << 24;
+    let rest = a.rem_euclid(quarter) - quarter;
+    let y = 32 * rest + (1 << 28);
+    let square = up(y * y);
+    let (cube, fourth) = (up(square * y), up(square * square));
+    let tail = up((away_from_zero(fourth, 4) + cube) * 715_827_883) + square;
+    let start = 1_895_147_668 + up(1_895_147_668 * (y + away_from_zero(tail, 2)));
+    let quarters = (rest - a) / quarter;
+    let powers = [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
+    powers.iter().enumerate().filter(|(bit, _)| quarters >> bit & 1 == 1).fold(start, |v, (_, power)| up(v * power))
 }
 
 /// `floor(product / 2^31 + 1/2)`.

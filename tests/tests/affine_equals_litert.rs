@@ -8,8 +8,8 @@ use stepshift_runtime::format::{Activation, AffineBinaryKind, BinaryKind, Elemen
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::reference;
 use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, affine_leaky, encode,
-    scale_parts,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options, Prefer,
+    affine_leaky, encode_with, scale_parts,
 };
 
 /// One line of the file.
@@ -230,13 +230,16 @@ fn every_operator_gives_the_codes_of_litert() {
         let case: Case = serde_json::from_str(line).unwrap();
         let network = case.network();
         let place = format!("line {number}, {}", case.op);
-        let bytes = encode(&network).unwrap_or_else(|error| panic!("{place}: {error}"));
-        let model = Model::parse(&bytes).unwrap();
-        let mut arena = vec![0; model.arena_bytes()];
-        let mut session = Session::new(model, &mut arena).unwrap();
-        session.input_mut().copy_from(case.input());
-        session.run();
-        assert_eq!(session.output().iter().collect::<Vec<_>>(), case.output.codes, "{place}: runtime");
+        for prefer in [Prefer::Memory, Prefer::Speed] {
+            let options = Options { prefer, ..Options::default() };
+            let bytes = encode_with(&network, options).unwrap_or_else(|error| panic!("{place}: {error}"));
+            let model = Model::parse(&bytes).unwrap();
+            let mut arena = vec![0; model.arena_bytes()];
+            let mut session = Session::new(model, &mut arena).unwrap();
+            session.input_mut().copy_from(case.input());
+            session.run();
+            assert_eq!(session.output().iter().collect::<Vec<_>>(), case.output.codes, "{place}: runtime, {prefer:?}");
+        }
         let tensors = reference::evaluate(&network, &case.input());
         assert_eq!(*tensors.last().unwrap(), case.output.codes, "{place}: reference");
         operators.insert(case.op);

@@ -1,18 +1,25 @@
 //! Heads that the exporter puts behind a network: what it expects of them, the runtime and the independent reference.
 
 use stepshift_runtime::format::{Activation, Element};
+use stepshift_runtime::kernels::portable::affine_exponential;
 use stepshift_runtime::{Model, Session};
 use stepshift_tests::{fixtures, random, reference};
 use stepshift_trainer::export::heads::Head;
 use stepshift_trainer::export::{
-    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, encode, scale_parts,
+    ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, Options, Prefer, encode_with,
+    scale_parts, softmax_scale,
 };
 
 fn check(network: &FixedPointNetwork, head: Head, input: &[i16]) {
     let with_head = head.append(network).unwrap();
-    let expected = reference::evaluate(&with_head, input);
-    let bytes = encode(&with_head).unwrap();
-    let model = Model::parse(&bytes).unwrap();
+    for prefer in [Prefer::Memory, Prefer::Speed] {
+        check_file(&encode_with(&with_head, Options { prefer, ..Options::default() }).unwrap(), network, head, input);
+    }
+}
+
+fn check_file(bytes: &[u8], network: &FixedPointNetwork, head: Head, input: &[i16]) {
+    let expected = reference::evaluate(&head.append(network).unwrap(), input);
+    let model = Model::parse(bytes).unwrap();
     assert_eq!(Head::of(model), Some(head));
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();
@@ -49,6 +56,19 @@ fn a_softmax_behind_an_affine_network_is_tensorflow_lites() {
         for seed in 0..50 {
             let input = random::input_codes(network.input, seed);
             check(&network, Head::Softmax, &input);
+        }
+    }
+}
+
+#[test]
+fn computed_exponentials_are_those_of_the_spec() {
+    for step in 0..2_000 {
+        // From 2^-25.9 to 2^14, in steps that no power of two is a multiple of.
+        let scale = 2_f64.powf(f64::from(step) * 0.019_97 - 25.9);
+        let (multiplier, left_shift) = softmax_scale(scale).unwrap();
+        for distance in 0..=u8::MAX {
+            let found = affine_exponential(multiplier, left_shift, distance);
+            assert_eq!(i128::from(found), reference::affine_exponential(scale, distance.into()), "{scale} {distance}");
         }
     }
 }

@@ -279,7 +279,7 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
     let order = FixedPointOp::Transpose { order: [2, 0, 1] };
     let one: &[usize] = &[0];
     let wide = FixedPointTensor { exponent: -8, zero: -128, ..tensor(2, 3, 4) };
-    let cases: [Case; 21] = [
+    let cases: [Case; 23] = [
         (
             FixedPointOp::AffineMean { axes: 4 },
             one,
@@ -323,6 +323,28 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
                 }
             },
             NodeFault::Table,
+        ),
+        (
+            FixedPointOp::AffineSoftmax,
+            one,
+            wide,
+            |op| {
+                if let Op::AffineSoftmax(op) = op {
+                    op.exponentials = &[0, 0, 0, 0x40, 32, 0, 0, 0]
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            FixedPointOp::AffineSoftmax,
+            one,
+            wide,
+            |op| {
+                if let Op::AffineSoftmax(op) = op {
+                    op.exponentials = &[0, 0, 0, 0x3f, 1, 0, 0, 0]
+                }
+            },
+            NodeFault::Shift,
         ),
         (
             conv,

@@ -119,6 +119,11 @@ fn has_patches_of_distinct_operators(bytes: &[u8]) -> bool {
     are_distinct && is_padded && has_two_rows
 }
 
+fn has_computed_exponentials(bytes: &[u8]) -> bool {
+    let model = Model::parse(bytes).unwrap();
+    model.nodes().any(|node| matches!(node.op, Op::AffineSoftmax(op) if op.scale().is_some()))
+}
+
 /// The corpus of `tests/fuzz`, as files; `STEPSHIFT_OVERWRITE=1` writes them anew.
 #[test]
 fn the_fuzz_corpus_is_of_this_format() {
@@ -129,7 +134,8 @@ fn the_fuzz_corpus_is_of_this_format() {
         let quarter = encode_with(&fixtures::quarter_network(), Options::default()).unwrap();
         let corpus = corpus();
         let patched = corpus.iter().find(|bytes| has_patches_of_distinct_operators(bytes));
-        for (number, bytes) in corpus.iter().step_by(17).chain([&quarter]).chain(patched).enumerate() {
+        let softmax = corpus.iter().find(|bytes| has_computed_exponentials(bytes));
+        for (number, bytes) in corpus.iter().step_by(17).chain([&quarter]).chain(patched).chain(softmax).enumerate() {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }
     }

@@ -244,11 +244,13 @@ pub enum Detail {
     Edge,
     /// Layers that end in a multiplier and, in some channel, not in a shift to the right.
     LeftShift,
+    /// Softmaxes of the affine scheme that compute their exponentials.
+    Exponentials,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -264,6 +266,7 @@ impl Detail {
         Self::Reciprocal,
         Self::Edge,
         Self::LeftShift,
+        Self::Exponentials,
     ];
 }
 

@@ -1,6 +1,6 @@
 //! How long a run can take.
 
-use super::{Op, Shape};
+use super::{AffineSoftmax, Op, Shape};
 
 impl Op<'_> {
     /// Products, comparisons and moves of codes that a node takes, at most; a product with padding counts as well.
@@ -23,12 +23,17 @@ impl Op<'_> {
             Op::Argmax(op) => shape(op.input).len() as u64 + codes,
             Op::Softmax(_) => 4 * codes,
             // A reciprocal a pixel, by three steps.
-            Op::AffineSoftmax(_) => 4 * codes + 16 * pixels,
+            Op::AffineSoftmax(op) => Self::softmax_operations(op) * codes + 16 * pixels,
             Op::UpsampleBilinear(_) => 4 * codes,
             Op::Concat(op) => codes + op.right_shifts.len() as u64,
             // What stays of the output moves up.
             Op::Stream(_) => 2 * codes,
             _ => self.weights().map_or(codes, |weights| products(weights.codes.len(), weights.bits.bits())),
         }
+    }
+
+    /// For each code: two exponentials, which have up to 16 products where they are computed.
+    const fn softmax_operations(op: &AffineSoftmax<'_>) -> u64 {
+        if op.scale().is_some() { 36 } else { 4 }
     }
 }

@@ -433,11 +433,23 @@ pub struct AffineMean {
 pub struct AffineSoftmax<'a> {
     /// Tensor read.
     pub input: u16,
-    /// `[256]` i32 in little-endian bytes, not negative: for each distance from the greatest code, in units of `2^-31`.
+    /// i32 in little-endian bytes: `[256]`, for each distance from the greatest code, not negative, in units of `2^-31`; or `[2]`, the
+    /// multiplier and left shift of [`Self::scale`], of which they are computed.
     pub exponentials: &'a [u8],
 }
 
 impl AffineSoftmax<'_> {
+    /// Bytes of [`Self::exponentials`] where they are computed.
+    pub const SCALE_BYTES: usize = 8;
+
+    /// Multiplier and left shift of the input's scale, `multiplier * 2^(left_shift - 31)` in units of `2^-26`; `None` where there is a
+    /// table.
+    #[must_use]
+    pub const fn scale(&self) -> Option<(i32, u8)> {
+        let ([multiplier, [left_shift, 0, 0, 0]], []) = self.exponentials.as_chunks() else { return None };
+        Some((i32::from_le_bytes(*multiplier), *left_shift))
+    }
+
     /// More than these would leave no bit of the least probability.
     pub const MAX_CHANNELS: u16 = 511;
 

@@ -90,6 +90,7 @@ const fn own_details(op: &Op<'_>) -> Links {
             quarter | if op.multipliers.is_empty() { 0 } else { Detail::Reciprocal.bit() }
         }
         Op::TransposeConv2d(op) => shift_detail(&op.weights),
+        Op::AffineSoftmax(op) if op.scale().is_some() => Detail::Exponentials.bit(),
         // Windows of patches are cut while the program runs.
         Op::PatchInput(_) => Detail::Edge.bit(),
         _ => 0,

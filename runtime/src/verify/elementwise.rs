@@ -90,11 +90,15 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         let bytes = input.element != Element::I16 && self.output.element != Element::I16;
         self.require(bytes, NodeFault::Element)?;
         self.require(input.shape.c <= AffineSoftmax::MAX_CHANNELS, NodeFault::Shape)?;
-        self.require(op.exponentials.len() == 4 * SOFTMAX_ENTRIES, NodeFault::BlobLength)?;
-        let (entries, _) = op.exponentials.as_chunks::<4>();
-        let mut entries = entries.iter().map(|bytes| i32::from_le_bytes(*bytes));
-        let legal = entries.next() == Some(i32::MAX) && entries.all(|entry| entry >= 0);
-        self.require(legal, NodeFault::Table)?;
+        if let Some((multiplier, left_shift)) = op.scale() {
+            self.require(multiplier >= 1 << 30 && (1..=31).contains(&left_shift), NodeFault::Shift)?;
+        } else {
+            self.require(op.exponentials.len() == 4 * SOFTMAX_ENTRIES, NodeFault::BlobLength)?;
+            let (entries, _) = op.exponentials.as_chunks::<4>();
+            let mut entries = entries.iter().map(|bytes| i32::from_le_bytes(*bytes));
+            let legal = entries.next() == Some(i32::MAX) && entries.all(|entry| entry >= 0);
+            self.require(legal, NodeFault::Table)?;
+        }
         let TensorRecord { exponent, mantissa, zero, element, .. } = self.output;
         let scale = (exponent, mantissa) == (AffineSoftmax::OUTPUT_EXPONENT, 1);
         self.require(scale && zero == element.min(), NodeFault::Exponent)

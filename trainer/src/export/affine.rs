@@ -1,6 +1,7 @@
 //! Scales of the affine scheme as integers. Spec 3.4.
 
 use stepshift_runtime::format::AffineOperand;
+use stepshift_runtime::kernels::portable::affine_exponential;
 
 use super::{ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor};
 
@@ -9,15 +10,6 @@ const HEADROOM: i32 = 20;
 
 /// Fraction bits of a difference of logits. Spec 4.26.
 const DIFFERENCE_BITS: i32 = 26;
-
-/// `exp(-1/8)`, in units of `2^-31`.
-const EIGHTH: i64 = 1_895_147_668;
-
-/// A third, in units of `2^-31`.
-const THIRD: i64 = 715_827_883;
-
-/// `exp` of -1/4, -1/2, -1 and so on to -16, in units of `2^-31`.
-const EXPONENTIALS: [i64; 7] = [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
 
 /// Significand and exponent of a scale: `scale = mantissa * 2^exponent`, with the least significand that is whole.
 ///
@@ -118,22 +110,20 @@ pub(crate) fn mean(
     Ok(AffineOperand { zero: layer.output.zero, multiplier, shift: shift - bits })
 }
 
-/// `exp(-distance * scale)` of a distance from the greatest code, in units of `2^-31`, as TensorFlow Lite's fixed point
-/// computes it. Spec 4.26. `None` for a scale of `2^-26` or less.
+/// A scale of logits in units of `2^-26` as multiplier and left shift, 1 to 31: TensorFlow Lite's
+/// `PreprocessSoftmaxScaling`. Spec 4.26. `None` for a scale of `2^-26` or less.
 #[must_use]
-pub fn exponential(scale: f64, distance: u8) -> Option<i32> {
+pub fn softmax_scale(scale: f64) -> Option<(i32, u8)> {
     let factor = (scale * 2_f64.powi(DIFFERENCE_BITS)).min(2_f64.powi(31) - 1.0);
-    // The greatest shift is 31.
+    // The greatest shift is 31, one more than a factor may have.
     let (multiplier, shift) = quantized_multiplier(factor / 2.0).filter(|_| factor > 1.0)?;
-    let (multiplier, shift, distance) = (i64::from(multiplier), shift + 1, i64::from(distance));
-    // Differences below -31 give 0.
-    let farthest = (31 << DIFFERENCE_BITS) >> shift;
-    Some(if distance <= farthest { power_of_e(high_half(-distance << shift, multiplier)) as i32 } else { 0 })
+    Some((multiplier, shift.cast_unsigned() + 1))
 }
 
-/// [`exponential`] of each distance.
-pub(super) fn exponentials(scale: f64) -> Option<Vec<i32>> {
-    (0..=u8::MAX).map(|distance| exponential(scale, distance)).collect()
+/// `exp` of each distance from the greatest code, in units of `2^-31`. Spec 4.26. `None` for a scale of `2^-26` or less.
+pub(super) fn exponentials(scale: f64) -> Option<Vec<u32>> {
+    let (multiplier, left_shift) = softmax_scale(scale)?;
+    Some((0..=u8::MAX).map(|distance| affine_exponential(multiplier, left_shift, distance)).collect())
 }
 
 /// Spec 4.26, of one pixel: codes of `u8` at exponent -8; zeros for a scale of `2^-26` or less.
@@ -152,28 +142,6 @@ pub(super) fn softmax(scale: f64, logits: &[i16]) -> Vec<i16> {
     let scale = (2 * x).min(i32::MAX.into());
     let code = |part: i64| rounded_half(high_half(scale, part), bits + 4).min(255) as i16;
     parts.into_iter().map(code).collect()
-}
-
-/// `exp` of a difference that is not positive, in units of `2^-26`; the result in units of `2^-31`. Spec 4.26.
-fn power_of_e(difference: i64) -> i64 {
-    if difference == 0 {
-        return i32::MAX.into();
-    }
-    let quarter = 1 << (DIFFERENCE_BITS - 2);
-    let rest = (difference & (quarter - 1)) - quarter;
-    let whole = rest - difference;
-    let factors =
-        EXPONENTIALS.iter().enumerate().filter(|(bit, _)| whole >> (DIFFERENCE_BITS - 2 + *bit as i32) & 1 == 1);
-    factors.fold(near_zero(rest << 5), |product, (_, factor)| high_half(product, *factor))
-}
-
-/// `exp(x)` for `x` from -1/4 to 0 by its series around -1/8, in units of `2^-31`.
-fn near_zero(x: i64) -> i64 {
-    let x = x + (1 << 28);
-    let square = high_half(x, x);
-    let (cube, fourth) = (high_half(square, x), high_half(square, square));
-    let tail = high_half(rounded_half(fourth, 2) + cube, THIRD) + square;
-    EIGHTH + high_half(EIGHTH, x + rounded_half(tail, 1))
 }
 
 /// `x * multiplier * 2^(shift - 31)`. Spec 3.4.

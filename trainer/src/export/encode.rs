@@ -43,10 +43,10 @@ struct Blobs {
 /// What a model file spares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Prefer {
-    /// Flash and RAM: weights in their own width, and the least arena.
+    /// Flash and RAM: weights in their own width, no table that can be computed, and the least arena.
     #[default]
     Memory,
-    /// Time: weights in the width that the backend multiplies, and no window that writes over its input row by row.
+    /// Time: weights in the width that the backend multiplies, tables, and no window that writes over its input row by row.
     Speed,
 }
 
@@ -85,7 +85,7 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let plan = plan(network, &rooms, options.prefer);
     let tensors = tensor_records(network, &plan)?;
     let mut blobs = (0..network.layers.len())
-        .map(|index| blobs(network, &packed[index], &plan, index))
+        .map(|index| blobs(network, &packed[index], &plan, options.prefer, index))
         .collect::<Result<Vec<_>, _>>()?;
     let unaligned = message(network, &plan, &tensors, &blobs, None)?;
     align(&unaligned, &mut blobs);
@@ -206,12 +206,18 @@ fn tensor_records(network: &FixedPointNetwork, plan: &Plan) -> Result<Vec<Tensor
 }
 
 /// Codes, biases with what is folded into them (spec 3.2, 3.4), shifts, and tables.
-fn blobs(network: &FixedPointNetwork, packed: &Packed, plan: &Plan, index: usize) -> Result<Blobs, ExportError> {
+fn blobs(
+    network: &FixedPointNetwork,
+    packed: &Packed,
+    plan: &Plan,
+    prefer: Prefer,
+    index: usize,
+) -> Result<Blobs, ExportError> {
     let layer = &network.layers[index];
     let scratch = &plan.scratch[index];
     let scratch =
         Scratch { offset: limited("bytes of arena", scratch.start)?, bytes: limited("bytes of arena", scratch.len())? };
-    let table = tables::table(network, layer)?;
+    let table = tables::table(network, layer, prefer)?;
     let mut blobs = Blobs { bits: packed.bits, packing: packed.packing(), scratch, table, ..Blobs::default() };
     if let FixedPointOp::Concat { .. } = layer.op {
         for input in &layer.inputs {

@@ -20,7 +20,7 @@ pub mod steps;
 pub mod streaming;
 pub mod tables;
 
-pub use affine::{exponential as affine_exponential, leaky as affine_leaky, quantized_multiplier, scale_parts};
+pub use affine::{leaky as affine_leaky, quantized_multiplier, scale_parts, softmax_scale};
 pub use encode::{Options, Prefer, encode, encode_with};
 pub use error::ExportError;
 pub use fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Patch};

@@ -4,7 +4,7 @@ use stepshift_runtime::format::{Element, SOFTMAX_ENTRIES};
 
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor};
 use super::reciprocal::{FRACTION_BITS, whole_multiplier};
-use super::{ExportError, affine};
+use super::{ExportError, Prefer, affine};
 
 /// A curve that the runtime has as a table. Spec 4.11.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,13 @@ pub fn code_of(value: f64, tensor: FixedPointTensor) -> i16 {
 ///
 /// # Errors
 /// [`ExportError::Scale`] for a softmax of the affine scheme over a scale that is too small.
-pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Result<Vec<u8>, ExportError> {
+///
+/// prefer  whether exponentials of the affine scheme are a table of 1 KiB, or computed
+pub(super) fn table(
+    network: &FixedPointNetwork,
+    layer: &FixedPointLayer,
+    prefer: Prefer,
+) -> Result<Vec<u8>, ExportError> {
     Ok(match &layer.op {
         FixedPointOp::AveragePool2d { window } => {
             (1..=window.taps()).flat_map(|count| whole_multiplier(count).to_le_bytes()).collect()
@@ -82,7 +88,14 @@ pub(super) fn table(network: &FixedPointNetwork, layer: &FixedPointLayer) -> Res
         }
         FixedPointOp::AffineSoftmax => {
             let scale = network.tensor(layer.inputs[0]).step();
-            let entries = affine::exponentials(scale).ok_or_else(|| affine::scale_error(layer, scale))?;
+            let entries = match prefer {
+                Prefer::Memory => {
+                    let parts = affine::softmax_scale(scale);
+                    parts.map(|(multiplier, left_shift)| vec![multiplier.cast_unsigned(), left_shift.into()])
+                }
+                Prefer::Speed => affine::exponentials(scale),
+            };
+            let entries = entries.ok_or_else(|| affine::scale_error(layer, scale))?;
             entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()
         }
         _ => Vec::new(),

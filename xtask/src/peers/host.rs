@@ -41,7 +41,7 @@ struct Times {
 /// Where one of the programs fails, or the runtime gives other codes than LiteRT's reference kernels.
 pub(super) fn compare(models: &[PeerModel]) -> Result<()> {
     let files =
-        models.iter().map(|model| model.export(Backend::Portable, Prefer::Memory)).collect::<Result<Vec<_>>>()?;
+        models.iter().map(|model| model.export(Backend::Portable, Prefer::Speed)).collect::<Result<Vec<_>>>()?;
     let program = build()?;
     let mut times = vec![Times { own: u64::MAX, litert: [u64::MAX; 3], codes: Vec::new() }; models.len()];
     let mut kernels = String::new();

@@ -1,5 +1,6 @@
+use super::exponentials::Exponentials;
 use crate::arithmetic::doubling_high_multiply;
-use crate::format::{AffineSoftmax, SOFTMAX_ENTRIES};
+use crate::format::{AffineSoftmax, Links};
 use crate::kernels::InOut;
 
 /// Bits of a sum of exponentials before the point.
@@ -10,18 +11,16 @@ const LINE: (i32, i32) = (1_515_870_810, -1_010_580_540);
 
 /// Softmax over the channels of each pixel in the affine scheme. Spec 4.26.
 ///
-/// exponentials  `[256]`      i32, not negative; for distance 0 it is `2^31 - 1`
-/// codes         `[H, W, C]`  of 8 bits; the output is in units of `2^-8` from its least code on
-pub fn affine_softmax(op: &AffineSoftmax<'_>, codes: InOut<'_>) {
-    let (entries, _) = op.exponentials.as_chunks::<4>();
-    let Some(table) = entries.first_chunk::<SOFTMAX_ENTRIES>() else { return };
+/// codes  `[H, W, C]`  of 8 bits; the output is in units of `2^-8` from its least code on
+pub fn affine_softmax<const LINKS: Links>(op: &AffineSoftmax<'_>, codes: InOut<'_>) {
+    let Some(exponentials) = Exponentials::new::<LINKS>(op) else { return };
     // Codes above the least of their element, so that one loop has both.
-    let [operand_flip, flip] = [codes.operand_element(), codes.element()].map(|element| element.min() as u8);
+    let (operand_flip, flip) = (codes.operand_element().min() as u8, codes.element().min() as u8);
     let channels = usize::from(codes.shape().c).max(1);
     for pixel in codes.into_bytes().chunks_exact_mut(channels) {
         pixel.iter_mut().for_each(|code| *code ^= operand_flip);
         let greatest = pixel.iter().copied().max().unwrap_or(0);
-        let exponential = |code: u8| u32::from_le_bytes(table[usize::from(greatest.wrapping_sub(code))]);
+        let exponential = |code: u8| exponentials.at(greatest.wrapping_sub(code));
         let part = |code: &u8| rounded(exponential(*code), SUM_BITS);
         let (scale, right_shift) = reciprocal(pixel.iter().map(part).fold(0, u32::wrapping_add));
         for code in pixel {
