@@ -3,23 +3,7 @@
 use proptest::prelude::*;
 use stepshift_runtime::format::Element;
 use stepshift_runtime::{Codes, squared_error};
-
-/// Spec 7.1, with everything that leaves 128 bits far above the greatest result.
-fn expected(x: &[i16], x_exponent: i8, y: &[i16], y_exponent: i8) -> u64 {
-    let finer = x_exponent.min(y_exponent);
-    let square = |x: i16, y: i16| {
-        let x = widened(x, i32::from(x_exponent) - i32::from(finer))?;
-        let y = widened(y, i32::from(y_exponent) - i32::from(finer))?;
-        (x - y).checked_mul(x - y)
-    };
-    let sum = x.iter().zip(y).try_fold(0_i128, |sum, (x, y)| sum.checked_add(square(*x, *y)?));
-    sum.and_then(|sum| u64::try_from(sum).ok()).unwrap_or(u64::MAX)
-}
-
-/// A code in steps so many times finer; `None` where it is of 100 bits and more.
-fn widened(code: i16, shift: i32) -> Option<i128> {
-    if code == 0 { Some(0) } else { (shift < 84).then(|| i128::from(code) << shift) }
-}
+use stepshift_tests::errors;
 
 fn element() -> impl Strategy<Value = Element> {
     prop::sample::select(Element::ALL.to_vec())
@@ -53,7 +37,7 @@ proptest! {
         let (x_bytes, y_bytes) = (bytes(x_element, &x), bytes(y_element, &y));
         let (input, output) = (Codes::new(x_element, &x_bytes), Codes::new(y_element, &y_bytes));
         let error = squared_error(input, x_exponent, output, y_exponent);
-        prop_assert_eq!(error, expected(&x, x_exponent, &y, y_exponent));
+        prop_assert_eq!(error, errors::squared_error(input, x_exponent, output, y_exponent));
         prop_assert_eq!(error, squared_error(output, y_exponent, input, x_exponent));
     }
 }

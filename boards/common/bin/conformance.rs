@@ -14,8 +14,8 @@ use static_cell::ConstStaticCell;
 use stepshift_board::Aligned;
 use stepshift_board::console::exit;
 use stepshift_board::semihosting::{self, FileError};
-use stepshift_runtime::{Backend, Codes, Model, Vectors};
-use stepshift_tests::{Failure, check};
+use stepshift_runtime::{Backend, Codes, Model, RunError, Session, Vectors, squared_error};
+use stepshift_tests::{Failure, check, errors};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
 
@@ -30,6 +30,8 @@ enum Reason {
     Model,
     Vectors,
     Check(Failure),
+    Run(RunError),
+    SquaredError { expected: u64, actual: u64 },
 }
 
 #[entry]
@@ -86,7 +88,22 @@ fn check_pair(
             }
         });
     }
-    outcome.map_err(Reason::Check)
+    outcome.map_err(Reason::Check)?;
+    check_error(model, vectors.input(0), arena)
+}
+
+/// Compares the squared error between a model's input and its output with that by wide integers.
+fn check_error(model: Model<'_>, codes: &[u8], arena: &mut [u8]) -> Result<(), Reason> {
+    let (input, output) = (model.input(), model.output());
+    let mut session = Session::new(model, arena).map_err(Reason::Run)?;
+    for (target, code) in session.input_mut().into_bytes().iter_mut().zip(codes) {
+        *target = *code;
+    }
+    session.run();
+    let (read, written) = (Codes::new(input.element, codes), session.output());
+    let expected = errors::squared_error(read, input.exponent, written, output.exponent);
+    let actual = squared_error(read, input.exponent, written, output.exponent);
+    if expected == actual { Ok(()) } else { Err(Reason::SquaredError { expected, actual }) }
 }
 
 /// Writes codes as decimal numbers, one a line.
@@ -107,5 +124,9 @@ fn report(model_path: &str, reason: &Reason) {
         Reason::Model => hprintln!("differs {}: the model is refused", model_path),
         Reason::Vectors => hprintln!("differs {}: the vectors are refused", model_path),
         Reason::Check(failure) => hprintln!("differs {}: {}", model_path, failure),
+        Reason::Run(error) => hprintln!("differs {}: {}", model_path, error),
+        Reason::SquaredError { expected, actual } => {
+            hprintln!("differs {}: squared error {} instead of {}", model_path, actual, expected);
+        }
     }
 }
