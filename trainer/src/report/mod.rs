@@ -4,6 +4,7 @@
 //! - [`tensorboard`]: event files.
 //! - [`html`] with [`plot`]: the page.
 
+mod axis;
 pub mod html;
 pub mod observation;
 pub mod plot;

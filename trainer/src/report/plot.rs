@@ -7,6 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::Histogram;
+use super::axis::Axis;
 
 /// A curve: its name, and its points.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +45,7 @@ pub fn curves(x_label: &str, y_label: &str, curves: &[Curve], steps: bool) -> Re
     let drawn = if steps { side_by_side(curves) } else { curves.to_vec() };
     let x = range(xs(curves)).context("no points")?;
     let y = range(ys(curves).chain(ys(&drawn))).context("no points")?;
+    let (x, y) = (Axis::whole(x, 8), if steps { Axis::whole(y, 8) } else { Axis::new(y, 6) });
     draw(CURVES_SIZE, |area| {
         let right = if curves.len() > 1 { 150 } else { 16 };
         let (left, legend) = area.split_horizontally(CURVES_SIZE.0 - right);
@@ -58,10 +60,8 @@ pub fn curves(x_label: &str, y_label: &str, curves: &[Curve], steps: bool) -> Re
             .axis_desc_style((FONT, 13))
             .x_desc(x_label)
             .y_desc(y_label)
-            .x_labels(whole_labels(xs(curves), 8))
-            .y_labels(if steps { whole_labels(ys(curves), 6) } else { 6 })
-            .x_label_formatter(&|x| whole_number(*x))
-            .y_label_formatter(&|y| if steps { whole_number(*y) } else { number(*y) })
+            .x_label_formatter(&|x| number(*x))
+            .y_label_formatter(&|y| number(*y))
             .draw()?;
         for (curve, color) in drawn.iter().zip(COLORS.iter().cycle()) {
             let line = if steps { stairs(&curve.points) } else { curve.points.clone() };
@@ -183,18 +183,6 @@ fn range(values: impl Iterator<Item = f64>) -> Option<Range<f64>> {
     Some(min - room..max + room)
 }
 
-/// Labels of an axis of whole numbers, at most: more would stand at fractions.
-fn whole_labels(values: impl Iterator<Item = f64>, most: usize) -> usize {
-    let whole = values.map(f64::round);
-    let (min, max) = whole.fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x), max.max(x)));
-    ((max - min) as usize + 1).min(most)
-}
-
-/// Nothing for a fraction.
-fn whole_number(value: f64) -> String {
-    if value.fract() == 0.0 { number(value) } else { String::new() }
-}
-
 /// A number with three decimals, or as many as three digits take.
 fn number(value: f64) -> String {
     // What is left of 0 where steps of an axis were added up.
@@ -250,7 +238,13 @@ mod tests {
         for label in ["7", "8", "9", "10", "-5", "-4"] {
             assert!(labels.contains(&label), "{label}: {labels:?}");
         }
-        assert!(!labels.iter().any(|label| label.contains('.')) && !labels.contains(&""), "{labels:?}");
+        for least in -12_i16..0 {
+            let spread: Vec<Curve> = (least..=0).map(|y| curve(y.into())).collect();
+            let svg = curves("pass", "log2", &spread, true).unwrap();
+            let labels = texts(&svg);
+            assert!(!labels.iter().any(|label| label.contains('.')) && !labels.contains(&""), "{least}: {labels:?}");
+            assert!(labels.contains(&"0"), "{least}: {labels:?}");
+        }
     }
 
     #[test]
