@@ -6,7 +6,9 @@ use stepshift_runtime::format::{
     HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord,
     WeightBits, Window,
 };
-use stepshift_runtime::{Backend, LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault};
+use stepshift_runtime::{
+    Backend, InstructionSet, LoadError, Model, NodeFault, RunError, SelfTestError, Session, TensorFault,
+};
 use stepshift_tests::fixtures::small_network;
 use stepshift_tests::random;
 use stepshift_trainer::export::encode::assemble;
@@ -33,6 +35,15 @@ fn reload_file(
     certificate: Option<Certificate<'_>>,
     change: impl FnOnce(&mut Needs, &mut Vec<TensorRecord>, &mut [Node<'_>]),
 ) -> Result<(), LoadError> {
+    Model::parse(&changed(good, certificate, change)).map(|_| ())
+}
+
+/// A file after `change`, with a checksum that fits.
+fn changed(
+    good: &[u8],
+    certificate: Option<Certificate<'_>>,
+    change: impl FnOnce(&mut Needs, &mut Vec<TensorRecord>, &mut [Node<'_>]),
+) -> Vec<u8> {
     let model = Model::parse(good).unwrap();
     let mut tensors: Vec<_> = (0..model.tensor_count()).map(|index| model.tensor(index).unwrap()).collect();
     let mut nodes: Vec<_> = model.nodes().collect();
@@ -40,8 +51,7 @@ fn reload_file(
     let mut needs = Needs { arena_bytes, links, operations };
     change(&mut needs, &mut tensors, &mut nodes);
     let header = Header { magic: MAGIC, version: FORMAT_VERSION, crc: 0 };
-    let file = ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate };
-    Model::parse(&assemble(&file)).map(|_| ())
+    assemble(&ModelFile { header, needs, tensors: &tensors, nodes: &nodes, certificate })
 }
 
 /// As [`reload`], of a small network.
@@ -279,7 +289,7 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
     let order = FixedPointOp::Transpose { order: [2, 0, 1] };
     let one: &[usize] = &[0];
     let wide = FixedPointTensor { exponent: -8, zero: -128, ..tensor(2, 3, 4) };
-    let cases: [Case; 23] = [
+    let cases: [Case; 26] = [
         (
             FixedPointOp::AffineMean { axes: 4 },
             one,
@@ -345,6 +355,39 @@ fn every_operator_is_held_to_its_shapes_and_exponents() {
                 }
             },
             NodeFault::Shift,
+        ),
+        (
+            FixedPointOp::AffineSoftmax,
+            one,
+            wide,
+            |op| {
+                if let Op::AffineSoftmax(op) = op {
+                    op.exponentials = &[0, 0, 0, 0x40, 0, 0, 0, 0]
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            FixedPointOp::AffineSoftmax,
+            one,
+            wide,
+            |op| {
+                if let Op::AffineSoftmax(op) = op {
+                    op.exponentials = &[0, 0, 0, 0x40, 1, 1, 0, 0]
+                }
+            },
+            NodeFault::Shift,
+        ),
+        (
+            FixedPointOp::AffineSoftmax,
+            one,
+            wide,
+            |op| {
+                if let Op::AffineSoftmax(op) = op {
+                    op.exponentials = &[0; 12]
+                }
+            },
+            NodeFault::BlobLength,
         ),
         (
             conv,
@@ -734,6 +777,49 @@ fn depthwise(backend: Backend) -> Vec<u8> {
     let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
     let layers = vec![layer("depthwise", &[0], tensor, FixedPointOp::DepthwiseConv2d { window, weights })];
     encode_with(&FixedPointNetwork { input: tensor, layers }, Options { backend, ..Options::default() }).unwrap()
+}
+
+/// The output for an input without a pattern, by the portable kernels.
+fn run(file: &[u8]) -> Vec<i16> {
+    let model = Model::parse(file).unwrap();
+    let mut arena = vec![0; model.arena_bytes()];
+    let mut session = Session::new(model, &mut arena).unwrap();
+    session.restrict_to(InstructionSet::Portable);
+    let len = model.input().shape.len() as i16;
+    session.input_mut().copy_from((0..len).map(|index| index * 37 % 256 - 128));
+    session.run();
+    session.output().iter().collect()
+}
+
+#[test]
+fn bits_behind_the_last_weight_count_for_nothing() {
+    let input = FixedPointTensor { zero: -7, mantissa: 3, ..FixedPointTensor::i8(Shape { h: 4, w: 5, c: 1 }, -6) };
+    let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+    let weights = FixedPointWeights {
+        bits: WeightBits::Four,
+        codes: vec![1, -2, 3, -4, 5, -6, 7, -7, 6],
+        exponents: vec![-4],
+        mantissas: vec![3],
+        bias: vec![11],
+    };
+    let convolution = FixedPointOp::Conv2d { window, groups: 1, weights: weights.clone() };
+    let transposed = FixedPointOp::TransposeConv2d { window, weights: weights.clone() };
+    for op in [FixedPointOp::DepthwiseConv2d { window, weights }, convolution, transposed] {
+        let network = FixedPointNetwork { input, layers: vec![layer("layer", &[0], input, op)] };
+        let good = encode(&network).unwrap();
+        let node = Model::parse(&good).unwrap().nodes().next().unwrap();
+        let mut spare = node.op.weights().unwrap().codes.to_vec();
+        *spare.last_mut().unwrap() |= 0x50;
+        let spare: &'static [u8] = spare.leak();
+        let file = changed(&good, None, |_, _, nodes| match &mut nodes[0].op {
+            Op::Conv2d(op) => op.weights.codes = spare,
+            Op::DepthwiseConv2d(op) => op.weights.codes = spare,
+            Op::TransposeConv2d(op) => op.weights.codes = spare,
+            _ => panic!(),
+        });
+        assert_ne!(file, good);
+        assert_eq!(run(&file), run(&good), "{:?}", network.layers[0].op);
+    }
 }
 
 /// The same after a change of the layer, whose output lies in its input's place.

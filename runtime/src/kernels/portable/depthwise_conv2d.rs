@@ -32,7 +32,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     let row_step = usize::from(op.window.dilation_h) * input.row_len();
     let zero = if Detail::DepthwisePadding.is_in(LINKS) { op.weights.epilogue.linked_zero::<LINKS>() } else { 0 };
     channel_by_channel::<LINKS, _>(&op.weights, op.activation, output, |oc, bias| {
-        let first = from_zero(bias, zero, w.from(oc).every(out_ch));
+        let first = from_zero(bias, zero, w.from(oc).every(out_ch).take(op.window.taps()));
         move |oy, ox| {
             let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
             let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
