@@ -117,9 +117,9 @@ macro_rules! hand_out_decoded {
                 static NAMES: [u8; PARTS.names] = $crate::embed::names($file);
                 $(#[$attribute])*
                 static KEPT: $crate::embed::KeptBytes<{ PARTS.kept }> = $crate::embed::keep($file);
-                static DECODED: $crate::embed::DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> =
+                static NODES: $crate::embed::DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> =
                     $crate::embed::decode($file, &NAMES, &KEPT);
-                DECODED.all()
+                NODES.all()
             };
         }
 
@@ -129,7 +129,10 @@ macro_rules! hand_out_decoded {
                 const DECODED: $crate::embed::Decoded<'static> =
                     <$name as $crate::ModelHandle<'static, { $links }>>::DECODED;
                 $(#[$attribute])*
-                static BEHIND: [u8; $crate::embed::parts($file).behind] = $crate::embed::behind($file);
+                static BEHIND: [u8; {
+                    let _ = $links;
+                    $crate::embed::parts($file).behind
+                }] = $crate::embed::behind($file);
                 const { &$crate::embed::trusted(const { &$crate::embed::beginning($file) }, &BEHIND, DECODED) }
             }
         }
@@ -215,7 +218,8 @@ pub const fn parts(bytes: &[u8]) -> Parts {
     Parts { nodes: encoded(bytes).node_count(), names: names.len(), kept: kept.len(), behind }
 }
 
-/// The names of a file's nodes, for [`include_model!`]. Apart from the rest: a program that tells none does not link them.
+/// The names of a file's nodes, for [`include_model!`]. Apart from the rest: a program that is compiled node by node, and tells no
+/// name, does not link them.
 ///
 /// # Panics
 /// While compiling, for a file whose nodes cannot be decoded.
@@ -371,9 +375,11 @@ const fn encoded(bytes: &[u8]) -> Model<'_> {
 mod tests {
     use std::format;
 
-    use super::{DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, names, needs, parts, trusted};
+    use super::{
+        Decoded, DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, names, needs, parts, trusted,
+    };
     use crate::error::{LoadError, RunError};
-    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links};
+    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, Op, OperatorKind, PatchInput};
     use crate::kernels::details;
     use crate::model::Model;
 
@@ -425,6 +431,26 @@ mod tests {
                 assert_eq!(model.tensor(tensor), checked.tensor(tensor));
             }
         }
+    }
+
+    #[test]
+    fn a_node_whose_operator_no_other_has_is_found() {
+        let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
+        Model::parse(SMALL).unwrap().decoded(&mut nodes, &mut tensors).unwrap();
+        let all = Decoded { nodes: &nodes, tensors: &tensors };
+        for (index, node) in nodes.iter().enumerate() {
+            let only = all.only(node.op.kind()).unwrap();
+            assert_eq!((only.index, only.op, only.output), (index, &node.op, &tensors[index + 1]));
+        }
+        assert!(all.are_distinct() && all.only(OperatorKind::Softmax).is_none());
+        let mut twice = nodes.clone();
+        twice[1] = twice[0];
+        let mut stage = nodes.clone();
+        stage[1].op = Op::PatchInput(PatchInput::default());
+        for nodes in [&twice, &stage, &heapless::Vec::new()] {
+            assert!(!Decoded { nodes, tensors: &tensors }.are_distinct());
+        }
+        assert!(Decoded { nodes: &twice, tensors: &tensors }.only(twice[0].op.kind()).is_none());
     }
 
     #[test]

@@ -37,15 +37,17 @@ pub struct Decoded<'a> {
     pub(crate) tensors: &'a [TensorRecord],
 }
 
-/// What a [`Session`](crate::Session) takes its model from: a [`Model`], or the type of
-/// [`include_model!`](crate::include_model)'s `trusted()`.
+/// What a [`Session`](crate::Session) takes its model from: a [`Model`], a reference to one, or the type of
+/// [`include_model!`](crate::include_model)'s `trusted()`. Not to be implemented for others.
 pub trait ModelHandle<'m, const LINKS: Links>: Borrow<Model<'m, LINKS>> + Copy {
-    /// Nodes and tensors that the compiler knows; none where they are told later.
+    /// Nodes and tensors of the model that is handed out, where the compiler knows them; none where they are told later.
     #[doc(hidden)]
     const DECODED: Decoded<'static> = Decoded { nodes: &[], tensors: &[] };
 }
 
 impl<'m, const LINKS: Links> ModelHandle<'m, LINKS> for Model<'m, LINKS> {}
+
+impl<'m, const LINKS: Links> ModelHandle<'m, LINKS> for &Model<'m, LINKS> {}
 
 /// The only node of its kind.
 pub(crate) struct Only<'a> {
@@ -72,7 +74,7 @@ impl<'a> Decoded<'a> {
         found
     }
 
-    /// Whether there are nodes, no two of one kind and none of a stage, of which a run changes them.
+    /// Whether there are nodes, no two of one kind, and no stage, whose nodes are cut to a patch in a run.
     pub(crate) const fn are_distinct(&self) -> bool {
         let mut index = 0;
         while index < self.nodes.len() {
@@ -118,7 +120,7 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
     /// no time of the device.
     ///
     /// Of bytes that [`Model::parse`] refuses, a run may give anything and take any time; it reaches no memory but the arena
-    /// all the same, and does not panic. [`Session::self_test`](crate::Session::self_test) still finds codes that have changed.
+    /// all the same, and does not panic where overflows are not checked. [`Session::self_test`](crate::Session::self_test) still finds codes that have changed.
     ///
     /// # Errors
     /// [`LoadError::NotAModel`], [`LoadError::Version`], [`LoadError::NotLinked`], and [`LoadError::Malformed`] for a

@@ -231,7 +231,8 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
         Codes::new(tensor.element, self.arena.get(tensor.checked_region()).unwrap_or_default())
     }
 
-    /// Runs node `index`: where no other has its operator, by code for its extents alone.
+    /// Runs node `index`. Where the compiler knows the model, and no two nodes of it have one operator, each node is compiled by
+    /// itself, of constants: `op` and `output` are what they are, and not read.
     fn execute(&mut self, index: usize, op: &Op<'_>, output: &TensorRecord) {
         if !const { M::DECODED.are_distinct() } {
             return self.execute_any(op, output);

@@ -62,9 +62,10 @@ fn a_softmax_behind_an_affine_network_is_tensorflow_lites() {
 
 #[test]
 fn computed_exponentials_are_those_of_the_spec() {
-    for step in 0..2_000 {
-        // From 2^-25.9 to 2^14, in steps that no power of two is a multiple of.
-        let scale = 2_f64.powf(f64::from(step) * 0.019_97 - 25.9);
+    // From the least to the first that is clipped, on and between powers of two.
+    let between = (0..2_000).map(|step| 2_f64.powf(f64::from(step) * 0.015_57 - 25.99));
+    let powers = (-25..=6).map(|exponent| 2_f64.powi(exponent));
+    for scale in between.chain(powers).chain([2_f64.powi(-26) * 1.000_001, 31.999_999]) {
         let (multiplier, left_shift) = softmax_scale(scale).unwrap();
         for distance in 0..=u8::MAX {
             let found = affine_exponential(multiplier, left_shift, distance);

@@ -23,7 +23,7 @@ impl Op<'_> {
             Op::Argmax(op) => shape(op.input).len() as u64 + codes,
             Op::Softmax(_) => 4 * codes,
             // A reciprocal a pixel, by three steps.
-            Op::AffineSoftmax(op) => Self::softmax_operations(op) * codes + 16 * pixels,
+            Op::AffineSoftmax(op) => op.operations_of_a_code() * codes + 16 * pixels,
             Op::UpsampleBilinear(_) => 4 * codes,
             Op::Concat(op) => codes + op.right_shifts.len() as u64,
             // What stays of the output moves up.
@@ -31,9 +31,11 @@ impl Op<'_> {
             _ => self.weights().map_or(codes, |weights| products(weights.codes.len(), weights.bits.bits())),
         }
     }
+}
 
-    /// For each code: two exponentials, which have up to 16 products where they are computed.
-    const fn softmax_operations(op: &AffineSoftmax<'_>) -> u64 {
-        if op.scale().is_some() { 36 } else { 4 }
+impl AffineSoftmax<'_> {
+    /// Two exponentials, which have up to 16 products each where they are computed.
+    const fn operations_of_a_code(&self) -> u64 {
+        if self.scale().is_some() { 4 + 2 * 16 } else { 4 }
     }
 }

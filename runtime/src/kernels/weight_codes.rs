@@ -11,12 +11,11 @@ pub trait WeightCodes: Copy {
     /// The first `len` codes; fewer or none where there are not as many.
     fn run(self, len: usize) -> Option<impl Iterator<Item = i32>>;
 
-    /// `sum(x * w)` over the codes `x` and the first as many weights, modulo 2^32; 0 where there are fewer. For long sums, of which
-    /// there are few.
+    /// `sum(x * w)` over the codes `x` and the first as many weights, modulo 2^32; of fewer weights, the sum over them or 0. Where sums
+    /// are long, code that takes several products a step is worth its flash.
     #[inline]
-    fn dot<X: Code>(self, x: &[X]) -> i32 {
-        let Some(w) = self.run(x.len()) else { return 0 };
-        x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add(x.get() * w))
+    fn sum_of_products<X: Code>(self, x: &[X]) -> i32 {
+        self.run(x.len()).map_or(0, |w| sum_of_products(x, w))
     }
 
     /// Every `step`-th code, the first one first.
@@ -26,6 +25,12 @@ pub trait WeightCodes: Copy {
     fn code(self, index: usize) -> i32 {
         self.from(index).every(1).next().unwrap_or(0)
     }
+}
+
+/// `sum(x * w)`, modulo 2^32.
+#[inline]
+pub(super) fn sum_of_products<X: Code>(x: &[X], w: impl Iterator<Item = i32>) -> i32 {
+    x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add(x.get() * w))
 }
 
 /// Every `step`-th code from index `start` on, up to the first that is not there.
@@ -59,7 +64,7 @@ pub struct Words<'a>(pub &'a [u8]);
 impl WeightCodes for Bytes<'_> {
     /// Four products a step.
     #[inline]
-    fn dot<X: Code>(self, x: &[X]) -> i32 {
+    fn sum_of_products<X: Code>(self, x: &[X]) -> i32 {
         let Some(w) = self.0.get(..x.len()) else { return 0 };
         let product = |x: &X, w: &i8| x.get() * i32::from(*w);
         let ((x_fours, x_last), (w_fours, w_last)) = (x.as_chunks::<4>(), w.as_chunks::<4>());
@@ -235,6 +240,18 @@ mod tests {
         assert_eq!(Bytes(&[1, -2, 3]).every(2).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(Bytes(&[1, -2, 3]).from(1).run(2).unwrap().collect::<Vec<_>>(), [-2, 3]);
         assert!(Bytes(&[1, -2, 3]).from(2).run(2).is_none());
+    }
+
+    #[test]
+    fn sums_of_any_length_are_those_product_by_product() {
+        let (x, w) = ([-128_i8, 127, 3, -4, 5, 127, -128, 9, 11], [-128_i8, 127, -7, 64, 1, -128, 127, 2, -3]);
+        for len in 0..=x.len() {
+            let expected: i32 = x.iter().zip(&w).take(len).map(|(x, w)| i32::from(*x) * i32::from(*w)).sum();
+            assert_eq!(Bytes(&w).sum_of_products(&x[..len]), expected, "{len}");
+        }
+        assert_eq!(Bytes(&w[..5]).sum_of_products(&x[..6]), 0);
+        assert_eq!(Words(&[2, 0, 0xff, 0xff]).sum_of_products(&x[..2]), -256 - 127);
+        assert_eq!(Packed::<4>::new(&[0x2f]).sum_of_products(&x[..2]), 128 + 254);
     }
 
     #[test]

@@ -90,8 +90,9 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         let bytes = input.element != Element::I16 && self.output.element != Element::I16;
         self.require(bytes, NodeFault::Element)?;
         self.require(input.shape.c <= AffineSoftmax::MAX_CHANNELS, NodeFault::Shape)?;
-        if let Some((multiplier, left_shift)) = op.scale() {
-            self.require(multiplier >= 1 << 30 && (1..=31).contains(&left_shift), NodeFault::Shift)?;
+        if op.exponentials.len() == AffineSoftmax::SCALE_BYTES {
+            let legal = |(multiplier, left_shift)| multiplier >= 1 << 30 && (1..=31).contains(&left_shift);
+            self.require(op.scale().is_some_and(legal), NodeFault::Shift)?;
         } else {
             self.require(op.exponentials.len() == 4 * SOFTMAX_ENTRIES, NodeFault::BlobLength)?;
             let (entries, _) = op.exponentials.as_chunks::<4>();

@@ -57,7 +57,8 @@ impl<'a> Exponentials<'a> {
 
 /// `exp` of a distance below the greatest logit, in units of `2^-31`. Spec 4.26.
 ///
-/// multiplier, left_shift  the scale of the logits, `multiplier * 2^(left_shift - 31)` in units of `2^-26`: at least `2^30`; 1 to 31
+/// multiplier, left_shift  the scale of the logits, `multiplier * 2^(left_shift - 31)` in units of `2^-26`: at least `2^30`; 1 to 31.
+///                         Of others the result means nothing
 #[inline(never)]
 #[must_use]
 pub fn affine_exponential(multiplier: i32, left_shift: u8, distance: u8) -> u32 {

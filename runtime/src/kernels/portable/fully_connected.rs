@@ -22,7 +22,7 @@ fn typed<const LINKS: Links, X: Code, W: WeightCodes>(
     output: &mut ViewMut<'_>,
 ) {
     for (oc, bias) in op.weights.biases().enumerate() {
-        let acc = bias + w.from(oc * input.len()).dot(input);
+        let acc = bias.wrapping_add(w.from(oc * input.len()).sum_of_products(input));
         output.linked_put::<LINKS>(oc, op.weights.epilogue.channel(oc).apply::<LINKS>(acc, op.activation));
     }
 }

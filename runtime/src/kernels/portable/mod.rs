@@ -60,6 +60,7 @@ pub use transpose::transpose;
 pub use transpose_conv2d::transpose_conv2d;
 pub use upsample::{upsample_bilinear, upsample_nearest};
 
+use super::weight_codes::sum_of_products;
 use super::{Code, WeightCodes};
 use crate::format::{AFFINE_LINK, Detail, Links};
 
@@ -72,12 +73,6 @@ fn dot<const LINKS: Links, X: Code>(x: Option<&[X]>, zero: i32, w: impl WeightCo
         return if LINKS & AFFINE_LINK == 0 { sum_of_products(x, w) } else { shared_sum_of_products(x, w) };
     }
     x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add((x.get() - zero) * w))
-}
-
-/// `sum(x * w)`, modulo 2^32.
-#[inline]
-fn sum_of_products<X: Code>(x: &[X], w: impl Iterator<Item = i32>) -> i32 {
-    x.iter().zip(w).fold(0, |sum, (x, w)| sum.wrapping_add(x.get() * w))
 }
 
 /// As [`sum_of_products`], beside a loop that subtracts: both in one function take an instruction more a product.
