@@ -1,7 +1,7 @@
 //! `include_model!`'s `trusted()` is the model that `parse()` gives, as a constant.
 
 use stepshift_runtime::format::{Detail, Links, OperatorKind};
-use stepshift_runtime::{Session, include_model};
+use stepshift_runtime::{Model, Session, include_model};
 
 include_model!(mod small = "../testdata/small.stepshift");
 
@@ -36,7 +36,7 @@ macro_rules! compare {
         /// The details and operators of every model, once its two sessions gave the same codes.
         fn compare() -> Vec<(Links, Vec<OperatorKind>)> {
             vec![$({
-                let model = $name::parse().unwrap();
+                let model = Model::parse($name::BYTES).unwrap();
                 let (mut arena, mut other) = (vec![0; $name::ARENA_BYTES], vec![0; $name::ARENA_BYTES]);
                 let mut checked = Session::new(model, &mut arena).unwrap();
                 let mut trusted = Session::new($name::trusted(), &mut other).unwrap();
@@ -86,6 +86,7 @@ compare! {
     distinct = "../../tests/fuzz/corpus/load_and_run/22.stepshift"
     patches = "../../tests/fuzz/corpus/load_and_run/25.stepshift"
     softmax = "../../tests/fuzz/corpus/load_and_run/26.stepshift"
+    connected = "../../tests/fuzz/corpus/load_and_run/27.stepshift"
     quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
 }
 

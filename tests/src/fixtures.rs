@@ -45,6 +45,29 @@ pub fn small_network() -> FixedPointNetwork {
     }
 }
 
+/// 39 inputs, fully connected to 5 outputs: sums whose length no power of two divides, and no convolution.
+#[must_use]
+pub fn connected_network() -> FixedPointNetwork {
+    let tensor = |c| FixedPointTensor::i8(Shape { h: 1, w: 1, c }, -4);
+    let weights = FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: (0..39 * 5).map(|i| i % 255 - 127).collect(),
+        exponents: std::vec![-9; 5],
+        mantissas: Vec::new(),
+        bias: std::vec![-3; 5],
+    };
+    FixedPointNetwork {
+        input: tensor(39),
+        layers: std::vec![FixedPointLayer {
+            name: "fc".to_owned(),
+            inputs: std::vec![0],
+            output: tensor(5),
+            activation: Activation::full(Element::I8),
+            op: FixedPointOp::FullyConnected { weights },
+        }],
+    }
+}
+
 /// 8x6x4 input, a mean over 2x2 by 2.
 #[must_use]
 pub fn quarter_network() -> FixedPointNetwork {

@@ -132,11 +132,12 @@ fn the_fuzz_corpus_is_of_this_format() {
     if std::env::var_os("STEPSHIFT_OVERWRITE").is_some() {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let quarter = encode_with(&fixtures::quarter_network(), Options::default()).unwrap();
+        let encoded = |network| encode_with(&network, Options::default()).unwrap();
+        let (quarter, connected) = (encoded(fixtures::quarter_network()), encoded(fixtures::connected_network()));
         let corpus = corpus();
         let patched = corpus.iter().find(|bytes| has_patches_of_distinct_operators(bytes)).unwrap();
         let softmax = corpus.iter().find(|bytes| has_computed_exponentials(bytes)).unwrap();
-        for (number, bytes) in corpus.iter().step_by(17).chain([&quarter, patched, softmax]).enumerate() {
+        for (number, bytes) in corpus.iter().step_by(17).chain([&quarter, patched, softmax, &connected]).enumerate() {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }
     }

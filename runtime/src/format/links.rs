@@ -97,6 +97,10 @@ pub(crate) const SLIDING_OPERATORS: Links = OperatorKind::Conv2d.bit()
     | OperatorKind::MaxPool2d.bit()
     | OperatorKind::AveragePool2d.bit();
 
+/// The operators that take most of a network's products where it has them.
+pub(crate) const CONVOLUTIONS: Links =
+    OperatorKind::Conv2d.bit() | OperatorKind::DepthwiseConv2d.bit() | OperatorKind::TransposeConv2d.bit();
+
 /// The operators of stages that run patch by patch.
 pub(crate) const PATCH_OPERATORS: Links = OperatorKind::PatchInput.bit() | OperatorKind::PatchOutput.bit();
 
