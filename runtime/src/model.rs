@@ -120,7 +120,8 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
     /// no time of the device.
     ///
     /// Of bytes that [`Model::parse`] refuses, a run may give anything and take any time; it reaches no memory but the arena
-    /// all the same, and does not panic where overflows are not checked. [`Session::self_test`](crate::Session::self_test) still finds codes that have changed.
+    /// all the same, and does not panic where overflows are not checked. [`Session::self_test`](crate::Session::self_test) still
+    /// finds codes that have changed.
     ///
     /// # Errors
     /// [`LoadError::NotAModel`], [`LoadError::Version`], [`LoadError::NotLinked`], and [`LoadError::Malformed`] for a
