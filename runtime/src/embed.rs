@@ -5,7 +5,7 @@ use crate::model::{Beginning, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
-    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Kept, Links, MAGIC, NEEDS_BYTES, Needs, Node, Reader,
+    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Kept, Links, MAGIC, NEEDS_BYTES, Name, Needs, Node, Reader,
     TENSOR_RECORD_BYTES, TensorRecord, keep_node, take_node,
 };
 use crate::kernels::details;
@@ -118,8 +118,9 @@ macro_rules! hand_out_decoded {
                 $(#[$attribute])*
                 static KEPT: $crate::embed::KeptBytes<{ PARTS.kept }> = $crate::embed::keep($file);
                 static NODES: $crate::embed::DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> =
-                    $crate::embed::decode($file, &NAMES, &KEPT);
-                NODES.all()
+                    $crate::embed::decode($file, &KEPT);
+                static NAMED: [$crate::format::Name<'static>; PARTS.nodes] = $crate::embed::named($file, &NAMES);
+                NODES.all(&NAMED)
             };
         }
 
@@ -167,7 +168,8 @@ pub const fn needs(bytes: &[u8]) -> Needs {
     Needs::read(&mut reader)
 }
 
-/// The nodes and tensors of a file, decoded while compiling, for [`include_model!`].
+/// The nodes and tensors of a file, decoded while compiling, for [`include_model!`]. The nodes' names are apart, for programs that
+/// show none.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
@@ -176,10 +178,10 @@ pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
 }
 
 impl<const NODES: usize, const TENSORS: usize> DecodedFile<NODES, TENSORS> {
-    /// All of them.
+    /// All of them, and the nodes' names.
     #[must_use]
-    pub const fn all(&self) -> Decoded<'_> {
-        Decoded { nodes: &self.nodes, tensors: &self.tensors }
+    pub const fn all<'a>(&'a self, names: &'a [Name<'static>; NODES]) -> Decoded<'a> {
+        Decoded { nodes: &self.nodes, names, tensors: &self.tensors }
     }
 }
 
@@ -302,9 +304,31 @@ pub const fn links(bytes: &[u8]) -> Links {
     links
 }
 
+/// The names of a file's nodes, for [`include_model!`].
+///
+/// names  where they lie from now on
+///
+/// # Panics
+/// While compiling, for a file whose nodes cannot be decoded.
+#[doc(hidden)]
+#[must_use]
+#[track_caller]
+pub const fn named<const NODES: usize>(bytes: &[u8], names: &'static [u8]) -> [Name<'static>; NODES] {
+    let Model { nodes: mut behind, .. } = encoded(bytes);
+    let mut rest = names;
+    let mut all = [Name::from_bytes(&[]); NODES];
+    let mut index = 0;
+    while index < NODES {
+        let (name, others) = rest.split_at(node(&mut behind).name.as_bytes().len());
+        (all[index], rest) = (Name::from_bytes(name), others);
+        index += 1;
+    }
+    all
+}
+
 /// Decodes the nodes of a file, for [`include_model!`].
 ///
-/// names, kept  what they refer to from now on
+/// kept  what they refer to from now on
 ///
 /// # Panics
 /// While compiling, for a file whose nodes cannot be decoded.
@@ -313,7 +337,6 @@ pub const fn links(bytes: &[u8]) -> Links {
 #[track_caller]
 pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>(
     bytes: &'static [u8],
-    names: &'static [u8],
     kept: &'static KeptBytes<KEPT>,
 ) -> DecodedFile<NODES, TENSORS> {
     let Model { nodes: mut behind, tensors: records, .. } = encoded(bytes);
@@ -326,11 +349,12 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
         index += 1;
     }
     let mut nodes = [Node::undecoded(&[]); NODES];
-    let (mut names, mut kept) = (Kept::laid(names), Kept::laid(&kept.0));
+    let mut kept = Kept::laid(&kept.0);
     let mut index = 0;
     while index < NODES {
         nodes[index] = node(&mut behind);
-        keep_node(&mut nodes[index], &mut names, &mut kept);
+        keep_node(&mut nodes[index], &mut Kept::measured(), &mut kept);
+        nodes[index].name = Name::from_bytes(&[]);
         index += 1;
     }
     DecodedFile { nodes, tensors }
@@ -376,10 +400,11 @@ mod tests {
     use std::format;
 
     use super::{
-        Decoded, DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, names, needs, parts, trusted,
+        Decoded, DecodedFile, KeptBytes, Parts, beginning, behind, decode, keep, links, named, names, needs, parts,
+        trusted,
     };
     use crate::error::{LoadError, RunError};
-    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, Op, OperatorKind, PatchInput};
+    use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, Name, Op, OperatorKind, PatchInput};
     use crate::kernels::details;
     use crate::model::Model;
 
@@ -419,11 +444,12 @@ mod tests {
         static NAMES: [u8; PARTS.names] = names(SMALL);
         static KEPT: KeptBytes<{ PARTS.kept }> = keep(SMALL);
         static BEHIND: [u8; PARTS.behind] = behind(SMALL);
-        static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &NAMES, &KEPT);
+        static NAMED: [Name<'_>; PARTS.nodes] = named(SMALL, &NAMES);
+        static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &KEPT);
         let checked = Model::parse(SMALL).unwrap();
         let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
         let loaded = checked.decoded(&mut nodes, &mut tensors).unwrap();
-        for model in [trusted::<ALL_LINKS>(const { &beginning(SMALL) }, &BEHIND, DECODED.all()), loaded] {
+        for model in [trusted::<ALL_LINKS>(const { &beginning(SMALL) }, &BEHIND, DECODED.all(&NAMED)), loaded] {
             assert!(model.nodes().eq(checked.nodes()));
             assert_eq!((model.node_count(), model.step_count()), (checked.node_count(), checked.step_count()));
             assert_eq!(model.certificate(), checked.certificate());
@@ -437,7 +463,7 @@ mod tests {
     fn a_node_whose_operator_no_other_has_is_found() {
         let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
         Model::parse(SMALL).unwrap().decoded(&mut nodes, &mut tensors).unwrap();
-        let all = Decoded { nodes: &nodes, tensors: &tensors };
+        let all = Decoded { nodes: &nodes, names: &[], tensors: &tensors };
         for (index, node) in nodes.iter().enumerate() {
             let only = all.only(node.op.kind()).unwrap();
             assert_eq!((only.index, only.op, only.output), (index, &node.op, &tensors[index + 1]));
@@ -448,9 +474,9 @@ mod tests {
         let mut stage = nodes.clone();
         stage[1].op = Op::PatchInput(PatchInput::default());
         for nodes in [&twice, &stage, &heapless::Vec::new()] {
-            assert!(!Decoded { nodes, tensors: &tensors }.are_distinct());
+            assert!(!Decoded { nodes, names: &[], tensors: &tensors }.are_distinct());
         }
-        assert!(Decoded { nodes: &twice, tensors: &tensors }.only(twice[0].op.kind()).is_none());
+        assert!(Decoded { nodes: &twice, names: &[], tensors: &tensors }.only(twice[0].op.kind()).is_none());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use core::borrow::Borrow;
 use crate::error::{LoadError, RunError};
 use crate::format::{
     ALL_LINKS, CODES_ALIGNMENT, Case, Certificate, FORMAT_VERSION, HEADER_BYTES, Header, Links, MAGIC, NEEDS_BYTES,
-    Needs, Node, Op, OperatorKind, PATCH_OPERATORS, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, missing,
+    Name, Needs, Node, Op, OperatorKind, PATCH_OPERATORS, Reader, TENSOR_RECORD_BYTES, TensorRecord, decodes, missing,
     take_node,
 };
 use crate::{digest, stage, verify};
@@ -34,6 +34,8 @@ pub(crate) type Beginning = [u8; HEADER_BYTES + NEEDS_BYTES];
 #[derive(Debug, Clone, Copy)]
 pub struct Decoded<'a> {
     pub(crate) nodes: &'a [Node<'a>],
+    /// Of the nodes, where they do not have them.
+    pub(crate) names: &'a [Name<'a>],
     pub(crate) tensors: &'a [TensorRecord],
 }
 
@@ -42,7 +44,7 @@ pub struct Decoded<'a> {
 pub trait ModelHandle<'m, const LINKS: Links>: Borrow<Model<'m, LINKS>> + Copy {
     /// Nodes and tensors of the model that is handed out, where the compiler knows them; none where they are told later.
     #[doc(hidden)]
-    const DECODED: Decoded<'static> = Decoded { nodes: &[], tensors: &[] };
+    const DECODED: Decoded<'static> = Decoded { nodes: &[], names: &[], tensors: &[] };
 }
 
 impl<'m, const LINKS: Links> ModelHandle<'m, LINKS> for Model<'m, LINKS> {}
@@ -165,7 +167,13 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
         if missing != 0 {
             return Err(LoadError::NotLinked { missing });
         }
-        Ok(Self { beginning, tensors, nodes: reader.rest, decoded: Decoded { nodes: &[], tensors: &[] }, node_count })
+        Ok(Self {
+            beginning,
+            tensors,
+            nodes: reader.rest,
+            decoded: Decoded { nodes: &[], names: &[], tensors: &[] },
+            node_count,
+        })
     }
 
     pub(crate) const fn needs(&self) -> Needs {
@@ -195,7 +203,7 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
                 provided: NODES.min(TENSORS.saturating_sub(1)),
             });
         }
-        Ok(Model { tensors: &[], nodes: encoded.rest(), decoded: Decoded { nodes, tensors }, ..*self })
+        Ok(Model { tensors: &[], nodes: encoded.rest(), decoded: Decoded { nodes, names: &[], tensors }, ..*self })
     }
 
     /// Bytes of the arena that tensors and scratch lie in.
@@ -299,6 +307,12 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
         Some(node)
     }
 
+    /// The name of a node that was [read](Self::read).
+    #[inline]
+    pub(crate) fn name(&self, index: usize, node: &Node<'a>) -> Name<'a> {
+        self.decoded.names.get(index).copied().unwrap_or(node.name)
+    }
+
     /// As [`Self::read`], in `place` always, for the caller to change; false where there is none.
     #[inline]
     pub(crate) fn read_own(&self, at: &mut Position, place: &mut Node<'a>) -> bool {
@@ -395,8 +409,9 @@ impl<'a, const LINKS: Links> Iterator for Nodes<'a, LINKS> {
     type Item = Node<'a>;
 
     fn next(&mut self) -> Option<Node<'a>> {
-        let mut place = self.model.undecoded();
-        self.model.read(&mut self.position, &mut place).copied()
+        let (index, mut place) = (self.position.index, self.model.undecoded());
+        let node = self.model.read(&mut self.position, &mut place)?;
+        Some(Node { name: self.model.name(index.into(), node), ..*node })
     }
 }
 

@@ -100,7 +100,7 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
     /// Where the input's codes go, NHWC, at the step of [`Model::input`].
     pub fn input_mut(&mut self) -> CodesMut<'_> {
         let input = self.model.borrow().input();
-        CodesMut::new(input.element, self.arena.get_mut(input.checked_region()).unwrap_or_default())
+        CodesMut::new(input.element, self.arena.get_mut(input.checked_region::<LINKS>()).unwrap_or_default())
     }
 
     /// Runs every node. Infallible: [`Model::parse`] has checked what it relies on.
@@ -160,7 +160,12 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
                 continue;
             }
             self.steps += 1;
-            return Some(Ran { index, name: node.name, kind: node.op.kind(), tensor: *tensor });
+            return Some(Ran {
+                index,
+                name: self.model.borrow().name(index, node),
+                kind: node.op.kind(),
+                tensor: *tensor,
+            });
         }
     }
 
@@ -224,11 +229,11 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
     pub fn into_output(self) -> Codes<'a> {
         let tensor = self.model.borrow().output();
         let arena: &'a [u8] = self.arena;
-        Codes::new(tensor.element, arena.get(tensor.checked_region()).unwrap_or_default())
+        Codes::new(tensor.element, arena.get(tensor.checked_region::<LINKS>()).unwrap_or_default())
     }
 
     fn codes(&self, tensor: TensorRecord) -> Codes<'_> {
-        Codes::new(tensor.element, self.arena.get(tensor.checked_region()).unwrap_or_default())
+        Codes::new(tensor.element, self.arena.get(tensor.checked_region::<LINKS>()).unwrap_or_default())
     }
 
     /// Runs node `index`. Where the compiler knows the model, and no two nodes of it have one operator, each node is compiled by
@@ -367,7 +372,8 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
     fn unary(&mut self, input: u16, output: &TensorRecord, kernel: impl FnOnce(View<'_>, ViewMut<'_>)) {
         let mut place = TensorRecord::EMPTY;
         if let Some(input) = self.record(input.into(), &mut place)
-            && let Some((x, y)) = arena::pair(self.arena, 0, &input.checked_region(), &output.checked_region())
+            && let Some((x, y)) =
+                arena::pair(self.arena, 0, &input.checked_region::<LINKS>(), &output.checked_region::<LINKS>())
         {
             kernel(input.view(x), output.view_mut(y));
         }
@@ -386,8 +392,8 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
         let parts = arena::pair_and_scratch(
             self.arena,
             scratch.linked::<LINKS>(),
-            &input.checked_region(),
-            &output.checked_region(),
+            &input.checked_region::<LINKS>(),
+            &output.checked_region::<LINKS>(),
         );
         if let Some((x, y, scratch)) = parts {
             kernel(Codes::new(input.element, x), output.view_mut(y), scratch);
@@ -419,9 +425,10 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
         let [place, second_place] = &mut places;
         let Some(input) = self.record(a.into(), place) else { return };
         let second = if a == b { None } else { self.record(b.into(), second_place) };
-        let (source, target) = (input.checked_region(), output.checked_region());
+        let (source, target) = (input.checked_region::<LINKS>(), output.checked_region::<LINKS>());
         let Some((sides, y)) = Sides::of(self.arena, &target) else { return };
-        let second = second.and_then(|tensor| sides.get(&tensor.checked_region()).map(|bytes| tensor.view(bytes)));
+        let second =
+            second.and_then(|tensor| sides.get(&tensor.checked_region::<LINKS>()).map(|bytes| tensor.view(bytes)));
         let codes = if source == target {
             InOut::InPlace(output.view_mut(y), input.element)
         } else {
@@ -435,7 +442,7 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
     #[inline(never)]
     pub(crate) fn crop(&mut self, tensor: &TensorRecord, from: Region, to: Region) {
         let pixel = usize::from(tensor.shape.c) * tensor.element.bytes();
-        let Some(bytes) = self.arena.get_mut(tensor.checked_region()) else { return };
+        let Some(bytes) = self.arena.get_mut(tensor.checked_region::<LINKS>()) else { return };
         let (width, len) = (usize::from(from.w) * pixel, usize::from(to.w) * pixel);
         let first = usize::from(to.y.saturating_sub(from.y)) * width + usize::from(to.x.saturating_sub(from.x)) * pixel;
         for row in 0..usize::from(to.h) {
@@ -468,7 +475,7 @@ fn forget<const LINKS: Links>(model: &Model<'_, LINKS>, arena: &mut [u8]) {
     for (index, node) in model.nodes().enumerate() {
         if node.op.kind().is_in(KEEPING_OPERATORS)
             && let Some(tensor) = model.tensor(index + 1)
-            && let Some(bytes) = arena.get_mut(tensor.checked_region())
+            && let Some(bytes) = arena.get_mut(tensor.checked_region::<LINKS>())
         {
             CodesMut::new(tensor.element, bytes).fill(tensor.zero);
         }

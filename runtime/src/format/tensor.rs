@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Element;
+use super::{Element, Links};
 
 /// Length in bytes of an encoded [`TensorRecord`]: every field is of fixed width, so that a
 /// tensor is found by its index alone.
@@ -133,9 +133,9 @@ impl TensorRecord {
 
     /// As [`Self::region`], of a tensor that the loader has found to lie in 32 bits; of others it may be any.
     #[inline]
-    pub(crate) const fn checked_region(&self) -> core::ops::Range<usize> {
+    pub(crate) const fn checked_region<const LINKS: Links>(&self) -> core::ops::Range<usize> {
         let pixels = self.shape.h as usize * self.shape.w as usize;
-        let bytes = pixels.wrapping_mul(self.shape.c as usize).wrapping_mul(self.element.bytes());
+        let bytes = pixels.wrapping_mul(self.shape.c as usize).wrapping_mul(self.element.linked_bytes::<LINKS>());
         let start = self.offset as usize;
         start..start.wrapping_add(bytes)
     }

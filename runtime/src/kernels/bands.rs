@@ -4,7 +4,7 @@ use core::ops::Range;
 
 use super::{InOut, View, ViewMut};
 use crate::arena::{Sides, apart};
-use crate::format::{Detail, Element, Links, Scratch, Shape, TensorRecord, Window, packs};
+use crate::format::{Case, Detail, Element, Links, Scratch, Shape, TensorRecord, Window, packs};
 
 /// The bands of an output from the first row to the last: all of it at once where it lies apart from the input; where it lies over
 /// rows that were passed, the rows that have room below those that are read, and one by one behind them. A program whose kernels
@@ -36,7 +36,7 @@ impl<'a, const LINKS: Links> Bands<'a, LINKS> {
         scratch: Scratch,
     ) -> Option<(Self, &'a mut [u8])> {
         let (sides, scratch) = Sides::of(arena, &scratch.region())?;
-        let (source, target) = (input.checked_region(), output.checked_region());
+        let (source, target) = (input.checked_region::<LINKS>(), output.checked_region::<LINKS>());
         let is_apart = !Detail::Overlap.is_in(LINKS) || apart(&source, &target);
         let step = if is_apart { usize::from(output.shape.h).max(1) } else { 1 };
         let shapes = [input.shape, output.shape];
@@ -49,7 +49,8 @@ impl<'a, const LINKS: Links> Bands<'a, LINKS> {
     pub(crate) fn round_rows(&mut self, tile: u16) {
         let Shape { h, w, .. } = self.output.shape;
         let columns = w - w % tile;
-        if self.step > 1 || columns == 0 || *self.window != const { Window::new(1, 1) } {
+        if !Case::Remainder.is_in(LINKS) || self.step > 1 || columns == 0 || *self.window != const { Window::new(1, 1) }
+        {
             return;
         }
         if let Ok(rows) = u16::try_from((usize::from(h) * usize::from(w)).div_ceil(columns.into())) {
