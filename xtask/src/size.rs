@@ -80,9 +80,12 @@ impl Size {
 fn print_runtime(board: &Board, file: &ModelFile) -> Result<()> {
     let Runtime { trusting, checking } = Runtime::measure(board, file.path())?;
     println!(
-        "the runtime by itself, of all that: {} bytes; {} where it trusts a model that the build has parsed",
-        grouped(checking),
-        grouped(trusting)
+        "the runtime by itself, of all that: {} bytes; {} where it trusts a model that the build has parsed: {} of code, {} of \
+         constants, the table of the model's layers among them",
+        grouped(checking.total()),
+        grouped(trusting.total()),
+        grouped(trusting.code),
+        grouped(trusting.constants),
     );
     Ok(())
 }

@@ -5,15 +5,29 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::boards::Board;
+use crate::elf::Sizes;
 use crate::{elf, firmware};
 
-/// Bytes of code and constants that the least firmware around a model takes beyond one that does nothing, the model apart.
+/// Bytes that the least firmware around a model takes beyond one that does nothing, the model apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Flash {
+    pub(super) code: u64,
+    pub(super) constants: u64,
+}
+
+impl Flash {
+    pub(super) const fn total(self) -> u64 {
+        self.code + self.constants
+    }
+}
+
+/// What the runtime takes of flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Runtime {
-    /// For a model that the build has parsed and the firmware trusts.
-    pub(super) trusting: u64,
+    /// For a model that the build has parsed and the firmware trusts. The table of its layers is among the constants.
+    pub(super) trusting: Flash,
     /// With the checks of the model.
-    pub(super) checking: u64,
+    pub(super) checking: Flash,
 }
 
 impl Runtime {
@@ -22,10 +36,14 @@ impl Runtime {
     /// # Errors
     /// Where there is no toolchain, or cargo fails.
     pub(super) fn measure(board: &Board, model: &Path) -> Result<Self> {
-        let code = |elf: PathBuf| elf::sizes(&elf).map(|sizes| sizes.code_and_constants());
-        let empty = code(firmware::build(board, firmware::EMPTY, None)?)?;
-        let checking = code(firmware::build_with_loader(board, model)?)?;
-        let trusting = code(firmware::build(board, firmware::EMBEDDED, Some(model))?)?;
-        Ok(Self { trusting: trusting.saturating_sub(empty), checking: checking.saturating_sub(empty) })
+        let sizes = |elf: PathBuf| elf::sizes(&elf);
+        let empty = sizes(firmware::build(board, firmware::EMPTY, None)?)?;
+        let checking = sizes(firmware::build_with_loader(board, model)?)?;
+        let trusting = sizes(firmware::build(board, firmware::EMBEDDED, Some(model))?)?;
+        let beyond_empty = |sizes: Sizes| Flash {
+            code: sizes.code.saturating_sub(empty.code),
+            constants: sizes.constants.saturating_sub(empty.constants),
+        };
+        Ok(Self { trusting: beyond_empty(trusting), checking: beyond_empty(checking) })
     }
 }
