@@ -220,8 +220,8 @@ pub const fn parts(bytes: &[u8]) -> Parts {
     Parts { nodes: encoded(bytes).node_count(), names: names.len(), kept: kept.len(), behind }
 }
 
-/// The names of a file's nodes, for [`include_model!`]. Apart from the rest: a program that is compiled node by node, and tells no
-/// name, does not link them.
+/// The names of a file's nodes, for [`include_model!`]. Apart from the rest: a program that tells no name does not link
+/// them.
 ///
 /// # Panics
 /// While compiling, for a file whose nodes cannot be decoded.
@@ -426,7 +426,7 @@ mod tests {
             links | details(&node.op, &input, &output)
         });
         assert_eq!(found, expected);
-        assert!(Detail::Shift.is_in(found) && !Detail::WideTiles.is_in(found));
+        assert!(Detail::Shift.is_in(found) && !Detail::WideTiles.is_in(found) && !Detail::WideColumn.is_in(found));
         // What decodes nodes may meet any.
         assert!(matches!(Model::<{ links(SMALL) }>::parse_trusted(SMALL), Err(LoadError::NotLinked { .. })));
         assert!(Model::<{ links(SMALL) | ENCODED_LINKS | Case::Place.bit() }>::parse_trusted(SMALL).is_ok());

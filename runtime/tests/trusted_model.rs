@@ -49,6 +49,7 @@ macro_rules! compare {
                     while let Some(expected) = checked.step() {
                         let (name, index) = (stringify!($name), expected.index);
                         let found = trusted.step().unwrap();
+                        assert_eq!(found.name.as_str(), expected.name.as_str(), "{name}, node {index}");
                         assert_eq!(found.codes, expected.codes, "{name}, node {index}, {:?}", expected.kind);
                     }
                     assert!(trusted.step().is_none());
@@ -88,6 +89,7 @@ compare! {
     softmax = "../../tests/fuzz/corpus/load_and_run/26.stepshift"
     connected = "../../tests/fuzz/corpus/load_and_run/27.stepshift"
     quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
+    tiled = "../../tests/fuzz/corpus/load_and_run/28.stepshift"
 }
 
 #[test]

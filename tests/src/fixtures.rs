@@ -68,6 +68,47 @@ pub fn connected_network() -> FixedPointNetwork {
     }
 }
 
+/// 8x8x3 input, three convolutions with padding whose rows are whole tiles of four pixels, of 3 and of 4 channels, the last by a
+/// stride of 2; then fully connected by weights of 16 bits.
+#[must_use]
+pub fn tiled_network() -> FixedPointNetwork {
+    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
+    let weights = |bits, step: usize, len: usize, out_ch: usize| FixedPointWeights {
+        bits,
+        codes: (0..len * out_ch).map(|i| (i * step % 251) as i16 - 125).collect(),
+        exponents: std::vec![-11; out_ch],
+        mantissas: Vec::new(),
+        bias: std::vec![9; out_ch],
+    };
+    let padded = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+    let halved = Window { stride_h: 2, stride_w: 2, pad_bottom: 1, pad_right: 1, ..Window::new(3, 3) };
+    let conv = |window, step, in_ch: usize, out_ch| FixedPointOp::Conv2d {
+        window,
+        groups: 1,
+        weights: weights(WeightBits::Eight, step, 9 * in_ch, out_ch),
+    };
+    let fc = FixedPointOp::FullyConnected { weights: weights(WeightBits::Sixteen, 19, 128, 6) };
+    let layer = |name: &str, inputs: usize, output, op| FixedPointLayer {
+        name: name.to_owned(),
+        inputs: std::vec![inputs],
+        output,
+        activation: Activation::full(Element::I8),
+        op,
+    };
+    FixedPointNetwork {
+        input: tensor(8, 8, 3),
+        layers: std::vec![
+            layer("first", 0, tensor(8, 8, 4), conv(padded, 11, 3, 4)),
+            FixedPointLayer {
+                activation: Activation::relu(Element::I8),
+                ..layer("second", 1, tensor(8, 8, 4), conv(padded, 13, 4, 4))
+            },
+            layer("third", 2, tensor(4, 4, 8), conv(halved, 17, 4, 8)),
+            layer("fc", 3, tensor(1, 1, 6), fc),
+        ],
+    }
+}
+
 /// 8x6x4 input, a mean over 2x2 by 2.
 #[must_use]
 pub fn quarter_network() -> FixedPointNetwork {

@@ -120,7 +120,7 @@ impl Draw {
 
     /// Rows of any length, which a window of one pixel does not see end.
     fn pointwise(&mut self, size: [u16; 2]) -> FixedPointNetwork {
-        let [in_ch, out_ch] = [self.one(&[4, 8, 16]), self.one(&[4, 6, 8, 16])];
+        let [in_ch, out_ch] = [self.one(&[3, 4, 5, 6, 7, 8, 16]), self.one(&[2, 4, 6, 8, 16])];
         let weights = self.weights(usize::from(in_ch * out_ch), out_ch);
         let input = Self::tensor(self.element(), size, in_ch);
         self.network(input, size, out_ch, FixedPointOp::Conv2d { window: Window::new(1, 1), groups: 1, weights })

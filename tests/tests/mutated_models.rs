@@ -16,6 +16,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use stepshift_runtime::Model;
 use stepshift_runtime::format::Op;
+use stepshift_runtime::kernels::Backend;
 use stepshift_tests::mutate::{Fate, load_and_run, mutated};
 use stepshift_tests::{fixtures, random, reference};
 use stepshift_trainer::export::{Options, encode_with};
@@ -134,10 +135,14 @@ fn the_fuzz_corpus_is_of_this_format() {
         fs::create_dir_all(&folder).unwrap();
         let encoded = |network| encode_with(&network, Options::default()).unwrap();
         let (quarter, connected) = (encoded(fixtures::quarter_network()), encoded(fixtures::connected_network()));
+        let for_dsp = Options { backend: Backend::Dsp, ..Options::default() };
+        let tiled = encode_with(&fixtures::tiled_network(), for_dsp).unwrap();
         let corpus = corpus();
         let patched = corpus.iter().find(|bytes| has_patches_of_distinct_operators(bytes)).unwrap();
         let softmax = corpus.iter().find(|bytes| has_computed_exponentials(bytes)).unwrap();
-        for (number, bytes) in corpus.iter().step_by(17).chain([&quarter, patched, softmax, &connected]).enumerate() {
+        for (number, bytes) in
+            corpus.iter().step_by(17).chain([&quarter, patched, softmax, &connected, &tiled]).enumerate()
+        {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }
     }

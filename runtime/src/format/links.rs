@@ -73,7 +73,7 @@ pub const ENCODED_LINKS: Links = DECODER_LINK | DETAIL_LINKS;
 
 /// What a file needs that a program does not link.
 pub(crate) const fn missing(needed: u64, linked: Links) -> u64 {
-    (needed | DECODER_LINK as u64) & !(linked as u64)
+    (needed | DECODER_LINK as u64) & !(linked as u64 | RETIRED_CASE)
 }
 
 /// Whether a program decodes nodes.
@@ -117,7 +117,17 @@ pub const ALL_LINKS: Links = ((1 << OPERATOR_COUNT) - 1)
 const DETAIL_LINKS: Links = ((1 << Detail::ALL.len()) - 1) << FIRST_DETAIL_BIT;
 
 /// Every case.
-const CASE_LINKS: Links = ((1 << Case::ALL.len()) - 1) << FIRST_CASE_BIT;
+const CASE_LINKS: Links = {
+    let (mut links, mut index) = (0, 0);
+    while index < Case::ALL.len() {
+        links |= Case::ALL[index].bit();
+        index += 1;
+    }
+    links
+};
+
+/// The bit of a case that earlier files tell of, and that needs nothing.
+const RETIRED_CASE: u64 = 1 << (FIRST_CASE_BIT + 4);
 
 /// Every packing.
 const PACKING_LINKS: Links = ((1 << Packing::ALL.len()) - 1) << FIRST_PACKING_BIT;
@@ -196,15 +206,13 @@ pub enum Case {
     Place,
     /// Convolutions in tiles whose output has a number of columns that is no multiple of 4.
     Remainder,
-    /// Convolutions in tiles, of which neighbors share most of what they read: three columns by a stride of 1.
-    Band,
-    /// Convolutions in tiles, whose columns are dilated.
-    Dilation,
+    /// Convolutions in tiles, whose columns are dilated. Number 4 is that of a retired case.
+    Dilation = 5,
 }
 
 impl Case {
     /// Every case, in the order of its number.
-    pub const ALL: [Self; 6] = [Self::End, Self::Operator, Self::Place, Self::Remainder, Self::Band, Self::Dilation];
+    pub const ALL: [Self; 5] = [Self::End, Self::Operator, Self::Place, Self::Remainder, Self::Dilation];
 
     /// Whether every case is in a set.
     pub(crate) const fn all_in(links: Links) -> bool {
@@ -226,7 +234,7 @@ pub enum Detail {
     Unsigned8,
     /// Layers that end in a shift.
     Shift,
-    /// Weights of 16 bits in tiles, not of depthwise layers.
+    /// Weights of 16 bits of convolutions in tiles.
     WideTiles,
     /// Windows whose output lies over their input.
     Overlap,
@@ -250,11 +258,13 @@ pub enum Detail {
     LeftShift,
     /// Softmaxes of the affine scheme that compute their exponentials.
     Exponentials,
+    /// Weights of 16 bits of fully connected layers.
+    WideColumn,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -271,6 +281,7 @@ impl Detail {
         Self::Edge,
         Self::LeftShift,
         Self::Exponentials,
+        Self::WideColumn,
     ];
 }
 
@@ -302,3 +313,17 @@ in_sets!(
     WeightBits: "width" from FIRST_WIDTH_BIT;
     Packing: "packing" from FIRST_PACKING_BIT;
 );
+
+#[cfg(test)]
+mod tests {
+    use super::{ALL_LINKS, Case, ENCODED_LINKS, Links, OperatorKind, RETIRED_CASE, missing};
+
+    #[test]
+    fn a_retired_case_needs_nothing() {
+        let needed = OperatorKind::Conv2d.bit() | Case::Dilation.bit();
+        assert_eq!(missing(needed as u64 | RETIRED_CASE, needed | ENCODED_LINKS), 0);
+        assert_eq!(missing(needed as u64, OperatorKind::Conv2d.bit() | ENCODED_LINKS), Case::Dilation.bit() as u64);
+        assert!(Case::all_in(ALL_LINKS) && !Case::all_in(ALL_LINKS & !Case::Dilation.bit()));
+        assert_eq!(Links::from(RETIRED_CASE) & ALL_LINKS, 0);
+    }
+}

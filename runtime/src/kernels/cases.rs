@@ -16,7 +16,7 @@ use crate::format::{
 pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> Links {
     let common = match op {
         Op::Conv2d(op) => {
-            let tiles = if op.weights.packing == Packing::Pairs { tiles(op, &tensor(op.input), output) } else { 0 };
+            let tiles = if op.weights.packing == Packing::Pairs { tiles(op, output) } else { 0 };
             return end(&op.weights, op.activation, output) | tiles;
         }
         // Parts of a tensor have rows and columns of their own.
@@ -58,9 +58,9 @@ pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRe
 /// Of what accumulators end in, and of widths.
 const fn end_details(op: &Op<'_>, output: Element) -> Links {
     let (activation, weights) = match op {
-        Op::Conv2d(op) => (op.activation, Some((&op.weights, true))),
-        Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, false))),
-        Op::FullyConnected(op) => (op.activation, Some((&op.weights, true))),
+        Op::Conv2d(op) => (op.activation, Some((&op.weights, Some(Detail::WideTiles)))),
+        Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, None))),
+        Op::FullyConnected(op) => (op.activation, Some((&op.weights, Some(Detail::WideColumn)))),
         Op::Binary(op) => (op.activation, None),
         Op::AffineBinary(op) => (op.activation, None),
         _ => return 0,
@@ -71,8 +71,11 @@ const fn end_details(op: &Op<'_>, output: Element) -> Links {
         End::Unsigned8 => Detail::Unsigned8.bit(),
         End::Accumulators => 0,
     };
-    let Some((weights, tiled)) = weights else { return saturate };
-    let wide = if tiled && matches!(weights.bits, WeightBits::Sixteen) { Detail::WideTiles.bit() } else { 0 };
+    let Some((weights, wide)) = weights else { return saturate };
+    let wide = match (wide, weights.bits) {
+        (Some(wide), WeightBits::Sixteen) => wide.bit(),
+        _ => 0,
+    };
     let scratch = if weights.scratch.bytes != 0 { Detail::Scratch.bit() } else { 0 };
     saturate | shift_detail(weights) | wide | scratch
 }
@@ -146,12 +149,11 @@ fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> 
     if is_tiled && !is_common { Case::End.bit() } else { 0 }
 }
 
-/// What tiles of four pixels leave, and those that can be widened together.
-fn tiles(op: &Conv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> Links {
+/// What tiles of four pixels leave, and columns with gaps.
+fn tiles(op: &Conv2d<'_>, output: &TensorRecord) -> Links {
     let remainder = if output.shape.w.is_multiple_of(4) { 0 } else { Case::Remainder.bit() };
-    let band = if dsp::shares_columns(&op.window, input.shape.c, input.element) { Case::Band.bit() } else { 0 };
     let dilation = if op.window.dilation_w == 1 { 0 } else { Case::Dilation.bit() };
-    remainder | band | dilation
+    remainder | dilation
 }
 
 /// Every core's fast kernels have the sum.

@@ -128,12 +128,6 @@ impl<'a> View<'a> {
         self.codes().get(index).map_or(0, i32::from)
     }
 
-    /// As [`Self::code`], in a program that links the elements of `LINKS` alone.
-    #[inline]
-    pub(crate) fn linked_code<const LINKS: Links>(&self, index: usize) -> i32 {
-        self.codes().get_linked::<LINKS>(index).map_or(0, i32::from)
-    }
-
     /// The code of a channel of a pixel.
     #[inline]
     pub(crate) fn at(&self, y: usize, x: usize, c: usize) -> i32 {

@@ -3,9 +3,12 @@
 #![allow(unsafe_code)]
 
 use core::arch::naked_asm;
+use core::marker::PhantomData;
+use core::ptr;
 
+use super::CONV_COLUMNS;
 use super::affine_binary::ScaledSum;
-use super::instructions::{Band, First, Row, Rows, Strips, Sum, TwoRows, Windows};
+use super::instructions::{First, PaddedRun, Row, RunQuads, Strips, Sum, TwoRows, Windows};
 use super::scale::Scale;
 use super::strips::{COLUMN_WORDS, QUAD_TAP_BYTES, QUAD_WORDS};
 use super::taps::Taps;
@@ -29,6 +32,7 @@ macro_rules! cpu {
 }
 
 /// What a loop over a tile is told, in the order in which it loads it.
+#[derive(Debug)]
 #[repr(C)]
 struct Arguments {
     weights: *const u8,
@@ -79,56 +83,79 @@ fn multipliers_of(scale: &Scale<'_>) -> usize {
     scale.multipliers.as_ptr().expose_provenance().wrapping_sub(scale.shifts.as_ptr().addr().wrapping_mul(4))
 }
 
-/// Runs the loop over a tile that [`super::instructions::Multiplier::run`] has checked.
-#[inline]
-pub(super) fn multiply<const LINKS: Links, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
-    let columns = tile.columns.as_ptr_range();
-    let (shifts, multiplications) =
-        if PIXELS == 4 { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
-    let arguments = Arguments {
-        weights: filters.weights.as_ptr(),
-        bias: filters.bias.as_ptr(),
-        bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
-        columns: columns.start,
-        columns_end: columns.end,
-        shifts: filters.scale.shifts.as_ptr(),
-        shift_step: filters.scale.step,
-        output: tile.output.as_mut_ptr(),
-        pitch: tile.pitch,
-        end: end_of::<LINKS>(shifts, multiplications, &filters.scale, filters.end),
-        multipliers: multipliers_of(&filters.scale),
-        zero: filters.scale.zero,
-    };
-    let arguments = &raw const arguments;
-    // SAFETY: the filters are consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
-    // entries of its scale or the one; and the tile has room for what they write.
-    unsafe {
-        match (PIXELS, filters.bits) {
-            (4, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
-            (4, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile4_bits4(arguments),
-            (4, WeightBits::Sixteen) if Detail::WideTiles.is_in(LINKS) => tile4_bits16(arguments),
-            (1, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile1_bits8(arguments),
-            (1, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile1_bits4(arguments),
-            (1, WeightBits::Sixteen) if Detail::WideTiles.is_in(LINKS) => tile1_bits16(arguments),
-            _ => {}
+/// Whether one pixel may meet weights of 16 bits.
+const fn links_wide_column(links: Links) -> bool {
+    Detail::WideColumn.is_in(links) || Detail::WideTiles.is_in(links) && Case::Remainder.is_in(links)
+}
+
+/// A loop over tiles, and what it is told.
+#[derive(Debug)]
+pub(super) struct TileLoop<'a> {
+    bits: WeightBits,
+    arguments: Arguments,
+    filters: PhantomData<Filters<'a>>,
+}
+
+impl<'a> TileLoop<'a> {
+    /// That of filters that [`super::instructions::Multiplier::new`] has checked.
+    #[inline]
+    pub(super) fn new<const LINKS: Links>(filters: Filters<'a>, pixels: usize, pitch: usize) -> Self {
+        let (shifts, multiplications) =
+            if pixels == CONV_COLUMNS { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
+        let arguments = Arguments {
+            weights: filters.weights.as_ptr(),
+            bias: filters.bias.as_ptr(),
+            bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
+            columns: ptr::null(),
+            columns_end: ptr::null(),
+            shifts: filters.scale.shifts.as_ptr(),
+            shift_step: filters.scale.step,
+            output: ptr::null_mut(),
+            pitch,
+            end: end_of::<LINKS>(shifts, multiplications, &filters.scale, filters.end),
+            multipliers: multipliers_of(&filters.scale),
+            zero: filters.scale.zero,
+        };
+        Self { bits: filters.bits, arguments, filters: PhantomData }
+    }
+
+    /// Runs the loop over a tile that [`super::instructions::Multiplier::run`] has checked.
+    #[inline]
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&mut self, tile: Tile<'_>) {
+        let columns = tile.columns.as_ptr_range();
+        self.arguments.columns = columns.start;
+        self.arguments.columns_end = columns.end;
+        self.arguments.output = tile.output.as_mut_ptr();
+        let arguments = &raw const self.arguments;
+        // SAFETY: the filters are consistent: every pair has its weights for all steps of the columns, 8 bytes of biases and two
+        // entries of its scale or the one; and the tile has room for what they write.
+        unsafe {
+            match (PIXELS, self.bits) {
+                (CONV_COLUMNS, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
+                (CONV_COLUMNS, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile4_bits4(arguments),
+                (CONV_COLUMNS, WeightBits::Sixteen) if Detail::WideTiles.is_in(LINKS) => tile4_bits16(arguments),
+                (1, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile1_bits8(arguments),
+                (1, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile1_bits4(arguments),
+                (1, WeightBits::Sixteen) if links_wide_column(LINKS) => tile1_bits16(arguments),
+                _ => {}
+            }
         }
     }
 }
 
-/// Runs the loop over rows that [`super::instructions::widen`] has checked.
+/// Runs the loop over a run that [`super::instructions::widen_run`] has checked.
 #[inline]
-pub(super) fn widen<const LINKS: Links, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
-    let Rows { element, bytes, step, count, quads } = rows;
-    let (source, target) = (bytes.as_ptr(), target.as_mut_ptr());
-    // SAFETY: all rows lie in the source, and the target has a word for each two of their codes.
+pub(super) fn widen_run<const LINKS: Links>(run: &PaddedRun<'_>, quads: RunQuads, stride: usize, target: &mut [u32]) {
+    let RunQuads { before, inside, behind } = quads;
+    let (source, target, stride) = (run.codes.bytes().as_ptr(), target.as_mut_ptr(), 4 * stride);
+    let zero = u32::from(run.zero.cast_unsigned());
+    let zeros = zero | zero << 16;
+    // SAFETY: the source has all codes inside, and the target two words a quad.
     unsafe {
-        match (STRIDE, element) {
-            (4, Element::I8) if Element::I8.is_in(LINKS) => widen4_i8(source, target, quads, count, step),
-            (4, Element::U8) if Element::U8.is_in(LINKS) => widen4_u8(source, target, quads, count, step),
-            (4, Element::I16) if Element::I16.is_in(LINKS) => widen4_i16(source, target, quads, count, step),
-            (1, Element::I8) if Element::I8.is_in(LINKS) => widen1_i8(source, target, quads, count, step),
-            (1, Element::U8) if Element::U8.is_in(LINKS) => widen1_u8(source, target, quads, count, step),
-            (1, Element::I16) if Element::I16.is_in(LINKS) => widen1_i16(source, target, quads, count, step),
+        match run.codes.element() {
+            Element::I8 if Element::I8.is_in(LINKS) => run_i8(source, target, before, inside, behind, zeros, stride),
+            Element::U8 if Element::U8.is_in(LINKS) => run_u8(source, target, before, inside, behind, zeros, stride),
+            Element::I16 if Element::I16.is_in(LINKS) => run_i16(source, target, before, inside, behind, zeros, stride),
             _ => {}
         }
     }
@@ -473,15 +500,15 @@ end_of_loop!(
 ///
 /// r0 weights, r1 columns, r2 to r5 accumulators of the first channel, r6 to r9 of the second one, r10 and r11 inputs,
 /// r12 and lr weights. On the stack: biases, their end, columns, theirs, shifts, their step, output, pitch, where a pair enters
-/// the loop, where it ends, where the end goes on, multipliers, zero point. The loop holds eight quads and is entered behind
-/// those that are too many; of four pixels with weights of 8 or 4 bits, behind the step that a pair starts with.
+/// the loop, where it ends, where the end goes on, multipliers, zero point. The loop holds `1 << quads_log2` quads and is entered
+/// behind those that are too many; of four pixels with weights of 8 or 4 bits, behind the step that a pair starts with.
 ///
 /// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen; with weights of 16 bits,
 /// of 11, 3 load. Of the 10 of a quad with one pixel 4 multiply, 2 load and 4 widen; with weights of 16 bits, of 6, 2 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
-/// in eight quads.
+/// from quad to quad.
 macro_rules! tile {
-    ($name:ident, quad: $quad:expr, quad_bytes: $quad_bytes:literal, column_log2: $log2:literal, start: $start:expr,
-     start_bytes: $start_bytes:literal, leave: $leave:expr) => {
+    ($name:ident, quads_log2: $quads_log2:literal, quad: $quad:expr, quad_bytes: $quad_bytes:literal,
+     column_log2: $log2:literal, start: $start:expr, start_bytes: $start_bytes:literal, leave: $leave:expr) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const Arguments) {
             naked_asm!(
@@ -492,9 +519,9 @@ macro_rules! tile {
                 stm sp, {{r2-r9}}
                 strd r11, r12, [sp, #44]
                 sub r11, r5, r4",
-                concat!("ubfx r11, r11, #", $log2, ", #3"),
-                "rsb r11, r11, #0
-                and r11, r11, #7",
+                concat!("lsr r11, r11, #", $log2),
+                "rsb r11, r11, #0",
+                concat!("ubfx r11, r11, #0, #", $quads_log2),
                 concat!("mov r3, #", $quad_bytes),
                 "adr.w lr, 2f
                 mla r11, r11, r3, lr",
@@ -513,8 +540,8 @@ macro_rules! tile {
                 $start,
                 "ldr pc, [sp, #32]
                 .p2align 2
-                2:
-                .rept 8",
+                2:",
+                concat!(".rept 1 << ", $quads_log2),
                 $quad,
                 ".endr
                 ldr r10, [sp, #12]
@@ -536,6 +563,7 @@ macro_rules! tile {
 
 tile!(
     tile4_bits8,
+    quads_log2: 3,
     quad: concat!(weights8!(), products4!("lr", "r12"), weights8!(), products4!("lr", "r12")),
     quad_bytes: 104,
     column_log2: 5,
@@ -546,6 +574,7 @@ tile!(
 
 tile!(
     tile4_bits4,
+    quads_log2: 3,
     quad: concat!(weights4_low!(), products4!("lr", "r12"), weights4_high!(), products4!("lr", "r12")),
     quad_bytes: 116,
     column_log2: 5,
@@ -556,6 +585,7 @@ tile!(
 
 tile!(
     tile4_bits16,
+    quads_log2: 2,
     quad: concat!(two_words!(), products4!("r12", "lr"), two_words!(), products4!("r12", "lr")),
     quad_bytes: 88,
     column_log2: 5,
@@ -566,6 +596,7 @@ tile!(
 
 tile!(
     tile1_bits8,
+    quads_log2: 3,
     quad: concat!(columns1!(), two_words!(), bytes1!("r12", "r10"), bytes1!("lr", "r11")),
     quad_bytes: 40,
     column_log2: 3,
@@ -576,6 +607,7 @@ tile!(
 
 tile!(
     tile1_bits4,
+    quads_log2: 2,
     quad: concat!(
         columns1!(),
         "ldr r12, [r0], #4
@@ -595,6 +627,7 @@ tile!(
 
 tile!(
     tile1_bits16,
+    quads_log2: 2,
     quad: concat!(
         columns1!(),
         "ldm r0!, {{r3, r4, r12, lr}}
@@ -609,104 +642,94 @@ tile!(
     leave: ""
 );
 
-/// A quad of bytes with a sign, or without.
-macro_rules! widen_bytes {
-    ($extend:literal, $step:literal) => {
-        concat!(
-            "ldr r6, [r5], #4\n",
-            $extend,
-            " r12, r6\n",
-            $extend,
-            " r6, r6, ror #8\n",
-            "str r12, [r1], #",
-            $step,
-            "\n",
-            "str r6, [r1], #",
-            $step,
-            "\n"
-        )
+/// A quad of bytes with a sign, or without, as two words into r12 and lr; the source goes on.
+macro_rules! quad_of_bytes {
+    ($extend:literal) => {
+        concat!("ldr lr, [r0], #4\n", $extend, " r12, lr\n", $extend, " lr, lr, ror #8\n")
     };
 }
 
-/// A quad of two bytes each.
-macro_rules! widen_halves {
-    ($step:literal) => {
-        concat!(
-            "ldr r6, [r5], #4
-            ldr r7, [r5], #4
-            pkhbt r12, r6, r7, lsl #16
-            pkhtb r6, r7, r6, asr #16
-            ",
-            "str r12, [r1], #",
-            $step,
-            "\n",
-            "str r6, [r1], #",
-            $step,
-            "\n"
-        )
+/// A quad of two bytes each; r5 is free.
+macro_rules! quad_of_halves {
+    () => {
+        "ldr r5, [r0], #4
+        ldr lr, [r0], #4
+        pkhbt r12, r5, lr, lsl #16
+        pkhtb lr, lr, r5, asr #16
+        "
     };
 }
 
-/// One function over rows: r0 source, r1 target, r2 quads, r3 rows, r4 step from row to row. The loop holds `1 << $log2`
-/// quads, few where only windows that reach over an edge are left to it, and is entered behind those that are too many. 5 instructions for 4 bytes.
-macro_rules! widen {
-    ($name:ident, $quad:expr, $quad_bytes:literal, $log2:literal) => {
+/// One function over a run: r0 source, r1 target, r2 quads before, r3 inside, r4 behind; r6 zeros, r7 bytes from word to word. 8 or 9
+/// instructions for a quad, 5 for one of padding.
+macro_rules! run {
+    ($name:ident, $quad:expr) => {
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(source: *const u8, target: *mut u32, quads: usize, rows: usize, step: usize) {
+        unsafe extern "C" fn $name(
+            source: *const u8,
+            target: *mut u32,
+            before: usize,
+            inside: usize,
+            behind: usize,
+            zeros: u32,
+            stride: usize,
+        ) {
             naked_asm!(
                 cpu!(),
-                "push {{r4-r9, lr}}
-                ldr r4, [sp, #28]
-                rsb r8, r2, #0",
-                concat!("ubfx r8, r8, #0, #", $log2),
-                "add lr, r2, r8",
-                concat!("lsr lr, lr, #", $log2),
-                concat!("mov r9, #", $quad_bytes),
-                "mul r8, r8, r9
-                adr.w r9, 2f
-                add r8, r8, r9
-                orr r8, r8, #1
-                1:
-                mov r5, r0
-                mov r9, lr
-                bx r8
-                .p2align 2
-                2:",
-                concat!(".rept 1 << ", $log2),
+                "push {{r4-r7, lr}}
+                ldrd r4, r6, [sp, #20]
+                ldr r7, [sp, #28]
+                cbz r2, 3f
+                2:
+                str r6, [r1]
+                str r6, [r1, r7]
+                add r1, r1, r7, lsl #1
+                subs r2, #1
+                bne 2b
+                3:
+                cbz r3, 5f
+                4:",
                 $quad,
-                ".endr
-                subs r9, #1
-                bne.w 2b
-                add r0, r0, r4
+                "str r12, [r1]
+                str lr, [r1, r7]
+                add r1, r1, r7, lsl #1
                 subs r3, #1
-                bne.w 1b
-                pop {{r4-r9, pc}}",
+                bne 4b
+                5:
+                movs r2, r4
+                mov r4, r3
+                bne 2b
+                pop {{r4-r7, pc}}",
             )
         }
     };
 }
 
-widen!(widen4_i8, widen_bytes!("sxtb16", 16), 20, 1);
-widen!(widen4_u8, widen_bytes!("uxtb16", 16), 20, 1);
-widen!(widen4_i16, widen_halves!(16), 24, 3);
-widen!(widen1_i8, widen_bytes!("sxtb16", 4), 20, 3);
-widen!(widen1_u8, widen_bytes!("uxtb16", 4), 20, 3);
-widen!(widen1_i16, widen_halves!(4), 24, 3);
+run!(run_i8, quad_of_bytes!("sxtb16"));
+run!(run_u8, quad_of_bytes!("uxtb16"));
+run!(run_i16, quad_of_halves!());
 
 /// Runs the loop over windows that [`super::instructions::widen_windows`] has checked.
 #[inline]
-pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) {
+pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, last: usize, target: &mut [u32]) {
     let Windows { element, bytes, starts, step, rows, quads } = windows;
-    let (starts, target) = (starts.as_ptr(), target.as_mut_ptr());
-    let (source, skip) = (bytes.as_ptr(), step.wrapping_sub(4 * quads));
-    // SAFETY: all rows of the windows lie in the source, and the target has a word for each two of their codes.
+    let (source, target, skip) = (bytes.as_ptr(), target.as_mut_ptr(), step.wrapping_sub(4 * quads));
+    // SAFETY: all rows of windows up to the last start lie in the source, and the target has a word for each two of their codes.
     unsafe {
         match element {
-            Element::I8 if Element::I8.is_in(LINKS) => widen_windows_i8(starts, target, quads, rows, source, skip),
-            Element::U8 if Element::U8.is_in(LINKS) => widen_windows_u8(starts, target, quads, rows, source, skip),
+            Element::I8 if Element::I8.is_in(LINKS) => {
+                widen_windows_i8(starts.as_ptr(), target, quads, rows, source, skip, last);
+            }
+            Element::U8 if Element::U8.is_in(LINKS) => {
+                widen_windows_u8(starts.as_ptr(), target, quads, rows, source, skip, last);
+            }
             Element::I16 if Element::I16.is_in(LINKS) => {
-                for (pixel, start) in windows.starts.into_iter().enumerate() {
-                    widen4_i16(source.wrapping_add(start), target.wrapping_add(pixel), quads, rows, step);
+                for (pixel, start) in starts.iter().enumerate() {
+                    for row in 0..rows {
+                        let source = source.wrapping_add(last.min(*start) + row * step);
+                        let target = target.wrapping_add(pixel + row * 2 * CONV_COLUMNS * quads);
+                        run_i16(source, target, 0, quads, 0, 0, 4 * CONV_COLUMNS);
+                    }
                 }
             }
             _ => {}
@@ -715,7 +738,7 @@ pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &m
 }
 
 /// One function over the rows of four windows: r0, r2, r3, r12 where each goes on, r1 target, r4 to r11 codes, lr quads. On the
-/// stack: quads of a row, rows; then, as it was told, the source, and from the end of a row to the next one.
+/// stack: quads of a row, rows; then, as it was told, the source, from the end of a row to the next one, and the last start.
 ///
 /// 16 instructions for 16 codes: 4 load, 8 widen, 2 store 8 words.
 macro_rules! widen_windows {
@@ -728,11 +751,25 @@ macro_rules! widen_windows {
             rows: usize,
             source: *const u8,
             skip: usize,
+            last: usize,
         ) {
             naked_asm!(
                 cpu!(),
                 "push {{r2-r11, lr}}
                 ldm r0, {{r0, r2, r3, r12}}
+                ldr r4, [sp, #52]
+                cmp r0, r4
+                it hi
+                movhi r0, r4
+                cmp r2, r4
+                it hi
+                movhi r2, r4
+                cmp r3, r4
+                it hi
+                movhi r3, r4
+                cmp r12, r4
+                it hi
+                movhi r12, r4
                 ldr lr, [sp, #44]
                 add r0, r0, lr
                 add r2, r2, lr
@@ -769,119 +806,6 @@ macro_rules! widen_windows {
 
 widen_windows!(widen_windows_i8, "sxtb16");
 widen_windows!(widen_windows_u8, "uxtb16");
-
-/// What the loop over a band is told, in the order in which it loads it.
-#[repr(C)]
-struct BandArguments {
-    /// The second column.
-    source: *const u8,
-    pixel_bytes: usize,
-    target: *mut u32,
-    /// From the second column to the first, and from the fifth to the last.
-    first: isize,
-    last: usize,
-    quads: usize,
-    rows: usize,
-    row_step: usize,
-}
-
-/// Runs the loop over a band that [`super::instructions::widen_band`] has checked.
-#[inline]
-pub(super) fn widen_band<const LINKS: Links>(band: Band<'_>, target: &mut [u32]) {
-    let Band { element, bytes, pixel_bytes, left, right, rows, row_step } = band;
-    let pixel_step = pixel_bytes.cast_signed();
-    let arguments = BandArguments {
-        source: bytes.get(if left { pixel_bytes } else { 0 }..).unwrap_or_default().as_ptr(),
-        pixel_bytes,
-        target: target.as_mut_ptr(),
-        first: if left { pixel_step.wrapping_neg() } else { 0 },
-        last: if right { pixel_bytes } else { 0 },
-        quads: pixel_bytes / 4,
-        rows,
-        row_step,
-    };
-    // SAFETY: the columns that are there lie in the source, and the target has a word for each two codes of twelve.
-    unsafe {
-        match element {
-            Element::I8 if Element::I8.is_in(LINKS) => widen_band_i8(&raw const arguments),
-            Element::U8 if Element::U8.is_in(LINKS) => widen_band_u8(&raw const arguments),
-            _ => {}
-        }
-    }
-}
-
-/// Two codes of four of each column, and where the loop goes on behind the last of them: `$next` is `, #4` or nothing.
-macro_rules! band_half {
-    ($extend:literal, $rotate:literal, $next:literal) => {
-        concat!(
-            "ldr r6, [r0, r5]
-            ldr r8, [r0, r1]
-            ldr r9, [r0, r1, lsl #1]
-            ldr r11, [r2, r12]
-            ",
-            concat!("ldr r7, [r0]", $next, "\n ldr r10, [r2]", $next, "\n"),
-            concat!($extend, " r6, r6", $rotate, "\n", $extend, " r7, r7", $rotate, "\n"),
-            concat!($extend, " r8, r8", $rotate, "\n", $extend, " r9, r9", $rotate, "\n"),
-            concat!($extend, " r10, r10", $rotate, "\n", $extend, " r11, r11", $rotate, "\n"),
-            "stm r3!, {{r6-r9}}
-            add r6, r3, r4
-            stm r6!, {{r7-r10}}
-            add r6, r6, r4
-            stm r6, {{r8-r11}}
-            "
-        )
-    };
-}
-
-/// r0 second column, r1 bytes of a pixel, r2 fifth column, r3 target, r4 from the words behind four pixels to those of the next
-/// column of the kernel, r5 from the second column to the first, r12 from the fifth to the last, lr quads.
-///
-/// 36 instructions for 48 codes of the columns: 12 load, 12 widen, 6 store 24 words.
-macro_rules! widen_band {
-    ($name:ident, $extend:literal) => {
-        #[unsafe(naked)]
-        unsafe extern "C" fn $name(arguments: *const BandArguments) {
-            naked_asm!(
-                cpu!(),
-                "push {{r4-r11, lr}}
-                sub sp, #12
-                ldm r0!, {{r4, r6, r7}}
-                ldm r0, {{r5, r8, r9, r10, r11}}
-                mov r0, r4
-                mov r1, r6
-                mov r3, r7
-                mov r12, r8
-                add r2, r1, r1, lsl #1
-                add r2, r0, r2
-                lsl r4, r9, #5
-                sub r4, #16
-                sub r11, r11, r9, lsl #2
-                strd r9, r10, [sp]
-                str r11, [sp, #8]
-                1:
-                ldr lr, [sp]
-                2:",
-                band_half!($extend, "", ""),
-                band_half!($extend, ", ror #8", ", #4"),
-                "subs lr, #1
-                bne 2b
-                add r3, r3, r4, lsl #1
-                add r3, #32
-                ldrd r6, r7, [sp, #4]
-                add r0, r7
-                add r2, r7
-                subs r6, #1
-                str r6, [sp, #4]
-                bne 1b
-                add sp, #12
-                pop {{r4-r11, pc}}",
-            )
-        }
-    };
-}
-
-widen_band!(widen_band_i8, "sxtb16");
-widen_band!(widen_band_u8, "uxtb16");
 
 /// What the depthwise loop is told, in the order in which it loads it.
 #[repr(C)]

@@ -1,4 +1,4 @@
-use super::columns::{flat, words};
+use super::columns::{flat, words as aligned_words};
 use super::layer::Layer;
 use crate::codes::Codes;
 use crate::format::{FullyConnected, Links, Pairs, Runs};
@@ -18,8 +18,9 @@ pub fn fully_connected<const LINKS: Links>(
     scratch: &mut [u8],
 ) {
     let Some(order) = Pairs::new(Runs::whole(input.len()), op.weights.bits) else { return };
-    let column = words(scratch, order.channel_len() / 2);
+    let words = order.channel_len() / 2;
+    let column = aligned_words(scratch, words);
     flat::<LINKS>(input, column);
-    let layer = Layer::new::<LINKS>(&op.weights, order, op.activation, (output.element, output.shape.c));
-    layer.multiply::<LINKS, 1>(column, 0, &mut output);
+    let end = (output.element, output.shape.c);
+    Layer::new::<LINKS>(&op.weights, op.activation, end, (words, 1)).multiply::<LINKS, 1>(column, 0, &mut output);
 }

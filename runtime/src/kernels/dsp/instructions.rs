@@ -10,74 +10,121 @@ use super::tile::{End, Filters, Tile};
 use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
+use crate::codes::Codes;
 use crate::format::{Case, Element, Links, WeightBits};
 use crate::kernels::{InOut, ViewMut};
 
 /// Filters that were checked once, for every tile of a layer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Multiplier<'a> {
-    filters: Filters<'a>,
-    /// Words of the column of a pixel.
-    words: usize,
-    /// The weights lie at a multiple of 4.
-    is_aligned: bool,
+    pixels: usize,
+    /// Words of the columns, and bytes of the output.
+    columns: usize,
+    written: usize,
+    tile_loop: TileLoop<'a>,
+}
+
+/// What runs over a tile.
+#[derive(Debug)]
+enum TileLoop<'a> {
+    Native(native::TileLoop<'a>),
+    /// For weights that the instructions could not load where they lie.
+    Twin(tile_twin::TileLoop<'a>),
 }
 
 impl<'a> Multiplier<'a> {
     /// `None` for filters that contradict themselves, and for those at no multiple of 4 in a program that links nothing for them.
     ///
-    /// words  of the column of a pixel
-    pub(super) fn new<const LINKS: Links>(filters: Filters<'a>, words: usize) -> Option<Self> {
-        let is_aligned = filters.weights.as_ptr().addr().is_multiple_of(4);
-        let runs = (is_aligned || Case::Place.is_in(LINKS)) && filters.are_consistent(words);
-        runs.then_some(Self { filters, words, is_aligned })
-    }
-
-    /// Multiplies the columns of `PIXELS` pixels by every pair of channels, those of a model that lies at no multiple of 4 by slower
-    /// means. Nothing where there are other columns, or less room.
+    /// words   of the column of a pixel
+    /// pixels  [`CONV_COLUMNS`], or one
+    /// pitch   bytes of the output from one pixel to the next
     #[inline]
-    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&self, tile: Tile<'_>) {
-        if tile.columns.len() != self.words * PIXELS || tile.output.len() < self.filters.written(PIXELS, tile.pitch) {
-            return;
+    pub(super) fn new<const LINKS: Links>(
+        filters: Filters<'a>,
+        (words, pixels): (usize, usize),
+        pitch: u16,
+    ) -> Option<Self> {
+        if !filters.are_consistent(words) {
+            return None;
         }
         // One instruction loads two words of weights; it wants them aligned, as they are in the file.
-        let bits = self.filters.bits;
-        let loads_two = bits == WeightBits::Sixteen || bits == WeightBits::Eight && PIXELS == 1;
-        if self.is_aligned || !loads_two {
-            native::multiply::<LINKS, PIXELS>(&self.filters, tile);
+        let loads_two = filters.bits == WeightBits::Sixteen || filters.bits == WeightBits::Eight && pixels == 1;
+        let is_aligned = filters.weights.as_ptr().addr().is_multiple_of(4);
+        let (columns, written) = (words * pixels, filters.written::<LINKS>(pixels, pitch));
+        let pitch = pitch.into();
+        let tile_loop = if is_aligned || Case::Place.is_in(LINKS) && !loads_two {
+            TileLoop::Native(native::TileLoop::new::<LINKS>(filters, pixels, pitch))
         } else if Case::Place.is_in(LINKS) {
-            tile_twin::multiply(&self.filters, tile, PIXELS);
+            TileLoop::Twin(tile_twin::TileLoop { filters, pixels, pitch })
+        } else {
+            return None;
+        };
+        Some(Self { pixels, columns, written, tile_loop })
+    }
+
+    /// Multiplies the columns of the pixels by every pair of channels, those of a model that lies at no multiple of 4 by slower means.
+    /// Nothing where these are not so many pixels, there are other columns, or less room.
+    #[inline]
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&mut self, tile: Tile<'_>) {
+        if self.pixels != PIXELS || tile.columns.len() != self.columns || tile.output.len() < self.written {
+            return;
+        }
+        match &mut self.tile_loop {
+            TileLoop::Native(native) => native.run::<LINKS, PIXELS>(tile),
+            TileLoop::Twin(twin) if Case::Place.is_in(LINKS) => twin.run::<LINKS, PIXELS>(tile),
+            TileLoop::Twin(_) => {}
         }
     }
 }
 
-/// Rows of codes that lie side by side.
+/// Codes of a row of the kernel, of which some may be padding.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rows<'a> {
-    pub(super) element: Element,
-    pub(super) bytes: &'a [u8],
-    /// Bytes from one row to the next.
-    pub(super) step: usize,
-    pub(super) count: usize,
-    /// Four times so many codes a row.
-    pub(super) quads: usize,
+pub(super) struct PaddedRun<'a> {
+    pub(super) codes: Codes<'a>,
+    /// Zeros before the first code.
+    pub(super) before: usize,
+    /// What is written for them, and behind the last code.
+    pub(super) zero: i16,
 }
 
-/// Widens rows of codes to 16 bits, into every `STRIDE`-th word: codes 0 and 2 of each four, then codes 1 and 3.
-/// False where there are fewer bytes, or words.
-#[inline]
-#[must_use]
-pub(super) fn widen<const LINKS: Links, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) -> bool {
-    let (Some(last_row), Some(last_word)) = (rows.count.checked_sub(1), (2 * rows.count * rows.quads).checked_sub(1))
-    else {
-        return true;
-    };
-    let enough = last_row * rows.step + rows.quads * 4 * rows.element.bytes() <= rows.bytes.len()
-        && last_word * STRIDE < target.len();
-    if enough {
-        native::widen::<LINKS, STRIDE>(rows, target);
+impl PaddedRun<'_> {
+    /// The word of codes `entry` and `entry + 2`.
+    #[inline]
+    fn word<const LINKS: Links>(&self, entry: usize) -> u32 {
+        let code = |entry: usize| {
+            let code = self.codes.get_linked::<LINKS>(entry.wrapping_sub(self.before));
+            u32::from(code.unwrap_or(self.zero).cast_unsigned())
+        };
+        code(entry) | code(entry + 2) << 16
     }
-    enough
+}
+
+/// Quads of a run: of padding, of codes, and of padding again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RunQuads {
+    pub(super) before: usize,
+    pub(super) inside: usize,
+    pub(super) behind: usize,
+}
+
+/// Widens a run to 16 bits, into all of every `stride`-th word: codes 0 and 2 of each four, then codes 1 and 3.
+#[inline(never)]
+pub(super) fn widen_run<const LINKS: Links>(run: &PaddedRun<'_>, stride: usize, target: &mut [u32]) {
+    let quads = target.len().div_ceil(stride.max(1)) / 2;
+    let (before, inside, rest) = (run.before / 4, run.codes.len() / 4, run.codes.len() % 4);
+    let mut index = 0;
+    if run.before.is_multiple_of(4)
+        && let Some(behind) = quads.checked_sub(before + inside)
+    {
+        // What is behind a quad that is not whole is written word by word, as it is.
+        let behind = if rest == 0 { behind } else { 0 };
+        native::widen_run::<LINKS>(run, RunQuads { before, inside, behind }, stride, target);
+        index = 2 * (before + inside + behind);
+    }
+    while let Some(word) = target.get_mut(index * stride) {
+        *word = run.word::<LINKS>(index / 2 * 4 + index % 2);
+        index += 1;
+    }
 }
 
 /// The windows of [`CONV_COLUMNS`] pixels.
@@ -86,7 +133,7 @@ pub(super) struct Windows<'a> {
     pub(super) element: Element,
     pub(super) bytes: &'a [u8],
     /// Byte of each one's first code.
-    pub(super) starts: [usize; CONV_COLUMNS],
+    pub(super) starts: &'a [usize; CONV_COLUMNS],
     /// Bytes from one row to the next.
     pub(super) step: usize,
     pub(super) rows: usize,
@@ -94,67 +141,23 @@ pub(super) struct Windows<'a> {
     pub(super) quads: usize,
 }
 
-/// Widens windows to the columns of their pixels, in the order of [`widen`]. False where there are fewer bytes, or words.
+/// Widens windows to the columns of their pixels, in the order of [`widen_run`]. The last start from which there are all bytes: for a
+/// window from a later one on, those from there are widened instead. `None` where there are no rows, no
+/// window has all, or fewer words are there.
 #[inline]
 #[must_use]
-pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) -> bool {
-    let Windows { element, bytes, starts, step, rows, quads } = windows;
-    let Some(last_row) = rows.checked_sub(1) else { return true };
-    let reach = last_row * step + quads * 4 * element.bytes();
-    let enough = quads > 0
-        && 2 * CONV_COLUMNS * rows * quads <= target.len()
-        && starts.iter().all(|start| start + reach <= bytes.len());
-    if enough {
-        native::widen_windows::<LINKS>(windows, target);
+pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) -> Option<usize> {
+    let Windows { element, bytes, step, rows, quads, .. } = windows;
+    // Extents whose products lie within a word.
+    if quads == 0 || rows >> 8 | quads >> 20 | step >> 22 != 0 {
+        return None;
     }
-    enough
-}
-
-/// Columns of the kernel over a band.
-pub(super) const BAND_COLUMNS: usize = 3;
-
-/// Six columns of the input, of whole quads a pixel: what the windows of [`CONV_COLUMNS`] pixels side by side read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Band<'a> {
-    /// Of one byte.
-    pub(super) element: Element,
-    /// From the first column that is there on.
-    pub(super) bytes: &'a [u8],
-    pub(super) pixel_bytes: usize,
-    /// The first column is there, and the last one. What is not is written as its neighbour.
-    pub(super) left: bool,
-    pub(super) right: bool,
-    pub(super) rows: usize,
-    /// Bytes from one row to the next.
-    pub(super) row_step: usize,
-}
-
-impl Band<'_> {
-    /// Columns that are there.
-    pub(super) const fn columns(&self) -> usize {
-        CONV_COLUMNS + self.left as usize + self.right as usize
+    let last_start = bytes.len().checked_sub(rows.checked_sub(1)? * step + quads * 4 * element.bytes())?;
+    if 2 * CONV_COLUMNS * rows * quads > target.len() {
+        return None;
     }
-
-    /// Words of what it widens to.
-    pub(super) const fn words(&self) -> usize {
-        self.rows * BAND_COLUMNS * self.pixel_bytes / 2 * CONV_COLUMNS
-    }
-}
-
-/// Widens a band to the columns of its pixels, in the order of [`widen`], with one instruction that stores where that has four. False
-/// where there are fewer bytes, or words.
-#[inline]
-#[must_use]
-pub(super) fn widen_band<const LINKS: Links>(band: Band<'_>, target: &mut [u32]) -> bool {
-    let Some(last_row) = band.rows.checked_sub(1) else { return true };
-    let enough = last_row * band.row_step + band.columns() * band.pixel_bytes <= band.bytes.len()
-        && band.pixel_bytes >= 4
-        && band.pixel_bytes.is_multiple_of(4)
-        && band.words() <= target.len();
-    if enough {
-        native::widen_band::<LINKS>(band, target);
-    }
-    enough
+    native::widen_windows::<LINKS>(windows, last_start, target);
+    Some(last_start)
 }
 
 /// Accumulates the taps of one pixel, every quad of its channels. Nothing where the taps contradict themselves.

@@ -1,10 +1,9 @@
 //! A layer's constants as the inner loops take them, and its end where an inner loop has none.
 
-use super::CONV_COLUMNS;
 use super::instructions::Multiplier;
 use super::scale::Scale;
 use super::tile::{End, Filters, Tile};
-use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Pairs, Weights};
+use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Weights};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -17,12 +16,13 @@ const ACCUMULATOR_BYTES: usize = PAIRS_AT_A_TIME * 2 * 4 * 4;
 #[repr(align(4))]
 struct Accumulators([u8; ACCUMULATOR_BYTES]);
 
-/// The constants of a layer in [`Pairs`].
-#[derive(Debug, Clone, Copy)]
+/// The constants of a layer in [`Pairs`](crate::format::Pairs).
+#[derive(Debug)]
 pub(super) struct Layer<'a> {
     weights: &'a Weights<'a>,
-    order: Pairs,
     activation: Activation,
+    /// Words of the column of a pixel.
+    words: usize,
     /// Pairs of channels that the inner loops end, from the first one on.
     fast: usize,
     multiplier: Option<Multiplier<'a>>,
@@ -30,53 +30,56 @@ pub(super) struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     /// That of so many output channels.
+    ///
+    /// words   of the column of a pixel
+    /// pixels  that are multiplied at a time: four, or one
     pub(super) fn new<const LINKS: Links>(
         weights: &'a Weights<'a>,
-        order: Pairs,
         activation: Activation,
         (output, out_ch): (Element, u16),
+        (words, pixels): (usize, usize),
     ) -> Self {
         let end = end::<LINKS>(weights, activation, output);
-        let fast = if end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
+        let fast = if Case::End.is_in(LINKS) && end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
         let filters = Filters {
-            bits: order.bits,
+            bits: weights.bits,
             weights: weights.codes,
             bias: part(weights.bias, 0, 8 * fast),
             scale: Scale::new::<LINKS>(&weights.epilogue, 0),
             end,
         };
-        let multiplier = Multiplier::new::<LINKS>(filters, order.channel_len() / 2);
-        Self { weights, order, activation, fast, multiplier }
+        let multiplier = Multiplier::new::<LINKS>(filters, (words, pixels), out_ch);
+        Self { weights, activation, words, fast, multiplier }
     }
 
-    /// Multiplies the columns of `PIXELS` pixels by all channels.
+    /// Multiplies the columns of pixels by all channels.
     ///
     /// pixel  index in the output of the first one
     #[inline]
     pub(super) fn multiply<const LINKS: Links, const PIXELS: usize>(
-        &self,
+        &mut self,
         columns: &[u32],
         pixel: usize,
         output: &mut ViewMut<'_>,
     ) {
         let out_ch = usize::from(output.shape.c);
-        if let Some(multiplier) = &self.multiplier {
-            let bytes = output.bytes.get_mut(pixel * out_ch..).unwrap_or_default();
-            multiplier.run::<LINKS, PIXELS>(Tile { columns, output: bytes, pitch: out_ch });
+        if let Some(multiplier) = &mut self.multiplier {
+            let output = output.bytes.get_mut(pixel * out_ch..).unwrap_or_default();
+            multiplier.run::<LINKS, PIXELS>(Tile { columns, output });
         }
         let mut pair = self.fast;
         while Case::End.is_in(LINKS) && 2 * pair < out_ch {
             let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
-            self.slow::<LINKS>((columns, PIXELS), (pair, count), pixel, output);
+            self.slow::<LINKS, PIXELS>(columns, (pair, count), pixel, output);
             pair += count;
         }
     }
 
     /// Pairs whose end no inner loop has, or of which one channel is padding.
     #[inline(never)]
-    fn slow<const LINKS: Links>(
+    fn slow<const LINKS: Links, const PIXELS: usize>(
         &self,
-        (columns, pixels): (&[u32], usize),
+        columns: &[u32],
         (pair, count): (usize, usize),
         pixel: usize,
         output: &mut ViewMut<'_>,
@@ -87,25 +90,19 @@ impl<'a> Layer<'a> {
         for (bias, given) in bias.iter_mut().zip(given) {
             *bias = *given;
         }
-        let pair_bytes = self.order.channel_len() * 2 * self.order.bits.bits() as usize / 8;
+        let pair_bytes = self.words * self.weights.bits.bits() as usize / 2;
         let filters = Filters {
-            bits: self.order.bits,
+            bits: self.weights.bits,
             weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
             bias: bias.get(..8 * count).unwrap_or_default(),
             scale: Scale::NONE,
             end: End::Accumulators,
         };
-        let Some(multiplier) = Multiplier::new::<LINKS>(filters, self.order.channel_len() / 2) else { return };
+        let words = (self.words, PIXELS);
+        let Some(mut multiplier) = Multiplier::new::<LINKS>(filters, words, output.shape.c) else { return };
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
-        let tile = Tile { columns, output: &mut accumulators.0, pitch: out_ch };
-        if pixels == CONV_COLUMNS {
-            multiplier.run::<LINKS, CONV_COLUMNS>(tile);
-        } else {
-            multiplier.run::<LINKS, 1>(tile);
-        }
-        for (index, channel) in
-            accumulators.0.as_chunks::<4>().0.chunks_exact(pixels.max(1)).take(2 * count).enumerate()
-        {
+        multiplier.run::<LINKS, PIXELS>(Tile { columns, output: &mut accumulators.0 });
+        for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {
             let oc = 2 * pair + index;
             if oc >= out_ch {
                 return;
@@ -152,12 +149,17 @@ pub(super) fn has_saturate(activation: Activation, output: Element) -> bool {
 /// The saturate that is one instruction, of something that has one: known while compiling where the program links one alone.
 #[inline]
 pub(super) const fn linked_saturate<const LINKS: Links>(activation: Activation, output: Element) -> End {
-    let linked = (Detail::Signed8.is_in(LINKS), Detail::Unsigned7.is_in(LINKS), Detail::Unsigned8.is_in(LINKS));
-    match linked {
-        (true, false, false) => End::Signed8,
-        (false, true, false) => End::Unsigned7,
-        (false, false, true) => End::Unsigned8,
-        _ => saturate(activation, output),
+    if Case::End.is_in(LINKS) || Case::Operator.is_in(LINKS) {
+        return saturate(activation, output);
+    }
+    let (signed, others) =
+        (Detail::Signed8.is_in(LINKS), Detail::Unsigned7.is_in(LINKS) || Detail::Unsigned8.is_in(LINKS));
+    if signed && (!others || activation.min < 0) {
+        End::Signed8
+    } else if Detail::Unsigned8.is_in(LINKS) && (!Detail::Unsigned7.is_in(LINKS) || activation.max > 127) {
+        End::Unsigned8
+    } else {
+        End::Unsigned7
     }
 }
 
@@ -168,5 +170,45 @@ pub(in crate::kernels) const fn saturate(activation: Activation, output: Element
         (Element::I8 | Element::U8, 0, 127) => End::Unsigned7,
         (Element::U8, 0, 255) => End::Unsigned8,
         _ => End::Accumulators,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{linked_saturate, saturate};
+    use crate::format::{Activation, Detail, Element, Links};
+    use crate::kernels::dsp::End;
+
+    const SIGNED8: Links = Detail::Signed8.bit();
+    const UNSIGNED7: Links = Detail::Unsigned7.bit();
+    const UNSIGNED8: Links = Detail::Unsigned8.bit();
+
+    /// In a program that links `LINKS` and no case, every layer whose saturate is among them gets it.
+    fn are_found<const LINKS: Links>() {
+        let bounds = [(Element::I8, -128, 127), (Element::I8, 0, 127), (Element::U8, 0, 127), (Element::U8, 0, 255)];
+        for (element, min, max) in bounds {
+            let activation = Activation { min, max };
+            let end = saturate(activation, element);
+            let detail = match end {
+                End::Signed8 => SIGNED8,
+                End::Unsigned7 => UNSIGNED7,
+                End::Unsigned8 => UNSIGNED8,
+                End::Accumulators => 0,
+            };
+            if LINKS & detail != 0 {
+                assert_eq!(linked_saturate::<LINKS>(activation, element), end, "{min} to {max}, links {LINKS:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_saturate_of_a_layer_is_found_among_those_that_are_linked() {
+        are_found::<SIGNED8>();
+        are_found::<UNSIGNED7>();
+        are_found::<UNSIGNED8>();
+        are_found::<{ SIGNED8 | UNSIGNED7 }>();
+        are_found::<{ SIGNED8 | UNSIGNED8 }>();
+        are_found::<{ UNSIGNED7 | UNSIGNED8 }>();
+        are_found::<{ SIGNED8 | UNSIGNED7 | UNSIGNED8 }>();
     }
 }

@@ -32,7 +32,6 @@ pub(super) use affine_binary::ScaledSum;
 pub use affine_binary::{affine_binary, has_affine_sum};
 pub use average_pool2d::{average_pool2d, has_average_pool};
 pub use binary::{binary, has_sum};
-pub use columns::shares_columns;
 pub use conv2d::conv2d;
 pub use depthwise_conv2d::depthwise_conv2d;
 pub use fully_connected::fully_connected;

@@ -48,7 +48,12 @@ impl<'a> Scale<'a> {
     /// Whether the loops have an end for every channel.
     pub(super) fn is_right<const LINKS: Links>(epilogue: &Epilogue<'_>) -> bool {
         match epilogue {
-            Epilogue::Shift(shifts) => shifts.iter().all(|shift| has_end(Requantizer::Shift(shift.cast_signed()))),
+            Epilogue::Shift(shifts) => {
+                let (fours, rest) = shifts.as_chunks();
+                // The sign of none is set.
+                fours.iter().all(|four| u32::from_le_bytes(*four) & 0x8080_8080 == 0)
+                    && rest.iter().all(|shift| has_end(Requantizer::Shift(shift.cast_signed())))
+            }
             Epilogue::Multiply(_) if LINKS & AFFINE_LINK == 0 => false,
             Epilogue::Multiply(Multiply { multipliers, shifts, .. }) => {
                 let (multipliers, _) = multipliers.as_chunks::<4>();

@@ -1,7 +1,7 @@
 //! A tile: the columns of some pixels, which are multiplied by pairs of output channels.
 
 use super::scale::Scale;
-use crate::format::WeightBits;
+use crate::format::{Case, Links, WeightBits};
 
 /// What the accumulators of a tile end in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +35,6 @@ pub(super) struct Tile<'a> {
     pub(super) columns: &'a [u32],
     /// Where the first pair's codes of the first pixel go, or accumulators.
     pub(super) output: &'a mut [u8],
-    /// Bytes from one pixel to the next.
-    pub(super) pitch: usize,
 }
 
 impl Filters<'_> {
@@ -48,20 +46,21 @@ impl Filters<'_> {
     /// There are weights for columns of so many words, and all else that the loops read of a layer.
     pub(super) fn are_consistent(&self, words: usize) -> bool {
         let pairs = self.pairs();
-        let weight_bytes = pairs as u64 * words as u64 * u64::from(self.bits.bits() / 2);
+        let step_bytes = pairs * (self.bits.bits() / 2) as usize;
         pairs > 0
             && words > 0
             && words.is_multiple_of(2)
             && self.bits != WeightBits::Two
-            && weight_bytes <= self.weights.len() as u64
+            && self.weights.len() / words >= step_bytes
             && self.scale.has(2 * pairs)
     }
 
     /// Bytes of a tile's output.
-    pub(super) const fn written(&self, pixels: usize, pitch: usize) -> usize {
-        match self.end {
-            End::Accumulators => self.pairs().saturating_mul(8 * pixels),
-            _ => pitch.saturating_mul(pixels - 1).saturating_add(2 * self.pairs()),
+    pub(super) fn written<const LINKS: Links>(&self, pixels: usize, pitch: u16) -> usize {
+        if Case::End.is_in(LINKS) && self.end == End::Accumulators {
+            8 * pixels * self.pairs()
+        } else {
+            usize::from(pitch) * (pixels - 1) + 2 * self.pairs()
         }
     }
 }

@@ -3,36 +3,53 @@
 
 use super::CONV_COLUMNS;
 use super::tile::{End, Filters, Tile};
-use crate::format::WeightBits;
+use crate::format::{Links, WeightBits};
 
 /// Twin of the loops over a tile.
-///
-/// pixels  at most [`CONV_COLUMNS`]
-#[inline(never)]
-pub(super) fn multiply(filters: &Filters<'_>, tile: Tile<'_>, pixels: usize) {
-    let mut weights = Weights { bits: filters.bits, bytes: filters.weights };
-    for pair in 0..filters.pairs() {
-        let bias =
-            |channel: usize| filters.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
-        let mut acc = [0, 1].map(|channel| [bias(channel) << weights.scaled_by(); CONV_COLUMNS]);
-        for (step, column) in tile.columns.chunks_exact(pixels.max(1)).enumerate() {
-            let codes = weights.step(step % 2 == 0);
-            for (acc, code) in acc.iter_mut().zip(codes) {
-                for (acc, x) in acc.iter_mut().zip(column) {
-                    *acc = smlad(*x, code, *acc);
+#[derive(Debug)]
+pub(super) struct TileLoop<'a> {
+    pub(super) filters: Filters<'a>,
+    /// At most [`CONV_COLUMNS`].
+    pub(super) pixels: usize,
+    /// Bytes of the output from one pixel to the next.
+    pub(super) pitch: usize,
+}
+
+impl<'a> TileLoop<'a> {
+    #[cfg(not(stepshift_backend = "dsp"))]
+    pub(super) const fn new<const LINKS: Links>(filters: Filters<'a>, pixels: usize, pitch: usize) -> Self {
+        Self { filters, pixels, pitch }
+    }
+
+    /// Runs over a tile.
+    #[inline(never)]
+    pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&mut self, tile: Tile<'_>) {
+        let Self { filters, pitch, pixels } = *self;
+        let mut weights = Weights { bits: filters.bits, bytes: filters.weights };
+        for pair in 0..filters.pairs() {
+            let bias = |channel: usize| {
+                filters.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b))
+            };
+            let mut acc = [0, 1].map(|channel| [bias(channel) << weights.scaled_by(); CONV_COLUMNS]);
+            for (step, column) in tile.columns.chunks_exact(pixels.max(1)).enumerate() {
+                let codes = weights.step(step % 2 == 0);
+                for (acc, code) in acc.iter_mut().zip(codes) {
+                    for (acc, x) in acc.iter_mut().zip(column) {
+                        *acc = smlad(*x, code, *acc);
+                    }
                 }
             }
-        }
-        for (channel, acc) in acc.iter().enumerate() {
-            for (pixel, acc) in acc.iter().enumerate().take(pixels) {
-                if filters.end == End::Accumulators {
-                    let at = 4 * (pixels * (2 * pair + channel) + pixel);
-                    put(tile.output, at, &(acc >> weights.scaled_by()).to_le_bytes());
-                    continue;
+            for (channel, acc) in acc.iter().enumerate() {
+                for (pixel, acc) in acc.iter().enumerate().take(pixels) {
+                    if filters.end == End::Accumulators {
+                        let at = 4 * (pixels * (2 * pair + channel) + pixel);
+                        put(tile.output, at, &(acc >> weights.scaled_by()).to_le_bytes());
+                        continue;
+                    }
+                    let scaled = filters.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
+                    let [code, ..] = saturated(scaled, filters.end).to_le_bytes();
+                    put(tile.output, pixel * pitch + 2 * pair + channel, &[code]);
                 }
-                let scaled = filters.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
-                let [code, ..] = saturated(scaled, filters.end).to_le_bytes();
-                put(tile.output, pixel * tile.pitch + 2 * pair + channel, &[code]);
             }
         }
     }

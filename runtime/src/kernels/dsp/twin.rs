@@ -2,62 +2,42 @@
 
 use super::CONV_COLUMNS;
 use super::affine_binary::ScaledSum;
-use super::instructions::{BAND_COLUMNS, Band, First, Row, Rows, Strips, Sum, TwoRows, Windows};
+use super::instructions::{First, PaddedRun, Row, RunQuads, Strips, Sum, TwoRows, Windows};
 use super::strips::{COLUMN_WORDS, QUAD_TAP_BYTES, QUAD_WORDS, RECORD_WORDS};
 use super::taps::Taps;
-use super::tile::{End, Filters, Tile};
+use super::tile::End;
+pub(super) use super::tile_twin::TileLoop;
 use super::tile_twin::{extend, put, saturated, smlad};
 use super::winograd_loops::{Products, Run};
 use super::winograd_twin;
 use crate::arithmetic::multiply as multiply_by;
 use crate::format::{Element, Links, Winograd};
 
-/// Twin of the loops over a tile.
-pub(super) fn multiply<const LINKS: Links, const PIXELS: usize>(filters: &Filters<'_>, tile: Tile<'_>) {
-    super::tile_twin::multiply(filters, tile, PIXELS);
+/// Quads of codes, as many as every `stride`-th word of the target holds.
+fn widen_quads(element: Element, bytes: &[u8], stride: usize, target: &mut [u32]) {
+    let words = bytes.chunks_exact(4 * element.bytes()).flat_map(|quad| steps(element, quad));
+    for (word, target) in words.zip(target.iter_mut().step_by(stride.max(1))) {
+        *target = word;
+    }
 }
 
-/// Twin of the widening loops.
-pub(super) fn widen<const LINKS: Links, const STRIDE: usize>(rows: Rows<'_>, target: &mut [u32]) {
-    let quad_bytes = 4 * rows.element.bytes();
-    let quads = (0..rows.count).flat_map(|row| {
-        let bytes = rows.bytes.get(row * rows.step..).unwrap_or_default();
-        bytes.chunks_exact(quad_bytes).take(rows.quads)
-    });
-    let mut words = target.iter_mut().step_by(STRIDE);
-    for quad in quads {
-        for (value, word) in steps(rows.element, quad).into_iter().zip(words.by_ref()) {
-            *word = value;
-        }
-    }
+/// Twin of the loops over a run.
+pub(super) fn widen_run<const LINKS: Links>(run: &PaddedRun<'_>, quads: RunQuads, stride: usize, target: &mut [u32]) {
+    let zero = u32::from(run.zero.cast_unsigned());
+    let words = 2 * (quads.before + quads.inside + quads.behind);
+    target.iter_mut().step_by(stride.max(1)).take(words).for_each(|word| *word = zero | zero << 16);
+    let inside = target.get_mut(2 * quads.before * stride..).unwrap_or_default();
+    widen_quads(run.codes.element(), run.codes.bytes(), stride, inside);
 }
 
 /// Twin of the loop over windows.
-pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, target: &mut [u32]) {
+pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, last: usize, target: &mut [u32]) {
     let Windows { element, bytes, starts, step, rows, quads } = windows;
-    for (pixel, start) in starts.into_iter().enumerate() {
-        let bytes = bytes.get(start..).unwrap_or_default();
-        let target = target.get_mut(pixel..).unwrap_or_default();
-        widen::<LINKS, { CONV_COLUMNS }>(Rows { element, bytes, step, count: rows, quads }, target);
-    }
-}
-
-/// Twin of the loop over a band.
-pub(super) fn widen_band<const LINKS: Links>(band: Band<'_>, target: &mut [u32]) {
-    let Band { element, bytes, pixel_bytes, left, row_step, .. } = band;
-    let signed = element == Element::I8;
-    let quads = pixel_bytes / 4;
-    let words = target.iter_mut().enumerate().take(band.words());
-    for (index, word) in words {
-        let (step, pixel) = (index / 4, index % 4);
-        let (half, quad, column) = (step % 2, step / 2 % quads.max(1), step / 2 / quads.max(1));
-        let (row, kx) = (column / BAND_COLUMNS, column % BAND_COLUMNS);
-        // The six columns, those that are missing as their neighbours.
-        let place = (pixel + kx).saturating_sub(usize::from(!left)).min(band.columns() - 1);
-        let start = row * row_step + place * pixel_bytes + 4 * quad;
-        let codes =
-            bytes.get(start..).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        *word = extend(codes.rotate_right(if half == 0 { 0 } else { 8 }), signed);
+    for (row, target) in target.chunks_mut((2 * CONV_COLUMNS * quads).max(1)).take(rows).enumerate() {
+        for (pixel, start) in starts.iter().enumerate() {
+            let bytes = bytes.get(last.min(*start) + row * step..).unwrap_or_default();
+            widen_quads(element, bytes, CONV_COLUMNS, target.get_mut(pixel..).unwrap_or_default());
+        }
     }
 }
 
