@@ -1,6 +1,6 @@
 //! What the runtime by itself takes of flash, for one model.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 
@@ -36,10 +36,9 @@ impl Runtime {
     /// # Errors
     /// Where there is no toolchain, or cargo fails.
     pub(super) fn measure(board: &Board, model: &Path) -> Result<Self> {
-        let sizes = |elf: PathBuf| elf::sizes(&elf);
-        let empty = sizes(firmware::build(board, firmware::EMPTY, None)?)?;
-        let checking = sizes(firmware::build_with_loader(board, model)?)?;
-        let trusting = sizes(firmware::build(board, firmware::EMBEDDED, Some(model))?)?;
+        let empty = elf::sizes(&firmware::build(board, firmware::EMPTY, None)?)?;
+        let checking = elf::sizes(&firmware::build_with_loader(board, model)?)?;
+        let trusting = elf::sizes(&firmware::build(board, firmware::EMBEDDED, Some(model))?)?;
         let beyond_empty = |sizes: Sizes| Flash {
             code: sizes.code.saturating_sub(empty.code),
             constants: sizes.constants.saturating_sub(empty.constants),

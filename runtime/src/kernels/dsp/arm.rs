@@ -148,8 +148,7 @@ impl<'a> TileLoop<'a> {
 pub(super) fn widen_run<const LINKS: Links>(run: &PaddedRun<'_>, quads: RunQuads, stride: usize, target: &mut [u32]) {
     let RunQuads { before, inside, behind } = quads;
     let (source, target, stride) = (run.codes.bytes().as_ptr(), target.as_mut_ptr(), 4 * stride);
-    let zero = u32::from(run.zero.cast_unsigned());
-    let zeros = zero | zero << 16;
+    let zeros = run.zeros();
     // SAFETY: the source has all codes inside, and the target two words a quad.
     unsafe {
         match run.codes.element() {

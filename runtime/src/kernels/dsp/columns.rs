@@ -271,8 +271,3 @@ pub(super) fn words(scratch: &mut [u8], count: usize) -> &mut [u32] {
     let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
     words.get_mut(..count).unwrap_or_default()
 }
-
-/// Widens a whole tensor into one column; zeros behind it.
-pub(super) fn flat<const LINKS: Links>(input: Codes<'_>, target: &mut [u32]) {
-    widen_run::<LINKS>(&PaddedRun { codes: input, before: 0, zero: 0 }, 1, target);
-}

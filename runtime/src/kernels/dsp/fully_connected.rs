@@ -1,4 +1,5 @@
-use super::columns::{flat, words as aligned_words};
+use super::columns::words;
+use super::instructions::{PaddedRun, widen_run};
 use super::layer::Layer;
 use crate::codes::Codes;
 use crate::format::{FullyConnected, Links, Pairs, Runs};
@@ -18,9 +19,13 @@ pub fn fully_connected<const LINKS: Links>(
     scratch: &mut [u8],
 ) {
     let Some(order) = Pairs::new(Runs::whole(input.len()), op.weights.bits) else { return };
-    let words = order.channel_len() / 2;
-    let column = aligned_words(scratch, words);
-    flat::<LINKS>(input, column);
+    let column_words = order.channel_len() / 2;
+    let column = words(scratch, column_words);
+    widen_run::<LINKS>(&PaddedRun { codes: input, before: 0, zero: 0 }, 1, column);
     let end = (output.element, output.shape.c);
-    Layer::new::<LINKS>(&op.weights, op.activation, end, (words, 1)).multiply::<LINKS, 1>(column, 0, &mut output);
+    Layer::new::<LINKS>(&op.weights, op.activation, end, (column_words, 1)).multiply::<LINKS, 1>(
+        column,
+        0,
+        &mut output,
+    );
 }

@@ -88,6 +88,13 @@ pub(super) struct PaddedRun<'a> {
 }
 
 impl PaddedRun<'_> {
+    /// The word of two codes of padding.
+    #[inline]
+    pub(super) fn zeros(&self) -> u32 {
+        let zero = u32::from(self.zero.cast_unsigned());
+        zero | zero << 16
+    }
+
     /// The word of codes `entry` and `entry + 2`.
     #[inline]
     fn word<const LINKS: Links>(&self, entry: usize) -> u32 {

@@ -23,9 +23,8 @@ fn widen_quads(element: Element, bytes: &[u8], stride: usize, target: &mut [u32]
 
 /// Twin of the loops over a run.
 pub(super) fn widen_run<const LINKS: Links>(run: &PaddedRun<'_>, quads: RunQuads, stride: usize, target: &mut [u32]) {
-    let zero = u32::from(run.zero.cast_unsigned());
     let words = 2 * (quads.before + quads.inside + quads.behind);
-    target.iter_mut().step_by(stride.max(1)).take(words).for_each(|word| *word = zero | zero << 16);
+    target.iter_mut().step_by(stride.max(1)).take(words).for_each(|word| *word = run.zeros());
     let inside = target.get_mut(2 * quads.before * stride..).unwrap_or_default();
     widen_quads(run.codes.element(), run.codes.bytes(), stride, inside);
 }
