@@ -5,7 +5,7 @@ use crate::model::{Beginning, Model};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
 use crate::format::{
-    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Kept, Links, MAGIC, NEEDS_BYTES, Name, Needs, Node, Reader,
+    ALL_LINKS, FORMAT_VERSION, HEADER_BYTES, Header, Kept, Links, MAGIC, NEEDS_BYTES, Name, Needs, Node, Op, Reader,
     TENSOR_RECORD_BYTES, TensorRecord, keep_node, take_node,
 };
 use crate::kernels::details;
@@ -173,7 +173,7 @@ pub const fn needs(bytes: &[u8]) -> Needs {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct DecodedFile<const NODES: usize, const TENSORS: usize> {
-    nodes: [Node<'static>; NODES],
+    ops: [Op<'static>; NODES],
     tensors: [TensorRecord; TENSORS],
 }
 
@@ -181,7 +181,7 @@ impl<const NODES: usize, const TENSORS: usize> DecodedFile<NODES, TENSORS> {
     /// All of them, and the nodes' names.
     #[must_use]
     pub const fn all<'a>(&'a self, names: &'a [Name<'static>; NODES]) -> Decoded<'a> {
-        Decoded { nodes: &self.nodes, names, tensors: &self.tensors }
+        Decoded { ops: &self.ops, names, tensors: &self.tensors }
     }
 }
 
@@ -348,16 +348,16 @@ pub const fn decode<const NODES: usize, const TENSORS: usize, const KEPT: usize>
         tensors[index] = tensor(&records[index]);
         index += 1;
     }
-    let mut nodes = [Node::undecoded(&[]); NODES];
+    let mut ops = [Node::undecoded(&[]).op; NODES];
     let mut kept = Kept::laid(&kept.0);
     let mut index = 0;
     while index < NODES {
-        nodes[index] = node(&mut behind);
-        keep_node(&mut nodes[index], &mut Kept::measured(), &mut kept);
-        nodes[index].name = Name::from_bytes(&[]);
+        let mut node = node(&mut behind);
+        keep_node(&mut node, &mut Kept::measured(), &mut kept);
+        ops[index] = node.op;
         index += 1;
     }
-    DecodedFile { nodes, tensors }
+    DecodedFile { ops, tensors }
 }
 
 /// The model in a file whose nodes are decoded, for [`include_model!`].
@@ -371,7 +371,7 @@ pub const fn trusted<const LINKS: Links>(
     behind: &'static [u8],
     decoded: Decoded<'static>,
 ) -> Model<'static, LINKS> {
-    Model { beginning, tensors: &[], nodes: behind, decoded, node_count: decoded.nodes.len() as u16 }
+    Model { beginning, tensors: &[], nodes: behind, decoded, node_count: decoded.ops.len() as u16 }
 }
 
 /// The next node of a file.
@@ -406,7 +406,7 @@ mod tests {
     use crate::error::{LoadError, RunError};
     use crate::format::{ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, Name, Op, OperatorKind, PatchInput};
     use crate::kernels::details;
-    use crate::model::Model;
+    use crate::model::{DecodedBuffers, Model};
 
     const SMALL: &[u8] = include_bytes!("../testdata/small.stepshift");
 
@@ -447,8 +447,8 @@ mod tests {
         static NAMED: [Name<'_>; PARTS.nodes] = named(SMALL, &NAMES);
         static DECODED: DecodedFile<{ PARTS.nodes }, { PARTS.nodes + 1 }> = decode(SMALL, &KEPT);
         let checked = Model::parse(SMALL).unwrap();
-        let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
-        let loaded = checked.decoded(&mut nodes, &mut tensors).unwrap();
+        let mut buffers = DecodedBuffers::<8, 9>::new();
+        let loaded = checked.decoded(&mut buffers).unwrap();
         for model in [trusted::<ALL_LINKS>(const { &beginning(SMALL) }, &BEHIND, DECODED.all(&NAMED)), loaded] {
             assert!(model.nodes().eq(checked.nodes()));
             assert_eq!((model.node_count(), model.step_count()), (checked.node_count(), checked.step_count()));
@@ -461,32 +461,30 @@ mod tests {
 
     #[test]
     fn a_node_whose_operator_no_other_has_is_found() {
-        let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
-        Model::parse(SMALL).unwrap().decoded(&mut nodes, &mut tensors).unwrap();
-        let all = Decoded { nodes: &nodes, names: &[], tensors: &tensors };
-        for (index, node) in nodes.iter().enumerate() {
-            let only = all.only(node.op.kind()).unwrap();
-            assert_eq!((only.index, only.op, only.output), (index, &node.op, &tensors[index + 1]));
+        let mut buffers = DecodedBuffers::<8, 9>::new();
+        let all = Model::parse(SMALL).unwrap().decoded(&mut buffers).unwrap().decoded;
+        for (index, op) in all.ops.iter().enumerate() {
+            let only = all.only(op.kind()).unwrap();
+            assert_eq!((only.index, only.op, only.output), (index, op, &all.tensors[index + 1]));
         }
         assert!(all.are_distinct() && all.only(OperatorKind::Softmax).is_none());
-        let mut twice = nodes.clone();
+        let mut twice = all.ops.to_vec();
         twice[1] = twice[0];
-        let mut stage = nodes.clone();
-        stage[1].op = Op::PatchInput(PatchInput::default());
-        for nodes in [&twice, &stage, &heapless::Vec::new()] {
-            assert!(!Decoded { nodes, names: &[], tensors: &tensors }.are_distinct());
+        let mut stage = all.ops.to_vec();
+        stage[1] = Op::PatchInput(PatchInput::default());
+        for ops in [&*twice, &stage, &[]] {
+            assert!(!Decoded { ops, ..all }.are_distinct());
         }
-        assert!(Decoded { nodes: &twice, names: &[], tensors: &tensors }.only(twice[0].op.kind()).is_none());
+        assert!(Decoded { ops: &twice, ..all }.only(twice[0].kind()).is_none());
     }
 
     #[test]
     fn too_little_room_for_nodes_is_told() {
         let model = Model::parse(SMALL).unwrap();
         let needed = model.node_count();
-        let (mut nodes, mut tensors) = (heapless::Vec::<_, 8>::new(), heapless::Vec::<_, 9>::new());
-        let error = model.decoded(&mut heapless::Vec::<_, 1>::new(), &mut tensors).unwrap_err();
+        let error = model.decoded(&mut DecodedBuffers::<1, 9>::new()).unwrap_err();
         assert_eq!(error, RunError::TooManyNodes { needed, provided: 1 });
-        let error = model.decoded(&mut nodes, &mut heapless::Vec::<_, 1>::new()).unwrap_err();
+        let error = model.decoded(&mut DecodedBuffers::<8, 1>::new()).unwrap_err();
         assert_eq!(error, RunError::TooManyNodes { needed, provided: 0 });
     }
 

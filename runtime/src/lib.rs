@@ -76,7 +76,7 @@ pub use error::{LoadError, NodeFault, RunError, SelfTestError, TensorFault};
 pub use kernels::Backend;
 #[cfg(feature = "std")]
 pub use kernels::InstructionSet;
-pub use model::{Model, ModelHandle, Nodes};
+pub use model::{DecodedBuffers, Model, ModelHandle, Nodes};
 pub use session::{NodeOutput, Session};
 #[cfg(feature = "signed")]
 pub use signed::verify_signature;

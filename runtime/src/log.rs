@@ -9,7 +9,7 @@ use crate::format::{
 };
 use crate::front_end::{FeatureStream, FrontEnd, FrontEndFile};
 use crate::kernels::{AnyWidth, Bands, Bytes, InOut, Packed, Typed, View, ViewMut, Words};
-use crate::{Codes, CodesMut, Model, ModelHandle, NodeOutput, Nodes, Session, Vectors};
+use crate::{Codes, CodesMut, DecodedBuffers, Model, ModelHandle, NodeOutput, Nodes, Session, Vectors};
 
 /// One implementation: what is written of `$it`.
 macro_rules! format {
@@ -38,7 +38,8 @@ format!(Certificate<'_>, |it| "Certificate of {} steps", it.digests.len() / 4);
 format!(ModelFile<'_>, |it| "ModelFile, {}, {} nodes", it.needs, it.nodes.len());
 format!([const LINKS: Links] Model<'_, LINKS>, |it| "Model {=u32:#x}, {} nodes, arena {}", it.crc(), it.node_count(), it.arena_bytes());
 format!([const NODES: usize, const TENSORS: usize] DecodedFile<NODES, TENSORS>, |_it| "DecodedFile, {} nodes", NODES);
-format!(Decoded<'_>, |it| "Decoded, {} nodes", it.nodes.len());
+format!(Decoded<'_>, |it| "Decoded, {} nodes", it.ops.len());
+format!([const NODES: usize, const TENSORS: usize] DecodedBuffers<'_, NODES, TENSORS>, |_it| "DecodedBuffers of {} nodes", NODES);
 format!([const BYTES: usize] KeptBytes<BYTES>, |_it| "KeptBytes, {} bytes", BYTES);
 format!([const LINKS: Links] Nodes<'_, LINKS>, |it| "{} nodes", it.remaining());
 format!(['m, const LINKS: Links, M: ModelHandle<'m, LINKS>] Session<'m, '_, LINKS, M>, |it| "Session of {}", it.model());

@@ -33,10 +33,26 @@ pub(crate) type Beginning = [u8; HEADER_BYTES + NEEDS_BYTES];
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy)]
 pub struct Decoded<'a> {
-    pub(crate) nodes: &'a [Node<'a>],
-    /// Of the nodes, where they do not have them.
+    /// Of the nodes; their names are apart, for programs that show none.
+    pub(crate) ops: &'a [Op<'a>],
     pub(crate) names: &'a [Name<'a>],
     pub(crate) tensors: &'a [TensorRecord],
+}
+
+/// Room for what [`Model::decoded`] decodes: `NODES` nodes, and one tensor more.
+#[derive(Debug, Default)]
+pub struct DecodedBuffers<'a, const NODES: usize, const TENSORS: usize> {
+    ops: heapless::Vec<Op<'a>, NODES>,
+    names: heapless::Vec<Name<'a>, NODES>,
+    tensors: heapless::Vec<TensorRecord, TENSORS>,
+}
+
+impl<const NODES: usize, const TENSORS: usize> DecodedBuffers<'_, NODES, TENSORS> {
+    /// Empty ones.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { ops: heapless::Vec::new(), names: heapless::Vec::new(), tensors: heapless::Vec::new() }
+    }
 }
 
 /// What a [`Session`](crate::Session) takes its model from: a [`Model`], a reference to one, or the type of
@@ -44,7 +60,7 @@ pub struct Decoded<'a> {
 pub trait ModelHandle<'m, const LINKS: Links>: Borrow<Model<'m, LINKS>> + Copy {
     /// Nodes and tensors of the model that is handed out, where the compiler knows them; none where they are told later.
     #[doc(hidden)]
-    const DECODED: Decoded<'static> = Decoded { nodes: &[], names: &[], tensors: &[] };
+    const DECODED: Decoded<'static> = Decoded { ops: &[], names: &[], tensors: &[] };
 }
 
 impl<'m, const LINKS: Links> ModelHandle<'m, LINKS> for Model<'m, LINKS> {}
@@ -63,8 +79,8 @@ impl<'a> Decoded<'a> {
     /// The only node of a kind; `None` where there are several or none.
     pub(crate) const fn only(&self, kind: OperatorKind) -> Option<Only<'a>> {
         let (mut found, mut index) = (None, 0);
-        while index < self.nodes.len() {
-            let op = &self.nodes[index].op;
+        while index < self.ops.len() {
+            let op = &self.ops[index];
             if op.kind() as u8 == kind as u8 {
                 if found.is_some() {
                     return None;
@@ -79,8 +95,8 @@ impl<'a> Decoded<'a> {
     /// Whether there are nodes, no two of one kind, and no stage, whose nodes are cut to a patch in a run.
     pub(crate) const fn are_distinct(&self) -> bool {
         let mut index = 0;
-        while index < self.nodes.len() {
-            let kind = self.nodes[index].op.kind();
+        while index < self.ops.len() {
+            let kind = self.ops[index].kind();
             if kind.is_in(PATCH_OPERATORS) || self.only(kind).is_none() {
                 return false;
             }
@@ -141,8 +157,8 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
         let mut place = self.undecoded();
         loop {
             let at = position;
-            let Some(node) = self.read(&mut position, &mut place) else { break };
-            if let Op::PatchInput(op) = &node.op
+            let Some(op) = self.read(&mut position, &mut place) else { break };
+            if let Op::PatchInput(op) = op
                 && OperatorKind::PatchInput.is_in(LINKS)
                 && let Some(stage) = stage::stage(self, op, at)
             {
@@ -171,7 +187,7 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
             beginning,
             tensors,
             nodes: reader.rest,
-            decoded: Decoded { nodes: &[], names: &[], tensors: &[] },
+            decoded: Decoded { ops: &[], names: &[], tensors: &[] },
             node_count,
         })
     }
@@ -181,7 +197,7 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
         needs
     }
 
-    /// The same model, whose nodes and tensors are decoded now and not in every run: some 550 instructions a node on a
+    /// The same model, whose nodes and tensors are decoded now, into `buffers`, and not in every run: some 550 instructions a node on a
     /// Cortex-M4, a quarter of a small fully connected layer. [`include_model!`](crate::include_model) does so while compiling, for
     /// its `trusted()`.
     ///
@@ -189,21 +205,25 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
     /// [`RunError::TooManyNodes`] where one of both has no room.
     pub fn decoded<'n, const NODES: usize, const TENSORS: usize>(
         &self,
-        nodes: &'n mut heapless::Vec<Node<'a>, NODES>,
-        tensors: &'n mut heapless::Vec<TensorRecord, TENSORS>,
+        buffers: &'n mut DecodedBuffers<'a, NODES, TENSORS>,
     ) -> Result<Model<'n, LINKS>, RunError> {
-        nodes.clear();
+        let DecodedBuffers { ops, names, tensors } = buffers;
+        ops.clear();
+        names.clear();
         tensors.clear();
         tensors.extend((0..TENSORS).map_while(|index| self.tensor(index)));
         let mut encoded = self.nodes();
-        nodes.extend(encoded.by_ref().take(NODES));
+        for Node { name, op } in encoded.by_ref().take(NODES) {
+            ops.extend([op]);
+            names.extend([name]);
+        }
         if encoded.remaining() != 0 || tensors.len() < self.tensor_count() {
             return Err(RunError::TooManyNodes {
                 needed: self.node_count(),
                 provided: NODES.min(TENSORS.saturating_sub(1)),
             });
         }
-        Ok(Model { tensors: &[], nodes: encoded.rest(), decoded: Decoded { nodes, names: &[], tensors }, ..*self })
+        Ok(Model { tensors: &[], nodes: encoded.rest(), decoded: Decoded { ops, names, tensors }, ..*self })
     }
 
     /// Bytes of the arena that tensors and scratch lie in.
@@ -286,38 +306,38 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
         Node::undecoded(self.nodes)
     }
 
-    /// The node at a position, which moves behind it: where it was decoded before, or in `place`. `None` where there is none, or none
-    /// that this program links.
+    /// The operator of the node at a position, which moves behind it: where it was decoded before, or in `place`. `None` where there is
+    /// none, or none that this program links.
     #[inline]
-    pub(crate) fn read<'n>(&self, at: &mut Position, place: &'n mut Node<'a>) -> Option<&'n Node<'a>>
+    pub(crate) fn read<'n>(&self, at: &mut Position, place: &'n mut Node<'a>) -> Option<&'n Op<'a>>
     where
         'a: 'n,
     {
         if at.index >= self.node_count {
             return None;
         }
-        let node = if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
-            node
+        let op = if let Some(op) = self.decoded.ops.get(usize::from(at.index)) {
+            op
         } else if decodes(LINKS) && self.decode_node(at, place) {
-            place
+            &place.op
         } else {
             return None;
         };
         at.index += 1;
-        Some(node)
+        Some(op)
     }
 
-    /// The name of a node that was [read](Self::read).
+    /// The name of a node that was [read](Self::read) in a place.
     #[inline]
-    pub(crate) fn name(&self, index: usize, node: &Node<'a>) -> Name<'a> {
-        self.decoded.names.get(index).copied().unwrap_or(node.name)
+    pub(crate) fn name(&self, index: usize, place: &Node<'a>) -> Name<'a> {
+        self.decoded.names.get(index).copied().unwrap_or(place.name)
     }
 
     /// As [`Self::read`], in `place` always, for the caller to change; false where there is none.
     #[inline]
     pub(crate) fn read_own(&self, at: &mut Position, place: &mut Node<'a>) -> bool {
-        if let Some(node) = self.decoded.nodes.get(usize::from(at.index)) {
-            *place = *node;
+        if let Some(op) = self.decoded.ops.get(usize::from(at.index)) {
+            place.op = *op;
         }
         self.read(at, place).is_some()
     }
@@ -410,8 +430,8 @@ impl<'a, const LINKS: Links> Iterator for Nodes<'a, LINKS> {
 
     fn next(&mut self) -> Option<Node<'a>> {
         let (index, mut place) = (self.position.index, self.model.undecoded());
-        let node = self.model.read(&mut self.position, &mut place)?;
-        Some(Node { name: self.model.name(index.into(), node), ..*node })
+        let op = *self.model.read(&mut self.position, &mut place)?;
+        Some(Node { name: self.model.name(index.into(), &place), op })
     }
 }
 

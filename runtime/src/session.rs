@@ -146,32 +146,28 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
         loop {
             let index = usize::from(self.position.index);
             let mut place = self.model.borrow().undecoded();
-            let Some(node) = self.next_node(&mut place) else {
+            let Some(op) = self.next_op(&mut place) else {
                 self.begin();
                 return None;
             };
-            let mut place = TensorRecord::EMPTY;
-            let tensor = self.record(index + 1, &mut place)?;
-            self.run_node(index, &node.op, tensor);
+            let mut record = TensorRecord::EMPTY;
+            let tensor = self.record(index + 1, &mut record)?;
+            self.run_node(index, op, tensor);
             if self.in_patches()
-                && let Some(first) = self.next_patch(&node.op)
+                && let Some(first) = self.next_patch(op)
             {
                 self.position = first;
                 continue;
             }
             self.steps += 1;
-            return Some(Ran {
-                index,
-                name: self.model.borrow().name(index, node),
-                kind: node.op.kind(),
-                tensor: *tensor,
-            });
+            let kind = op.kind();
+            return Some(Ran { index, name: self.model.borrow().name(index, &place), kind, tensor: *tensor });
         }
     }
 
-    /// The next node, cut to the patch in a stage that runs patch by patch.
+    /// The next node's operator, cut to the patch in a stage that runs patch by patch.
     #[inline]
-    fn next_node<'n>(&mut self, place: &'n mut Node<'m>) -> Option<&'n Node<'m>> {
+    fn next_op<'n>(&mut self, place: &'n mut Node<'m>) -> Option<&'n Op<'m>> {
         if !self.in_patches() {
             return self.model.borrow().read(&mut self.position, place);
         }
@@ -180,7 +176,7 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
             return None;
         }
         self.cut_to_patch(&mut place.op, at);
-        Some(place)
+        Some(&place.op)
     }
 
     /// Before the first node of a run.

@@ -21,6 +21,7 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         let mut draw = Draw(ChaCha8Rng::seed_from_u64(u64::from(a) << 8 | u64::from(b)));
         // Channels in and out; rows and columns; channels in fours, which some kernels alone take.
         found.extend(draw.convolution(a, b));
+        found.extend(draw.wide_sums(a, b));
         found.push(draw.pointwise([a, b]));
         found.push(draw.fully_connected(a, b));
         found.push(draw.fully_connected(a + 24, b));
@@ -116,6 +117,19 @@ impl Draw {
         let weights = self.weights(window.taps() * usize::from(in_ch * out_ch), out_ch);
         let input = Self::tensor(self.element(), size, in_ch);
         Some(self.network(input, out, out_ch, FixedPointOp::Conv2d { window, groups: 1, weights }))
+    }
+
+    /// A convolution of weights of 8 bits, whose sums have about as many bits as those of joined weights may have, or more.
+    fn wide_sums(&mut self, in_ch: u16, out_ch: u16) -> Option<FixedPointNetwork> {
+        let mut network = self.convolution(in_ch, out_ch)?;
+        let reach = self.one(&[1 << 22, 7_500_000, 1 << 25]);
+        if let FixedPointOp::Conv2d { weights, .. } = &mut network.layers[0].op {
+            let codes = weights.codes.iter().map(|code| (*code).clamp(-127, 127)).collect();
+            let bias = weights.bias.iter().map(|_| self.0.random_range(-reach..=reach)).collect();
+            let exponents = weights.exponents.iter().map(|exponent| exponent - 9).collect();
+            *weights = FixedPointWeights { bits: WeightBits::Eight, codes, exponents, mantissas: Vec::new(), bias };
+        }
+        Some(network)
     }
 
     /// Rows of any length, which a window of one pixel does not see end.

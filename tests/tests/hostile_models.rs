@@ -117,8 +117,8 @@ fn tensors_must_fit_the_arena_and_stay_apart() {
     assert_eq!(load_changed(|_, t, _| t.truncate(7)), tensor_fault(0, TensorFault::Count));
 }
 
-#[test]
-fn tiles_have_their_scratch_and_are_the_transform_of_a_kernel() {
+/// A convolution of 3x3 with 8 channels in and two out.
+fn two_filters() -> FixedPointNetwork {
     let shape = |c| FixedPointTensor::i8(Shape { h: 8, w: 8, c }, -4);
     let weights = FixedPointWeights {
         bits: WeightBits::Eight,
@@ -135,9 +135,36 @@ fn tiles_have_their_scratch_and_are_the_transform_of_a_kernel() {
         activation: Activation::full(Element::I8),
         op: FixedPointOp::Conv2d { window, groups: 1, weights },
     };
-    let network = FixedPointNetwork { input: shape(8), layers: vec![layer] };
+    FixedPointNetwork { input: shape(8), layers: vec![layer] }
+}
+
+#[test]
+fn joined_weights_have_sums_of_24_bits() {
+    let options = Options { backend: Backend::Dsp, ..Options::default() };
+    let good = encode_with(&two_filters(), options).unwrap();
+    let load = |change: fn(&mut Conv2d<'_>)| {
+        reload_file(&good, None, |_, _, nodes| {
+            let Op::Conv2d(op) = &mut nodes[0].op else { panic!() };
+            assert_eq!((op.weights.packing, op.weights.bits), (Packing::Joined, WeightBits::Eight));
+            change(op);
+        })
+    };
+    let wide = |channel| Err(LoadError::AccumulatorOverflow { node: 0, channel });
+    assert_eq!(load(|op| op.weights.bias = &[0, 0, 0x7f, 0, 0, 0, 0x81, 0xff]), Ok(()));
+    assert_eq!(load(|op| op.weights.bias = &[0, 0, 0x80, 0, 0, 0, 0, 0]), wide(0));
+    assert_eq!(load(|op| op.weights.bias = &[0, 0, 0, 0, 0, 0, 0x80, 0xff]), wide(1));
+    let apart = |op: &mut Conv2d<'_>| {
+        (op.weights.packing, op.weights.bias) = (Packing::Pairs, &[0, 0, 0x80, 0, 0, 0, 0x80, 0xff]);
+    };
+    assert_eq!(load(apart), node(0, NodeFault::Operator));
+    assert_eq!(load(|op| op.weights.scratch.bytes -= 1), node(0, NodeFault::Scratch));
+    assert_eq!(load(|op| op.weights.codes = &[0; 9 * 8]), node(0, NodeFault::BlobLength));
+}
+
+#[test]
+fn tiles_have_their_scratch_and_are_the_transform_of_a_kernel() {
     let options = Options { backend: Backend::Dsp, prefer: Prefer::Speed, ..Options::default() };
-    let good = encode_with(&network, options).unwrap();
+    let good = encode_with(&two_filters(), options).unwrap();
     let load = |change: fn(&mut Conv2d<'_>)| {
         reload_file(&good, None, |_, _, nodes| {
             let Op::Conv2d(op) = &mut nodes[0].op else { panic!() };

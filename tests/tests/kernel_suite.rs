@@ -91,16 +91,19 @@ fn narrow_weights_have_the_kernels_of_those_of_8_bits() {
 #[test]
 fn the_suite_has_layers_of_every_order() {
     let mut found = [0; Packing::ALL.len()];
-    for (network, backend) in
-        suite::networks().iter().flat_map(|network| Backend::ALL.map(|backend| (network, backend)))
+    let mut joined = 0;
+    let ways = Backend::ALL.into_iter().flat_map(|backend| [(backend, Prefer::Memory), (backend, Prefer::Speed)]);
+    for (network, (backend, prefer)) in
+        suite::networks().iter().flat_map(|network| ways.clone().map(move |way| (network, way)))
     {
-        let options = Options { backend, prefer: Prefer::Speed, ..Options::default() };
-        let bytes = encode_with(network, options).unwrap();
+        let bytes = encode_with(network, Options { backend, prefer, ..Options::default() }).unwrap();
         for node in Model::parse(&bytes).unwrap().nodes() {
             if let Some(weights) = node.op.weights() {
                 found[weights.packing as usize] += 1;
+                let is_tiled = weights.packing == Packing::Joined && matches!(node.op, Op::Conv2d(_));
+                joined += usize::from(is_tiled && weights.bits == WeightBits::Eight);
             }
         }
     }
-    assert!(found.iter().all(|count| *count > 100), "{found:?}");
+    assert!(found.iter().all(|count| *count > 30) && joined > 100, "{found:?}, {joined}");
 }

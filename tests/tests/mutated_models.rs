@@ -136,12 +136,17 @@ fn the_fuzz_corpus_is_of_this_format() {
         let encoded = |network| encode_with(&network, Options::default()).unwrap();
         let (quarter, connected) = (encoded(fixtures::quarter_network()), encoded(fixtures::connected_network()));
         let for_dsp = Options { backend: Backend::Dsp, ..Options::default() };
-        let tiled = encode_with(&fixtures::tiled_network(), for_dsp).unwrap();
+        let tiles = |network| encode_with(&network, for_dsp).unwrap();
+        let mut wide = fixtures::tiled_network();
+        for weights in wide.layers.iter_mut().filter_map(|layer| layer.op.weights_mut()) {
+            weights.bias.fill(1 << 24);
+        }
+        let (apart, joined) = (tiles(wide), tiles(fixtures::tiled_network()));
         let corpus = corpus();
         let patched = corpus.iter().find(|bytes| has_patches_of_distinct_operators(bytes)).unwrap();
         let softmax = corpus.iter().find(|bytes| has_computed_exponentials(bytes)).unwrap();
         for (number, bytes) in
-            corpus.iter().step_by(17).chain([&quarter, patched, softmax, &connected, &tiled]).enumerate()
+            corpus.iter().step_by(17).chain([&quarter, patched, softmax, &connected, &apart, &joined]).enumerate()
         {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }

@@ -9,7 +9,7 @@ use stepshift_runtime::arithmetic::Requantizer;
 use stepshift_runtime::format::{
     Channel, Element, HEADER_BYTES, NEEDS_BYTES, Node, OPERATOR_COUNT, TENSOR_RECORD_BYTES, WeightBits,
 };
-use stepshift_runtime::{Backend, InstructionSet, Model, Session};
+use stepshift_runtime::{Backend, DecodedBuffers, InstructionSet, Model, Session};
 use stepshift_tests::{random, reference};
 use stepshift_trainer::export::patches::Patching;
 use stepshift_trainer::export::steps::steps;
@@ -44,10 +44,9 @@ fn differs(
     let model = Model::parse(&bytes).unwrap();
     assert_eq!(known(&Model::parse_trusted(&bytes).unwrap()), known(&model));
     // By turns, too.
-    let (mut nodes, mut tensors) =
-        (heapless::Vec::<_, MOST_NODES>::new(), heapless::Vec::<_, { MOST_NODES + 1 }>::new());
+    let mut buffers = DecodedBuffers::<MOST_NODES, { MOST_NODES + 1 }>::new();
     let is_decoded = model.crc().is_multiple_of(2);
-    let model = if is_decoded { model.decoded(&mut nodes, &mut tensors).unwrap() } else { model };
+    let model = if is_decoded { model.decoded(&mut buffers).unwrap() } else { model };
     let steps = steps(model, |tensor| network.tensor(tensor).shape);
     let mut arena = vec![0x5a; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena).unwrap();

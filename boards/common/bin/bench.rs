@@ -14,7 +14,7 @@ use stepshift_board::console::exit;
 use stepshift_board::counter::Counter;
 use stepshift_board::{Aligned, semihosting};
 use stepshift_runtime::format::{ALL_LINKS, Links, OperatorKind};
-use stepshift_runtime::{Backend, Model, Session, digest};
+use stepshift_runtime::{Backend, DecodedBuffers, Model, Session, digest};
 
 include!(concat!(env!("OUT_DIR"), "/buffers.rs"));
 
@@ -48,9 +48,8 @@ fn run() -> Result<(), &'static str> {
     for (number, path) in core::str::from_utf8(list).unwrap_or_default().lines().enumerate() {
         let bytes = semihosting::read(path, &mut file.0).map_err(|error| error.text())?;
         let model = Model::<LINKS>::parse_linked(bytes).map_err(|_| "a model is refused")?;
-        let (mut nodes, mut tensors) =
-            (heapless::Vec::<_, MOST_NODES>::new(), heapless::Vec::<_, { MOST_NODES + 1 }>::new());
-        let model = model.decoded(&mut nodes, &mut tensors).map_err(|_| "a model has more nodes than are counted")?;
+        let mut buffers = DecodedBuffers::<MOST_NODES, { MOST_NODES + 1 }>::new();
+        let model = model.decoded(&mut buffers).map_err(|_| "a model has more nodes than are counted")?;
         let mut session = Session::new(model, &mut arena.0).map_err(|_| "the arena is too small")?;
         fill(session.input_mut().into_bytes());
         let mut counts = [0; MOST_NODES];

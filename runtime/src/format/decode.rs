@@ -158,7 +158,7 @@ macro_rules! fields {
 }
 
 choices!(WeightBits: Two, Four, Eight, Sixteen);
-choices!(Packing: Plain, Pairs, Blocks, Fours, Winograd);
+choices!(Packing: Plain, Pairs, Blocks, Fours, Winograd, Joined);
 choices!(BinaryKind: Add, Sub, Mul, Minimum, Maximum);
 choices!(AffineBinaryKind: Add, Sub, Mul);
 

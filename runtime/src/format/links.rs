@@ -260,11 +260,13 @@ pub enum Detail {
     Exponentials,
     /// Weights of 16 bits of fully connected layers.
     WideColumn,
+    /// Depthwise convolutions for `SMLAD` that do not run by strips.
+    DepthwisePixels,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -282,6 +284,7 @@ impl Detail {
         Self::LeftShift,
         Self::Exponentials,
         Self::WideColumn,
+        Self::DepthwisePixels,
     ];
 }
 

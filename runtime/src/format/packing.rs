@@ -21,11 +21,35 @@ pub enum Packing {
     Fours,
     /// Transformed kernels of 3x3, for `SMLAD`: see [`Winograd`](super::Winograd).
     Winograd,
+    /// As [`Self::Pairs`], but for weights of 8 bits of a convolution, which are [joined](Pairs::joined).
+    Joined,
 }
 
 impl Packing {
     /// Every packing, in the order of its number.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Pairs, Self::Blocks, Self::Fours, Self::Winograd];
+    pub const ALL: [Self; 6] = [Self::Plain, Self::Pairs, Self::Blocks, Self::Fours, Self::Winograd, Self::Joined];
+
+    /// One of the two orders in [`Pairs`] and [`Quads`].
+    #[must_use]
+    pub const fn is_paired(self) -> bool {
+        matches!(self, Self::Pairs | Self::Joined)
+    }
+
+    /// Whether one of them is in a set.
+    #[inline]
+    pub(crate) const fn paired_in(links: Links) -> bool {
+        Self::Pairs.is_in(links) || Self::Joined.is_in(links)
+    }
+
+    /// One of them, of those that the program links.
+    #[inline]
+    pub(crate) const fn is_paired_in<const LINKS: Links>(self) -> bool {
+        match self {
+            Self::Pairs => Self::Pairs.is_in(LINKS),
+            Self::Joined => Self::Joined.is_in(LINKS),
+            _ => false,
+        }
+    }
 }
 
 /// Bytes of the arena that a node uses while it runs, apart from its tensors.
@@ -80,7 +104,7 @@ impl Runs {
     }
 }
 
-/// The order [`Packing::Pairs`].
+/// The orders [`Packing::Pairs`] and [`Packing::Joined`].
 ///
 /// Runs are padded with zeros to whole quads, channels to pairs. A pair of channels `a`, `b` and a quad of their weights
 /// is two steps of two products a channel: `[a0, b0, a2, b2]` and `[a1, b1, a3, b3]`, so that one `SXTB16` of a word gives the
@@ -93,15 +117,45 @@ pub struct Pairs {
     pub runs: Runs,
     /// Width of a code.
     pub bits: WeightBits,
+    /// Whether the weights `a` and `b` of a pair lie as the two halves of `256 * b + a`, which is read as a number with a sign. A
+    /// product with it adds `a` and `256 * b` times an input to one accumulator, from which the first channel's is subtracted
+    /// in the end: the second channel's weights need not be taken out, and its accumulator has 24 bits.
+    pub joined: bool,
 }
 
 impl Pairs {
     /// The order for layers that have one: none of 2 bits, none whose padding would double the weights.
     #[must_use]
     pub const fn new(runs: Runs, bits: WeightBits) -> Option<Self> {
-        let order = Self { runs, bits };
+        let order = Self { runs, bits, joined: false };
         let sparse = order.channel_len() > 2 * runs.count * runs.len + 4;
         if matches!(bits, WeightBits::Two) || sparse { None } else { Some(order) }
+    }
+
+    /// As [`Self::new`], of a convolution whose weights are in one of both packings.
+    #[must_use]
+    pub const fn of_tiles(packing: Packing, runs: Runs, bits: WeightBits) -> Option<Self> {
+        let Some(order) = Self::new(runs, bits) else { return None };
+        let joined = matches!((packing, bits), (Packing::Joined, WeightBits::Eight));
+        Some(Self { joined, ..order })
+    }
+
+    /// What the second channel's code is less by than its weight where it is joined to a weight of the first one.
+    #[must_use]
+    pub const fn borrowed(first: i32) -> i32 {
+        (first < 0) as i32
+    }
+
+    /// The weight at `index` of a channel.
+    ///
+    /// code  the code at a place in the blob
+    pub fn weight(&self, channel: usize, index: usize, code: impl Fn(usize) -> i32) -> i32 {
+        let weight = code(self.place(channel, index));
+        if self.joined && channel % 2 == 1 {
+            weight + Self::borrowed(code(self.place(channel - 1, index)))
+        } else {
+            weight
+        }
     }
 
     /// Codes of a run, padding included.
@@ -148,17 +202,15 @@ impl Pairs {
         self.channel_len().saturating_mul(2 * pixels).saturating_add(3)
     }
 
-    /// Left shift that unpacking leaves on every product.
+    /// Left shift that unpacking leaves on products: of weights of 4 bits, and of those that are joined.
     #[must_use]
     pub const fn scaled_by(&self) -> u32 {
-        match self.bits {
-            WeightBits::Four => 4,
-            _ => 0,
-        }
+        let unpacked = if matches!(self.bits, WeightBits::Four) { 4 } else { 0 };
+        unpacked + if self.joined { 8 } else { 0 }
     }
 }
 
-/// The order that [`Packing::Pairs`] means for a depthwise convolution: channels in fours, 16 bits a code, and of each tap the
+/// The order that [`Packing::Pairs`] and [`Packing::Joined`] mean for a depthwise convolution: channels in fours, 16 bits a code, and of each tap the
 /// channels 0, 2, 1, 3, as `SXTB16` widens them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -318,5 +370,17 @@ mod tests {
         assert_eq!(Pairs::new(Runs { count: 3, len: 9 }, WeightBits::Two), None);
         assert_eq!(Pairs::new(Runs { count: 9, len: 1 }, WeightBits::Eight), None);
         assert!(Pairs::new(Runs::whole(1), WeightBits::Eight).is_some());
+    }
+
+    #[test]
+    fn a_joined_weight_comes_back_from_its_half_word() {
+        let order = Pairs::of_tiles(Packing::Joined, Runs::whole(4), WeightBits::Eight).unwrap();
+        for (first, second) in (-127..=127).flat_map(|first| (-127..=127).map(move |second| (first, second))) {
+            let code = second - Pairs::borrowed(first);
+            let codes = |place| if place == order.place(0, 2) { first } else { code };
+            assert_eq!((order.weight(0, 2, codes), order.weight(1, 2, codes)), (first, second));
+            let half = i16::from_le_bytes([first as i8 as u8, code as i8 as u8]);
+            assert_eq!(i32::from(half), 256 * second + first);
+        }
     }
 }

@@ -5,8 +5,8 @@ use super::dsp::{self, End};
 use super::mve;
 use crate::arena::apart;
 use crate::format::{
-    Activation, AveragePool2d, Binary, Case, Conv2d, Detail, Element, Epilogue, Links, Mean, Op, Packing, TensorRecord,
-    WeightBits, Weights, Window,
+    Activation, AveragePool2d, Binary, Case, Conv2d, DepthwiseConv2d, Detail, Element, Epilogue, Links, Mean, Op,
+    Packing, TensorRecord, WeightBits, Weights, Window,
 };
 
 /// The bits of a node's cases.
@@ -16,14 +16,14 @@ use crate::format::{
 pub(crate) fn cases(op: &Op<'_>, tensor: impl Fn(u16) -> TensorRecord, output: &TensorRecord) -> Links {
     let common = match op {
         Op::Conv2d(op) => {
-            let tiles = if op.weights.packing == Packing::Pairs { tiles(op, output) } else { 0 };
+            let tiles = if op.weights.packing.is_paired() { tiles(op, output) } else { 0 };
             return end(&op.weights, op.activation, output) | tiles;
         }
         // Parts of a tensor have rows and columns of their own.
         Op::PatchInput(_) => return Case::Remainder.bit() | Case::Operator.bit(),
         Op::FullyConnected(op) => return end(&op.weights, op.activation, output),
         // A window that lies in the padding has an end of its own.
-        Op::DepthwiseConv2d(op) if op.weights.packing == Packing::Pairs => return Case::End.bit(),
+        Op::DepthwiseConv2d(op) if op.weights.packing.is_paired() => return Case::End.bit(),
         Op::Mean(op) => is_common_mean(op, &tensor(op.input), output),
         Op::Binary(op) => {
             let elements = [tensor(op.a).element, tensor(op.b).element, output.element];
@@ -52,7 +52,11 @@ pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRe
         Some((_, window)) => window_details(window, input, output),
         None => 0,
     };
-    end_details(op, output.element) | own_details(op) | windows
+    let pixels = match op {
+        Op::DepthwiseConv2d(op) => depthwise_detail(op, input, output),
+        _ => 0,
+    };
+    end_details(op, output.element) | own_details(op) | windows | pixels
 }
 
 /// Of what accumulators end in, and of widths.
@@ -95,9 +99,17 @@ const fn own_details(op: &Op<'_>) -> Links {
         Op::TransposeConv2d(op) => shift_detail(&op.weights),
         Op::AffineSoftmax(op) if op.scale().is_some() => Detail::Exponentials.bit(),
         // Windows of patches are cut while the program runs.
-        Op::PatchInput(_) => Detail::Edge.bit(),
+        Op::PatchInput(_) => Detail::Edge.bit() | Detail::DepthwisePixels.bit(),
         _ => 0,
     }
+}
+
+/// Of a layer for `SMLAD` that does not run by strips: those need all of both tensors.
+const fn depthwise_detail(op: &DepthwiseConv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> Links {
+    let (x, y) = (input.region(), output.region());
+    let is_whole = apart(&x, &y) || x.start == y.start && x.end == y.end;
+    let by_pixels = op.weights.packing.is_paired() && !(is_whole && dsp::runs_by_strips(op, output));
+    if by_pixels { Detail::DepthwisePixels.bit() } else { 0 }
 }
 
 const fn shift_detail(weights: &Weights<'_>) -> Links {
@@ -144,7 +156,7 @@ const fn padding_detail(window: &Window, weights: &Weights<'_>, detail: Detail) 
 
 /// The loops that multiply tiles have the end of a layer, or leave it to a slower one.
 fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
-    let is_tiled = matches!(weights.packing, Packing::Pairs | Packing::Winograd);
+    let is_tiled = weights.packing.is_paired() || weights.packing == Packing::Winograd;
     let is_common = dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2);
     if is_tiled && !is_common { Case::End.bit() } else { 0 }
 }

@@ -16,12 +16,16 @@ const DSP: bool = cfg!(any(stepshift_backend = "dsp", not(target_os = "none")));
 pub fn slide<const LINKS: Links>(op: &Op<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
     match op {
         Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => match op.weights.packing {
-            Packing::Pairs if Packing::Pairs.is_in(LINKS) => return dsp::conv2d::<LINKS>(op, bands, scratch),
+            packing if packing.is_paired_in::<LINKS>() => {
+                return dsp::conv2d::<LINKS>(op, bands, scratch);
+            }
             Packing::Blocks if Packing::Blocks.is_in(LINKS) => return mve::conv2d::<LINKS>(op, bands, scratch),
             _ => {}
         },
         Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => match op.weights.packing {
-            Packing::Pairs if Packing::Pairs.is_in(LINKS) => return dsp::depthwise_conv2d::<LINKS>(op, bands, scratch),
+            packing if packing.is_paired_in::<LINKS>() => {
+                return dsp::depthwise_conv2d::<LINKS>(op, bands, scratch);
+            }
             Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 return mve::depthwise_conv2d::<LINKS>(op, bands, scratch);
             }
@@ -69,7 +73,7 @@ pub fn fully_connected<const LINKS: Links>(
 ) {
     match op.weights.packing {
         Packing::Plain if Packing::Plain.is_in(LINKS) => portable::fully_connected::<LINKS>(op, input, output),
-        Packing::Pairs if Packing::Pairs.is_in(LINKS) => dsp::fully_connected::<LINKS>(op, input, output, scratch),
+        packing if packing.is_paired_in::<LINKS>() => dsp::fully_connected::<LINKS>(op, input, output, scratch),
         Packing::Blocks if Packing::Blocks.is_in(LINKS) => mve::fully_connected::<LINKS>(op, input, output, scratch),
         Packing::Fours if Packing::Fours.is_in(LINKS) => v6m::fully_connected::<LINKS>(op, input, output),
         _ => {}

@@ -43,9 +43,10 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
             Packing::Plain if Packing::Plain.is_in(LINKS) => {
                 op.window.taps().checked_mul(in_ch.into()).map(Layout::Filters)
             }
-            Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
+            packing if packing.is_paired_in::<LINKS>() => {
                 self.require(op.groups == 1, NodeFault::Packing)?;
-                self.pairs(&op.weights, Runs::of_window(&op.window, in_ch.into()), dsp::CONV_COLUMNS)?
+                let runs = Runs::of_window(&op.window, in_ch.into());
+                self.pairs(&op.weights, Pairs::of_tiles(packing, runs, op.weights.bits), dsp::CONV_COLUMNS)?
             }
             Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 self.require(op.groups == 1, NodeFault::Packing)?;
@@ -78,7 +79,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         self.require(self.output.shape.c.is_multiple_of(input.shape.c), NodeFault::Shape)?;
         let layout = match op.weights.packing {
             Packing::Plain if Packing::Plain.is_in(LINKS) => Some(Layout::Interleaved(op.window.taps())),
-            Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
+            packing if packing.is_paired_in::<LINKS>() => {
                 let (in_ch, out_ch) = (input.shape.c.into(), self.output.shape.c.into());
                 let order = Quads::new(&op.window, in_ch, out_ch, input.element);
                 let order = order.filter(|_| op.weights.bits == WeightBits::Sixteen);
@@ -118,8 +119,8 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         self.require((self.output.shape.h, self.output.shape.w) == (1, 1), NodeFault::Shape)?;
         let layout = match op.weights.packing {
             Packing::Plain if Packing::Plain.is_in(LINKS) => Some(Layout::Filters(input.shape.len())),
-            Packing::Pairs if Packing::Pairs.is_in(LINKS) => {
-                self.pairs(&op.weights, Runs::whole(input.shape.len()), 1)?
+            packing if packing.is_paired_in::<LINKS>() => {
+                self.pairs(&op.weights, Pairs::new(Runs::whole(input.shape.len()), op.weights.bits), 1)?
             }
             Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 let is_direct = |order: &Blocks| order.is_whole(input.element);
@@ -144,8 +145,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
     }
 
     /// Weights packed for `SMLAD`, whose kernel takes so many pixels at a time.
-    fn pairs(&self, weights: &Weights<'_>, runs: Runs, pixels: usize) -> Result<Option<Layout>, LoadError> {
-        let order = Pairs::new(runs, weights.bits);
+    fn pairs(&self, weights: &Weights<'_>, order: Option<Pairs>, pixels: usize) -> Result<Option<Layout>, LoadError> {
         let needed = order.map_or(0, |order| order.scratch_bytes(pixels));
         self.packed(weights, needed, order.map(Layout::Pairs))
     }
@@ -258,8 +258,8 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
             let magnitude = match layout {
                 Layout::Filters(len) => sum_of_magnitudes(codes.from(oc * len).run(len).into_iter().flatten()),
                 Layout::Interleaved(len) => sum_of_magnitudes(codes.from(oc).every(out_ch).take(len)),
-                Layout::Pairs(order) if Packing::Pairs.is_in(LINKS) => self.packed_magnitude(codes, order, oc)?,
-                Layout::Quads(order) if Packing::Pairs.is_in(LINKS) => {
+                Layout::Pairs(order) if Packing::paired_in(LINKS) => self.packed_magnitude(codes, order, oc)?,
+                Layout::Quads(order) if Packing::paired_in(LINKS) => {
                     let code = |tap| codes.code(order.place(oc, tap));
                     sum_of_magnitudes((0..order.taps).map(code))
                 }
@@ -298,10 +298,9 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         let mut sum = 0;
         for run in 0..order.runs.count {
             for index in 0..order.run_len() {
-                let place = order.place(channel, run * order.run_len() + index);
-                let code = codes.code(place);
-                self.require(code == 0 || index < order.runs.len, NodeFault::Packing)?;
-                sum += i64::from(code.unsigned_abs());
+                let weight = order.weight(channel, run * order.run_len() + index, |place| codes.code(place));
+                self.require(weight == 0 || index < order.runs.len, NodeFault::Packing)?;
+                sum += i64::from(weight.unsigned_abs());
             }
         }
         Ok(sum)

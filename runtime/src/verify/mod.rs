@@ -10,9 +10,7 @@ mod stages;
 use core::ops::Range;
 
 use crate::error::{LoadError, NodeFault, TensorFault};
-use crate::format::{
-    Certificate, KEEPING_OPERATORS, Links, Needs, Node, Op, OperatorKind, Packing, Reader, TensorRecord,
-};
+use crate::format::{Certificate, KEEPING_OPERATORS, Links, Needs, Op, OperatorKind, Packing, Reader, TensorRecord};
 use crate::kernels::{dsp, mve};
 use crate::model::{Model, Position};
 use stages::Inside;
@@ -34,9 +32,9 @@ pub(crate) fn verify<const LINKS: Links>(model: &Model<'_, LINKS>) -> Result<(),
     for index in 0.. {
         let at = position;
         let mut place = model.undecoded();
-        let Some(node) = model.read(&mut position, &mut place) else { break };
+        let Some(op) = model.read(&mut position, &mut place) else { break };
         inside = inside.filter(|stage| stage.last >= index);
-        if let Op::PatchInput(op) = &node.op
+        if let Op::PatchInput(op) = op
             && OperatorKind::PatchInput.is_in(LINKS)
             && inside.is_none()
         {
@@ -45,10 +43,13 @@ pub(crate) fn verify<const LINKS: Links>(model: &Model<'_, LINKS>) -> Result<(),
             steps = steps.saturating_add(stage.further_steps());
             inside = Some(stage);
         }
-        node::verify(model, &kept, inside.as_ref(), index, node)?;
+        node::verify(model, &kept, inside.as_ref(), index, op)?;
         if inside.is_none() {
             let shape = |tensor: usize| model.tensor(tensor).map_or(TensorRecord::EMPTY.shape, |tensor| tensor.shape);
-            needed = needed.saturating_add(node.op.operations(|input| shape(input.into()), shape(index + 1)));
+            needed = needed.saturating_add(op.operations(|input| shape(input.into()), shape(index + 1)));
+        }
+        if !model.name(index, &place).is_text() {
+            return Err(LoadError::Malformed);
         }
     }
     if usize::from(position.index) != model.node_count() {
@@ -117,8 +118,8 @@ fn live_tensors_are_disjoint<const LINKS: Links>(model: &Model<'_, LINKS>) -> Re
     let mut position = Position::START;
     for writer in 0.. {
         let mut place = model.undecoded();
-        let Some(node) = model.read(&mut position, &mut place) else { break };
-        if let Some(last) = stages::end::<LINKS>(writer, node) {
+        let Some(op) = model.read(&mut position, &mut place) else { break };
+        if let Some(last) = stages::end::<LINKS>(writer, op) {
             is_apart(model, &live, last + 1, |_, _, _| false)?;
             enter(&mut live, last + 1)?;
             end = Some(last);
@@ -128,10 +129,10 @@ fn live_tensors_are_disjoint<const LINKS: Links>(model: &Model<'_, LINKS>) -> Re
         if !is_end {
             let in_stage = end.is_some();
             is_apart(model, &live, writer + 1, |index, other, output| {
-                in_place::<LINKS>(node, writer, index, other, output, in_stage)
+                in_place::<LINKS>(op, writer, index, other, output, in_stage)
             })?;
         }
-        let scratch = node.op.scratch().region();
+        let scratch = op.scratch().region();
         let output = record(narrow(writer + 1));
         let taken = |tensor: &TensorRecord| !scratch.is_empty() && shares(&tensor.region(), &scratch);
         if scratch.end > tensor_bytes || taken(&output) || live.iter().any(|index| taken(&record(*index))) {
@@ -224,37 +225,30 @@ const fn shares(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// True when `node` may write its output over tensor `index`, which it reads for the last time. A window does not in a
+/// True when a node may write its output over tensor `index`, which it reads for the last time. A window does not in a
 /// stage, whose patches have paddings of their own.
 fn in_place<const LINKS: Links>(
-    node: &Node<'_>,
+    op: &Op<'_>,
     writer: usize,
     index: u16,
     input: &TensorRecord,
     output: &TensorRecord,
     in_stage: bool,
 ) -> bool {
-    let slides = match &node.op {
-        Op::Conv2d(op) => Some((op.input, &op.window)),
-        Op::DepthwiseConv2d(op) => Some((op.input, &op.window)),
-        Op::MaxPool2d(op) => Some((op.input, &op.window)),
-        Op::AveragePool2d(op) => Some((op.input, &op.window)),
-        _ => None,
-    };
-    if let Some((operand, window)) = slides {
+    if let Some((operand, window)) = op.sliding() {
         let (from, to) = (input.region().start, output.region().start);
         let distance = window.row_distance(input.shape.h, input.row_bytes(), output.shape.h, output.row_bytes());
         let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
-        let in_its_place = match &node.op {
+        let in_its_place = match op {
             Op::DepthwiseConv2d(op) if from == to && input.shape == output.shape => {
-                Packing::Pairs.is_in(LINKS) && dsp::runs_by_strips(op, output)
+                Packing::paired_in(LINKS) && dsp::runs_by_strips(op, output)
                     || Packing::Blocks.is_in(LINKS) && mve::runs_by_strips(op, output)
             }
             _ => false,
         };
         return operand == index && usize::from(input.last_use) == writer && (passed || in_its_place) && !in_stage;
     }
-    let operand = match node.op {
+    let operand = match op {
         Op::Clip(op) => op.input,
         Op::Rescale(op) => op.input,
         Op::LeakyRelu(op) => op.input,

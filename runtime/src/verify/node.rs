@@ -4,7 +4,7 @@ use super::stages::Inside;
 use super::{Kept, narrow, node_fault};
 use crate::arithmetic::MAX_SHIFT;
 use crate::error::{LoadError, NodeFault};
-use crate::format::{Activation, Case, Links, Node, Op, OperatorKind, Shape, TensorRecord, Window};
+use crate::format::{Activation, Case, Links, Op, OperatorKind, Shape, TensorRecord, Window};
 use crate::model::Model;
 
 /// Checks one node.
@@ -13,21 +13,15 @@ pub(super) fn verify<const LINKS: Links>(
     kept: &Kept,
     stage: Option<&Inside>,
     index: usize,
-    node: &Node<'_>,
+    op: &Op<'_>,
 ) -> Result<(), LoadError> {
-    if !node.name.is_text() {
-        return Err(LoadError::Malformed);
-    }
     let output = model.tensor(index + 1).ok_or(LoadError::Malformed)?;
     let output = stage.map_or(output, |stage| stage.whole(index + 1, output));
     let check = NodeCheck { model, kept, stage, index, output };
-    let links = if cfg!(target_os = "none") && Case::all_in(LINKS) {
-        node.op.links_but_cases()
-    } else {
-        links(model, node, &output)
-    };
+    let links =
+        if cfg!(target_os = "none") && Case::all_in(LINKS) { op.links_but_cases() } else { links(model, op, &output) };
     check.require(links & !model.links() == 0, NodeFault::Operator)?;
-    match &node.op {
+    match op {
         Op::Conv2d(op) if OperatorKind::Conv2d.is_in(LINKS) => check.conv2d(op),
         Op::DepthwiseConv2d(op) if OperatorKind::DepthwiseConv2d.is_in(LINKS) => check.depthwise_conv2d(op),
         Op::TransposeConv2d(op) if OperatorKind::TransposeConv2d.is_in(LINKS) => check.transpose_conv2d(op),
@@ -62,8 +56,8 @@ pub(super) fn verify<const LINKS: Links>(
 }
 
 #[inline(never)]
-fn links<const LINKS: Links>(model: &Model<'_, LINKS>, node: &Node<'_>, output: &TensorRecord) -> u64 {
-    node.op.links(|tensor| model.tensor(tensor.into()).unwrap_or(TensorRecord::EMPTY), output)
+fn links<const LINKS: Links>(model: &Model<'_, LINKS>, op: &Op<'_>, output: &TensorRecord) -> u64 {
+    op.links(|tensor| model.tensor(tensor.into()).unwrap_or(TensorRecord::EMPTY), output)
 }
 
 /// One node under test.

@@ -119,8 +119,8 @@ fn operands_end_here<const LINKS: Links>(
 }
 
 /// The last node of the stage that a node begins.
-pub(super) fn end<const LINKS: Links>(index: usize, node: &Node<'_>) -> Option<usize> {
-    match node.op {
+pub(super) fn end<const LINKS: Links>(index: usize, op: &Op<'_>) -> Option<usize> {
+    match op {
         Op::PatchInput(op) if OperatorKind::PatchInput.is_in(LINKS) => (index + usize::from(op.nodes)).checked_sub(1),
         _ => None,
     }

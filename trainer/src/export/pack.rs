@@ -44,9 +44,9 @@ pub(super) fn packed(network: &FixedPointNetwork, backend: Backend, prefer: Pref
     packed
 }
 
-/// Pixels of the output from which on a weight is stored in 16 bits though flash is to be spared: its second byte spares two instructions
+/// Pixels of the output from which on a weight is stored in 16 bits though flash is to be spared: its second byte spares an instruction
 /// for every sixteen products of four pixels, 128 instructions for each byte and more.
-const USES_WORTH_A_BYTE: usize = 1024;
+const USES_WORTH_A_BYTE: usize = 2048;
 
 /// Pixels of the output from which on a weight whose width the backend has no kernel for is stored in the next that it has: plain
 /// kernels take some 20 instructions more for each product.
@@ -75,7 +75,7 @@ pub(super) struct Packed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Plain,
-    Pairs(Pairs),
+    Pairs(Pairs, Packing),
     Quads(Quads),
     Blocks(Blocks),
     Lanes(Lanes),
@@ -124,9 +124,16 @@ impl Packed {
         // A multiplication takes 16 bits: a weight that has them need not be widened.
         let widened = prefer == Prefer::Speed || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
         let bits = if widened { WeightBits::Sixteen } else { bits };
-        let order = Pairs::new(runs, bits).filter(|order| is_bounded(network, layer, order.scaled_by()))?;
+        let in_order = |packing| {
+            let order = match &layer.op {
+                FixedPointOp::Conv2d { .. } => Pairs::of_tiles(packing, runs, bits),
+                _ => Pairs::new(runs, bits),
+            };
+            order.filter(|order| is_bounded(network, layer, order.scaled_by())).map(|order| (order, packing))
+        };
+        let (order, packing) = [Packing::Joined, Packing::Pairs].into_iter().find_map(in_order)?;
         let room = scratch(order.scratch_bytes(pixels));
-        Some(Self { bits, room, fast: at_once(layer, room), order: Order::Pairs(order), offset: 0 })
+        Some(Self { bits, room, fast: at_once(layer, room), order: Order::Pairs(order, packing), offset: 0 })
     }
 
     /// Transformed weights, where they are exact and win.
@@ -182,7 +189,8 @@ impl Packed {
     pub(super) const fn packing(&self) -> Packing {
         match self.order {
             Order::Plain => Packing::Plain,
-            Order::Pairs(_) | Order::Quads(_) => Packing::Pairs,
+            Order::Pairs(_, packing) => packing,
+            Order::Quads(_) => Packing::Joined,
             Order::Blocks(_) | Order::Lanes(_) => Packing::Blocks,
             Order::Fours(_) | Order::DepthwiseFours => Packing::Fours,
             Order::Winograd(_) => Packing::Winograd,
@@ -227,7 +235,7 @@ impl Packed {
         match self.order {
             Order::Plain | Order::DepthwiseFours => weights.codes.clone(),
             Order::Fours(order) => in_fours(order, weights),
-            Order::Pairs(order) => in_pairs(order, &weights.codes, out_ch),
+            Order::Pairs(order, _) => in_pairs(order, &weights.codes, out_ch),
             Order::Winograd(order) => in_tiles(order, &weights.codes, out_ch),
             Order::Quads(order) => {
                 let mut packed = vec![0; weights.codes.len()];
@@ -329,7 +337,21 @@ fn in_pairs(order: Pairs, codes: &[i16], out_ch: usize) -> Vec<i16> {
             }
         }
     }
+    if order.joined {
+        join(order, out_ch, &mut packed);
+    }
     packed
+}
+
+/// Joins the second channel's weights of every pair to the first one's.
+fn join(order: Pairs, out_ch: usize, packed: &mut [i16]) {
+    for (second, index) in (1..out_ch.next_multiple_of(2))
+        .step_by(2)
+        .flat_map(|second| (0..order.channel_len()).map(move |index| (second, index)))
+    {
+        let first = packed[order.place(second - 1, index)];
+        packed[order.place(second, index)] -= Pairs::borrowed(first.into()) as i16;
+    }
 }
 
 /// Whether a layer takes less time by tiles: not where its channels are too few for what a tile takes around its products, nor

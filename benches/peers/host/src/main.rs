@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use stepshift_runtime::{InstructionSet, Model, Session};
+use stepshift_runtime::{DecodedBuffers, InstructionSet, Model, Session};
 
 /// Most nodes of a model.
 const MOST_NODES: usize = 32;
@@ -21,9 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let bytes = std::fs::read(&path)?;
         let model = Model::parse(&bytes).map_err(|error| format!("{path}: {error}"))?;
         // Once, as LiteRT prepares its nodes before its runs.
-        let (mut nodes, mut tensors) =
-            (heapless::Vec::<_, MOST_NODES>::new(), heapless::Vec::<_, { MOST_NODES + 1 }>::new());
-        let model = model.decoded(&mut nodes, &mut tensors).map_err(|error| format!("{path}: {error}"))?;
+        let mut buffers = DecodedBuffers::<MOST_NODES, { MOST_NODES + 1 }>::new();
+        let model = model.decoded(&mut buffers).map_err(|error| format!("{path}: {error}"))?;
         let mut arena = vec![0; model.arena_bytes()];
         let mut session = Session::new(model, &mut arena).map_err(|error| format!("{path}: {error}"))?;
         let input = congruence(session.input_mut().into_bytes().len());

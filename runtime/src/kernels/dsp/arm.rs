@@ -15,7 +15,7 @@ use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
-use crate::format::{AFFINE_LINK, Case, Detail, Element, Links, PLACES, WeightBits, Winograd};
+use crate::format::{AFFINE_LINK, Case, Detail, Element, Links, OperatorKind, PLACES, Packing, WeightBits, Winograd};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -88,10 +88,21 @@ const fn links_wide_column(links: Links) -> bool {
     Detail::WideColumn.is_in(links) || Detail::WideTiles.is_in(links) && Case::Remainder.is_in(links)
 }
 
+/// Whether weights of 8 bits are joined: known while compiling of loops that the program uses for one of both.
+#[inline(always)]
+const fn are_joined<const LINKS: Links, const PIXELS: usize>(joined: bool) -> bool {
+    let has_tiles = PIXELS == CONV_COLUMNS || Case::Remainder.is_in(LINKS);
+    let any_joined = has_tiles && Packing::Joined.is_in(LINKS);
+    let all_joined = !(has_tiles && Packing::Pairs.is_in(LINKS))
+        && (PIXELS == CONV_COLUMNS || !OperatorKind::FullyConnected.is_in(LINKS));
+    any_joined && (all_joined || joined)
+}
+
 /// A loop over tiles, and what it is told.
 #[derive(Debug)]
 pub(super) struct TileLoop<'a> {
     bits: WeightBits,
+    joined: bool,
     arguments: Arguments,
     filters: PhantomData<Filters<'a>>,
 }
@@ -116,7 +127,7 @@ impl<'a> TileLoop<'a> {
             multipliers: multipliers_of(&filters.scale),
             zero: filters.scale.zero,
         };
-        Self { bits: filters.bits, arguments, filters: PhantomData }
+        Self { bits: filters.bits, joined: filters.joined, arguments, filters: PhantomData }
     }
 
     /// Runs the loop over a tile that [`super::instructions::Multiplier::run`] has checked.
@@ -131,10 +142,22 @@ impl<'a> TileLoop<'a> {
         // entries of its scale or the one; and the tile has room for what they write.
         unsafe {
             match (PIXELS, self.bits) {
-                (CONV_COLUMNS, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile4_bits8(arguments),
+                (CONV_COLUMNS, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => {
+                    if are_joined::<LINKS, PIXELS>(self.joined) {
+                        tile4_joined(arguments)
+                    } else {
+                        tile4_bits8(arguments)
+                    }
+                }
                 (CONV_COLUMNS, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile4_bits4(arguments),
                 (CONV_COLUMNS, WeightBits::Sixteen) if Detail::WideTiles.is_in(LINKS) => tile4_bits16(arguments),
-                (1, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => tile1_bits8(arguments),
+                (1, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) => {
+                    if are_joined::<LINKS, PIXELS>(self.joined) {
+                        tile1_joined(arguments)
+                    } else {
+                        tile1_bits8(arguments)
+                    }
+                }
                 (1, WeightBits::Four) if WeightBits::Four.is_in(LINKS) => tile1_bits4(arguments),
                 (1, WeightBits::Sixteen) if links_wide_column(LINKS) => tile1_bits16(arguments),
                 _ => {}
@@ -166,6 +189,15 @@ macro_rules! weights8 {
         "ldr r12, [r0], #4
         sxtb16 lr, r12
         sxtb16 r12, r12, ror #8
+        "
+    };
+}
+
+/// The first channel's into lr, into r12 those of both, joined.
+macro_rules! joined_weights {
+    () => {
+        "ldr r12, [r0], #4
+        sxtb16 lr, r12
         "
     };
 }
@@ -243,6 +275,13 @@ macro_rules! bytes1 {
     };
 }
 
+/// As [`bytes1`], of joined weights: the word is the second channel's.
+macro_rules! joined1 {
+    ($word:literal, $column:literal) => {
+        concat!(concat!("sxtb16 r3, ", $word, "\n"), products1!($column, "r3", $word))
+    };
+}
+
 /// As [`products4`], of the first step: every pixel's accumulators begin as those of the first one are.
 macro_rules! first_products4 {
     ($first:literal, $second:literal) => {
@@ -267,6 +306,37 @@ macro_rules! copies4 {
         mov r7, r6
         mov r8, r6
         mov r9, r6
+        "
+    };
+}
+
+/// Joined weights come times 256, with the first channel's.
+macro_rules! join_start {
+    () => {
+        "add r6, r2, r6, lsl #8
+        "
+    };
+}
+
+/// And are parted behind the loop.
+macro_rules! part4 {
+    () => {
+        "sub r6, r6, r2
+        sub r7, r7, r3
+        sub r8, r8, r4
+        sub r9, r9, r5
+        asr r6, r6, #8
+        asr r7, r7, #8
+        asr r8, r8, #8
+        asr r9, r9, #8
+        "
+    };
+}
+
+macro_rules! part1 {
+    () => {
+        "sub r6, r6, r2
+        asr r6, r6, #8
         "
     };
 }
@@ -502,12 +572,14 @@ end_of_loop!(
 /// the loop, where it ends, where the end goes on, multipliers, zero point. The loop holds `1 << quads_log2` quads and is entered
 /// behind those that are too many; of four pixels with weights of 8 or 4 bits, behind the step that a pair starts with.
 ///
-/// What bounds it: of the 13 instructions of a step with four pixels 8 multiply, 3 load and 2 widen; with weights of 16 bits,
-/// of 11, 3 load. Of the 10 of a quad with one pixel 4 multiply, 2 load and 4 widen; with weights of 16 bits, of 6, 2 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
+/// What bounds it: of the 12 instructions of a step with four pixels and joined weights 8 multiply, 3 load and 1 widens; with those
+/// that are not joined it is one more that widens, with weights of 16 bits none. Of the 10 of a quad with one pixel 4 multiply, 2 load
+/// and 4 widen, joined 2; with weights of 16 bits, of 6, 2 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
 /// from quad to quad.
 macro_rules! tile {
     ($name:ident, quads_log2: $quads_log2:literal, quad: $quad:expr, quad_bytes: $quad_bytes:literal,
-     column_log2: $log2:literal, start: $start:expr, start_bytes: $start_bytes:literal, leave: $leave:expr) => {
+     column_log2: $log2:literal, start: $start:expr, start_bytes: $start_bytes:literal, check: $check:expr,
+     leave: $leave:expr) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(arguments: *const Arguments) {
             naked_asm!(
@@ -542,10 +614,9 @@ macro_rules! tile {
                 2:",
                 concat!(".rept 1 << ", $quads_log2),
                 $quad,
-                ".endr
-                ldr r10, [sp, #12]
-                cmp r1, r10
-                bne.w 2b",
+                ".endr",
+                $check,
+                "bne.w 2b",
                 $leave,
                 "ldr pc, [sp, #36]
                 .p2align 2
@@ -560,25 +631,63 @@ macro_rules! tile {
     };
 }
 
+/// Whether a loop with four pixels, which uses every register, is at the end of its columns.
+macro_rules! column_end4 {
+    () => {
+        "ldr r10, [sp, #12]
+        cmp r1, r10
+        "
+    };
+}
+
+/// With one pixel r9 is free for that end.
+macro_rules! keep_column_end {
+    () => {
+        "ldr r9, [sp, #12]
+        "
+    };
+}
+
+macro_rules! column_end1 {
+    () => {
+        "cmp r1, r9
+        "
+    };
+}
+
+tile!(
+    tile4_joined,
+    quads_log2: 2,
+    quad: concat!(joined_weights!(), products4!("lr", "r12"), joined_weights!(), products4!("lr", "r12")),
+    quad_bytes: 96,
+    column_log2: 5,
+    start: concat!(join_start!(), joined_weights!(), first_products4!("lr", "r12")),
+    start_bytes: 48,
+    check: column_end4!(),
+    leave: part4!()
+);
+
 tile!(
     tile4_bits8,
-    quads_log2: 3,
+    quads_log2: 2,
     quad: concat!(weights8!(), products4!("lr", "r12"), weights8!(), products4!("lr", "r12")),
     quad_bytes: 104,
     column_log2: 5,
     start: concat!(weights8!(), first_products4!("lr", "r12")),
     start_bytes: 52,
+    check: column_end4!(),
     leave: ""
 );
 
 tile!(
     tile4_bits4,
-    quads_log2: 3,
+    quads_log2: 2,
     quad: concat!(weights4_low!(), products4!("lr", "r12"), weights4_high!(), products4!("lr", "r12")),
     quad_bytes: 116,
     column_log2: 5,
     start: concat!(scale_start!(), weights4_low!(), first_products4!("lr", "r12")),
     start_bytes: 60,
+    check: column_end4!(),
     leave: unscale4!()
 );
 
@@ -590,17 +699,31 @@ tile!(
     column_log2: 5,
     start: copies4!(),
     start_bytes: 0,
+    check: column_end4!(),
     leave: ""
 );
 
 tile!(
+    tile1_joined,
+    quads_log2: 2,
+    quad: concat!(columns1!(), two_words!(), joined1!("r12", "r10"), joined1!("lr", "r11")),
+    quad_bytes: 32,
+    column_log2: 3,
+    start: concat!(join_start!(), keep_column_end!()),
+    start_bytes: 0,
+    check: column_end1!(),
+    leave: part1!()
+);
+
+tile!(
     tile1_bits8,
-    quads_log2: 3,
+    quads_log2: 2,
     quad: concat!(columns1!(), two_words!(), bytes1!("r12", "r10"), bytes1!("lr", "r11")),
     quad_bytes: 40,
     column_log2: 3,
-    start: "",
+    start: keep_column_end!(),
     start_bytes: 0,
+    check: column_end1!(),
     leave: ""
 );
 
@@ -619,8 +742,9 @@ tile!(
     ),
     quad_bytes: 52,
     column_log2: 3,
-    start: scale_start!(),
+    start: concat!(scale_start!(), keep_column_end!()),
     start_bytes: 0,
+    check: column_end1!(),
     leave: unscale1!()
 );
 
@@ -636,8 +760,9 @@ tile!(
     ),
     quad_bytes: 24,
     column_log2: 3,
-    start: "",
+    start: keep_column_end!(),
     start_bytes: 0,
+    check: column_end1!(),
     leave: ""
 );
 
@@ -660,7 +785,7 @@ macro_rules! quad_of_halves {
 }
 
 /// One function over a run: r0 source, r1 target, r2 quads before, r3 inside, r4 behind; r6 zeros, r7 bytes from word to word. 8 or 9
-/// instructions for a quad, 5 for one of padding.
+/// instructions for a quad, two less where one word is behind the other, 5 for one of padding.
 macro_rules! run {
     ($name:ident, $quad:expr) => {
         #[unsafe(naked)]
@@ -687,6 +812,8 @@ macro_rules! run {
                 bne 2b
                 3:
                 cbz r3, 5f
+                cmp r7, #4
+                beq 6f
                 4:",
                 $quad,
                 "str r12, [r1]
@@ -698,7 +825,13 @@ macro_rules! run {
                 movs r2, r4
                 mov r4, r3
                 bne 2b
-                pop {{r4-r7, pc}}",
+                pop {{r4-r7, pc}}
+                6:",
+                $quad,
+                "stm r1!, {{r12, lr}}
+                subs r3, #1
+                bne 6b
+                b 5b",
             )
         }
     };

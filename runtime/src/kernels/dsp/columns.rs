@@ -82,19 +82,19 @@ pub(super) struct Pixel {
     pub(super) ox: usize,
 }
 
-/// Pixels of the output, one behind the other.
+/// The pixels of a tile, one behind the other.
 #[derive(Debug)]
-pub(super) struct Group<const PIXELS: usize> {
+pub(super) struct TilePixels {
     /// The first one, and its row.
     pub(super) first: Pixel,
     pub(super) row: OutputRow,
     /// [`Gather::window_start`] of each; [`usize::MAX`] where another row has not [the same rows of the kernel](OutputRow::is_like).
-    pub(super) starts: [usize; PIXELS],
+    pub(super) starts: [usize; CONV_COLUMNS],
     /// Columns of the output.
     pub(super) w: usize,
 }
 
-impl<const PIXELS: usize> Group<PIXELS> {
+impl TilePixels {
     /// The pixel behind another one. It is in the same row where no tile reaches over the end of one.
     #[inline]
     const fn next<const LINKS: Links>(&self, Pixel { oy, ox }: Pixel) -> Pixel {
@@ -134,9 +134,9 @@ impl Gather<'_> {
     ///
     /// target  the words of the four columns
     #[inline(never)]
-    pub(super) fn tile<const LINKS: Links>(&self, pixels: &Group<CONV_COLUMNS>, target: &mut [u32]) {
+    pub(super) fn tile<const LINKS: Links>(&self, pixels: &TilePixels, target: &mut [u32]) {
         let layout = self.layout;
-        let Group { first, row, starts, .. } = pixels;
+        let TilePixels { first, row, starts, .. } = pixels;
         let row_words = 2 * layout.quads * CONV_COLUMNS;
         let last = if layout.has_gaps::<LINKS>() { None } else { self.windows::<LINKS>(pixels, row_words, target) };
         let is_there = |start: usize| last.is_some_and(|last| start <= last);
@@ -160,12 +160,7 @@ impl Gather<'_> {
 
     /// Fills the rows of four pixels' windows that are inside the input, as [`widen_windows`] does, and those that are padding.
     #[inline]
-    fn windows<const LINKS: Links>(
-        &self,
-        pixels: &Group<CONV_COLUMNS>,
-        row_words: usize,
-        target: &mut [u32],
-    ) -> Option<usize> {
+    fn windows<const LINKS: Links>(&self, pixels: &TilePixels, row_words: usize, target: &mut [u32]) -> Option<usize> {
         let (layout, row) = (self.layout, &pixels.row);
         let (above, rest) = split(target, row.kernel * row_words);
         let (inside, below) = split(rest, row.len * row_words);

@@ -1,7 +1,7 @@
 use core::array;
 
 use super::CONV_COLUMNS;
-use super::columns::{Gather, Group, Layout, OutputRow, Pixel, words};
+use super::columns::{Gather, Layout, OutputRow, Pixel, TilePixels, words};
 use super::layer::Layer;
 use crate::format::{Case, Conv2d, Links, Pairs, Runs};
 use crate::kernels::{Bands, ViewMut};
@@ -15,15 +15,15 @@ use crate::kernels::{Bands, ViewMut};
 /// scratch  [`Pairs::scratch_bytes`] of [`CONV_COLUMNS`]
 pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>, scratch: &mut [u8]) {
     let runs = Runs::of_window(&op.window, bands.input().shape.c.into());
-    let Some(order) = Pairs::new(runs, op.weights.bits) else { return };
+    let Some(order) = Pairs::of_tiles(op.weights.packing, runs, op.weights.bits) else { return };
     let column = order.channel_len() / 2;
     let columns = words(scratch, column * CONV_COLUMNS);
     let end = (bands.output().element, bands.output().shape.c);
-    let new_layer = |pixels: usize| Layer::new::<LINKS>(&op.weights, op.activation, end, (column, pixels));
-    let mut layers = Layers {
-        four: new_layer(CONV_COLUMNS),
-        one: if Case::Remainder.is_in(LINKS) { Some(new_layer(1)) } else { None },
-    };
+    let new_layer =
+        |pixels: usize| Layer::new::<LINKS>(&op.weights, op.activation, end, (column, pixels), order.joined);
+    let mut four = new_layer(CONV_COLUMNS);
+    let mut one = if Case::Remainder.is_in(LINKS) { Some(new_layer(1)) } else { None };
+    let mut layers = Layers { four: &mut four, one: one.as_mut() };
     let layout = Layout::new((bands.input(), bands.output()), &op.window, op.weights.epilogue.input_zero());
     bands.round_rows(CONV_COLUMNS as u16);
     while let Some((input, mut output)) = bands.next() {
@@ -32,14 +32,14 @@ pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>,
 }
 
 /// A layer for four pixels at a time, and for one where tiles leave a remainder.
-struct Layers<'a> {
-    four: Layer<'a>,
-    one: Option<Layer<'a>>,
+struct Layers<'l, 'a> {
+    four: &'l mut Layer<'a>,
+    one: Option<&'l mut Layer<'a>>,
 }
 
 /// Some rows of the output.
 fn band<const LINKS: Links>(
-    layers: &mut Layers<'_>,
+    layers: &mut Layers<'_, '_>,
     gather: &Gather<'_>,
     output: &mut ViewMut<'_>,
     columns: &mut [u32],
@@ -54,8 +54,7 @@ fn band<const LINKS: Links>(
             // Three pixels at the end are computed with the one before them, once more.
             if count - first < 3 || first == 0 {
                 let column = columns.get_mut(..columns.len() / CONV_COLUMNS).unwrap_or_default();
-                let Group { first: pixel, .. } = pixels.next::<LINKS, 1>();
-                gather.column::<LINKS>(pixel, 1, column);
+                gather.column::<LINKS>(pixels.next::<LINKS>(), 1, column);
                 layer.multiply::<LINKS, 1>(column, first, output);
                 first += 1;
                 continue;
@@ -63,7 +62,7 @@ fn band<const LINKS: Links>(
             first -= 1;
             pixels.step_back();
         }
-        gather.tile::<LINKS>(&pixels.next::<LINKS, CONV_COLUMNS>(), columns);
+        gather.tile::<LINKS>(&pixels.next_tile::<LINKS>(), columns);
         layers.four.multiply::<LINKS, CONV_COLUMNS>(columns, first, output);
         first += CONV_COLUMNS;
     }
@@ -85,11 +84,11 @@ impl<'g, 'a> Pixels<'g, 'a> {
         Self { gather, w, oy, ox: 0, row: gather.output_row::<LINKS>(oy) }
     }
 
-    /// To any pixel.
+    /// To the next row.
     #[inline(never)]
-    fn go_to<const LINKS: Links>(&mut self, oy: usize, ox: usize) {
-        (self.oy, self.ox) = (oy, ox);
-        self.row = self.gather.output_row::<LINKS>(oy);
+    fn next_row<const LINKS: Links>(&mut self) {
+        (self.oy, self.ox) = (self.oy + 1, 0);
+        self.row = self.gather.output_row::<LINKS>(self.oy);
     }
 
     /// Back by one pixel, behind which there was another one.
@@ -101,13 +100,22 @@ impl<'g, 'a> Pixels<'g, 'a> {
     #[inline]
     fn find_row<const LINKS: Links>(&mut self) {
         if self.ox == self.w {
-            self.go_to::<LINKS>(self.oy + 1, 0);
+            self.next_row::<LINKS>();
         }
     }
 
-    /// The next pixels.
+    /// The next pixel.
     #[inline]
-    fn next<const LINKS: Links, const PIXELS: usize>(&mut self) -> Group<PIXELS> {
+    fn next<const LINKS: Links>(&mut self) -> Pixel {
+        self.find_row::<LINKS>();
+        let pixel = Pixel { oy: self.oy, ox: self.ox };
+        self.ox += 1;
+        pixel
+    }
+
+    /// The next four pixels.
+    #[inline]
+    fn next_tile<const LINKS: Links>(&mut self) -> TilePixels {
         self.find_row::<LINKS>();
         let (first, row) = (Pixel { oy: self.oy, ox: self.ox }, self.row);
         let starts = array::from_fn(|_| {
@@ -119,6 +127,6 @@ impl<'g, 'a> Pixels<'g, 'a> {
             self.ox += 1;
             start
         });
-        Group { first, row, starts, w: self.w }
+        TilePixels { first, row, starts, w: self.w }
     }
 }

@@ -32,7 +32,7 @@ pub fn depthwise_conv2d<const LINKS: Links>(
     let end = end::<LINKS>(&op.weights, op.activation, bands.output().element);
     let done = WeightBits::Sixteen.is_in(LINKS)
         && bands.in_out().is_some_and(|operands| by_strips::<LINKS>(op, operands, scratch, end));
-    if !done {
+    if !done && Detail::DepthwisePixels.is_in(LINKS) {
         bands.each(|x, y| by_pixels::<LINKS>(op, &x, y, end));
     }
 }

@@ -23,9 +23,6 @@ pub fn fully_connected<const LINKS: Links>(
     let column = words(scratch, column_words);
     widen_run::<LINKS>(&PaddedRun { codes: input, before: 0, zero: 0 }, 1, column);
     let end = (output.element, output.shape.c);
-    Layer::new::<LINKS>(&op.weights, op.activation, end, (column_words, 1)).multiply::<LINKS, 1>(
-        column,
-        0,
-        &mut output,
-    );
+    let mut layer = Layer::new::<LINKS>(&op.weights, op.activation, end, (column_words, 1), false);
+    layer.multiply::<LINKS, 1>(column, 0, &mut output);
 }

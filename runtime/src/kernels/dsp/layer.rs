@@ -23,6 +23,7 @@ pub(super) struct Layer<'a> {
     activation: Activation,
     /// Words of the column of a pixel.
     words: usize,
+    joined: bool,
     /// Pairs of channels that the inner loops end, from the first one on.
     fast: usize,
     multiplier: Option<Multiplier<'a>>,
@@ -33,23 +34,26 @@ impl<'a> Layer<'a> {
     ///
     /// words   of the column of a pixel
     /// pixels  that are multiplied at a time: four, or one
+    /// joined  as [`Pairs::joined`](crate::format::Pairs::joined)
     pub(super) fn new<const LINKS: Links>(
         weights: &'a Weights<'a>,
         activation: Activation,
         (output, out_ch): (Element, u16),
         (words, pixels): (usize, usize),
+        joined: bool,
     ) -> Self {
         let end = end::<LINKS>(weights, activation, output);
         let fast = if Case::End.is_in(LINKS) && end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
         let filters = Filters {
             bits: weights.bits,
+            joined,
             weights: weights.codes,
             bias: part(weights.bias, 0, 8 * fast),
             scale: Scale::new::<LINKS>(&weights.epilogue, 0),
             end,
         };
         let multiplier = Multiplier::new::<LINKS>(filters, (words, pixels), out_ch);
-        Self { weights, activation, words, fast, multiplier }
+        Self { weights, activation, words, joined, fast, multiplier }
     }
 
     /// Multiplies the columns of pixels by all channels.
@@ -93,13 +97,15 @@ impl<'a> Layer<'a> {
         let pair_bytes = self.words * self.weights.bits.bits() as usize / 2;
         let filters = Filters {
             bits: self.weights.bits,
+            joined: self.joined,
             weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
             bias: bias.get(..8 * count).unwrap_or_default(),
             scale: Scale::NONE,
             end: End::Accumulators,
         };
-        let words = (self.words, PIXELS);
-        let Some(mut multiplier) = Multiplier::new::<LINKS>(filters, words, output.shape.c) else { return };
+        let Some(mut multiplier) = Multiplier::new::<LINKS>(filters, (self.words, PIXELS), output.shape.c) else {
+            return;
+        };
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
         multiplier.run::<LINKS, PIXELS>(Tile { columns, output: &mut accumulators.0 });
         for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {

@@ -46,21 +46,29 @@ impl<'a> Scale<'a> {
     }
 
     /// Whether the loops have an end for every channel.
-    pub(super) fn is_right<const LINKS: Links>(epilogue: &Epilogue<'_>) -> bool {
+    pub(super) const fn is_right<const LINKS: Links>(epilogue: &Epilogue<'_>) -> bool {
         match epilogue {
             Epilogue::Shift(shifts) => {
-                let (fours, rest) = shifts.as_chunks();
+                let (mut fours, rest) = shifts.as_chunks();
                 // The sign of none is set.
-                fours.iter().all(|four| u32::from_le_bytes(*four) & 0x8080_8080 == 0)
-                    && rest.iter().all(|shift| has_end(Requantizer::Shift(shift.cast_signed())))
+                let mut signs = 0;
+                while let [four, others @ ..] = fours {
+                    signs |= u32::from_le_bytes(*four) & 0x8080_8080;
+                    fours = others;
+                }
+                signs == 0 && all_positive(rest)
             }
             Epilogue::Multiply(_) if LINKS & AFFINE_LINK == 0 => false,
             Epilogue::Multiply(Multiply { multipliers, shifts, .. }) => {
-                let (multipliers, _) = multipliers.as_chunks::<4>();
-                multipliers.iter().zip(*shifts).all(|(bytes, shift)| {
+                let ((mut multipliers, _), mut shifts) = (multipliers.as_chunks::<4>(), *shifts);
+                while let ([bytes, other_multipliers @ ..], [shift, other_shifts @ ..]) = (multipliers, shifts) {
                     let (multiplier, shift) = (i32::from_le_bytes(*bytes), shift.cast_signed());
-                    has_end(Requantizer::Multiply { multiplier, shift, zero: 0 })
-                })
+                    if !has_end(Requantizer::Multiply { multiplier, shift, zero: 0 }) {
+                        return false;
+                    }
+                    (multipliers, shifts) = (other_multipliers, other_shifts);
+                }
+                true
             }
         }
     }
@@ -89,4 +97,14 @@ impl<'a> Scale<'a> {
             None => acc >> (u32::from(shift) + scaled_by).min(31),
         }
     }
+}
+
+const fn all_positive(mut shifts: &[u8]) -> bool {
+    while let [shift, others @ ..] = shifts {
+        if !has_end(Requantizer::Shift(shift.cast_signed())) {
+            return false;
+        }
+        shifts = others;
+    }
+    true
 }

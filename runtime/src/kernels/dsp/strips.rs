@@ -10,7 +10,7 @@ use super::layer::saturate;
 use super::scale::{self, Scale};
 use super::tile::End;
 use crate::arithmetic::Requantizer;
-use crate::format::{Activation, DepthwiseConv2d, Element, Links, Packing, Shape, TensorRecord, Window};
+use crate::format::{ALL_LINKS, Activation, DepthwiseConv2d, Element, Links, Shape, TensorRecord, Window};
 use crate::kernels::InOut;
 
 /// Words of a column of a strip: two pairs of rows of each of four channels.
@@ -43,21 +43,21 @@ pub fn strip_bytes(
 
 /// Whether a layer has the scratch to run by strips.
 #[must_use]
-pub fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> bool {
-    let epilogue = &op.weights.epilogue;
-    let ends = (0..epilogue.len()).map(|channel| epilogue.channel(channel));
-    let needed = strip_bytes(&op.window, (output.shape, output.element, op.activation), ends);
-    op.weights.packing == Packing::Pairs && needed.is_some_and(|bytes| bytes <= op.weights.scratch.bytes as usize)
+pub const fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> bool {
+    let Some(words) = scratch_words(&op.window, output.shape.w as usize) else { return false };
+    op.weights.packing.is_paired()
+        && 4 * words + 3 <= op.weights.scratch.bytes as usize
+        && !matches!(saturate(op.activation, output.element), End::Accumulators)
+        && Scale::is_right::<ALL_LINKS>(&op.weights.epilogue)
 }
 
-fn scratch_words(window: &Window, width: usize) -> Option<usize> {
-    let [kernel, stride, dilation] = [
-        [window.kernel_h, window.kernel_w],
-        [window.stride_h, window.stride_w],
-        [window.dilation_h, window.dilation_w],
-    ];
-    let fits = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1];
-    fits.then(|| QUAD_WORDS + 2 * COLUMN_WORDS * (width + 2))
+const fn scratch_words(window: &Window, width: usize) -> Option<usize> {
+    let fits = window.kernel_h == 3
+        && window.kernel_w == 3
+        && window.stride_h == 1
+        && window.stride_w == 1
+        && window.is_dense();
+    if fits { Some(QUAD_WORDS + 2 * COLUMN_WORDS * (width + 2)) } else { None }
 }
 
 /// As [`depthwise_conv2d`](super::depthwise_conv2d) for layers that end in what the loops have; false, and nothing

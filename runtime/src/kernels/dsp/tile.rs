@@ -20,6 +20,8 @@ pub(in crate::kernels) enum End {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Filters<'a> {
     pub(super) bits: WeightBits,
+    /// As [`Pairs::joined`](crate::format::Pairs::joined).
+    pub(super) joined: bool,
     pub(super) weights: &'a [u8],
     /// Two i32 a pair.
     pub(super) bias: &'a [u8],

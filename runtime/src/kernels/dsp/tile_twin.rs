@@ -25,12 +25,12 @@ impl<'a> TileLoop<'a> {
     #[inline(never)]
     pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&mut self, tile: Tile<'_>) {
         let Self { filters, pitch, pixels } = *self;
-        let mut weights = Weights { bits: filters.bits, bytes: filters.weights };
+        let mut weights = Weights { bits: filters.bits, joined: filters.joined, bytes: filters.weights };
         for pair in 0..filters.pairs() {
             let bias = |channel: usize| {
                 filters.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b))
             };
-            let mut acc = [0, 1].map(|channel| [bias(channel) << weights.scaled_by(); CONV_COLUMNS]);
+            let mut acc = weights.start([bias(0), bias(1)]).map(|acc| [acc; CONV_COLUMNS]);
             for (step, column) in tile.columns.chunks_exact(pixels.max(1)).enumerate() {
                 let codes = weights.step(step % 2 == 0);
                 for (acc, code) in acc.iter_mut().zip(codes) {
@@ -39,6 +39,7 @@ impl<'a> TileLoop<'a> {
                     }
                 }
             }
+            weights.part(&mut acc);
             for (channel, acc) in acc.iter().enumerate() {
                 for (pixel, acc) in acc.iter().enumerate().take(pixels) {
                     if filters.end == End::Accumulators {
@@ -87,12 +88,30 @@ pub(super) fn extend(word: u32, signed: bool) -> u32 {
 /// Weights that were not used yet.
 struct Weights<'a> {
     bits: WeightBits,
+    joined: bool,
     bytes: &'a [u8],
 }
 
 impl Weights<'_> {
     const fn scaled_by(&self) -> u32 {
         if matches!(self.bits, WeightBits::Four) { 4 } else { 0 }
+    }
+
+    /// Accumulators that begin at the biases of a pair.
+    const fn start(&self, [first, second]: [i32; 2]) -> [i32; 2] {
+        if self.joined {
+            [first, (second << 8).wrapping_add(first)]
+        } else {
+            [first << self.scaled_by(), second << self.scaled_by()]
+        }
+    }
+
+    /// Takes the first channel's accumulators out of those that are joined to them.
+    fn part(&self, acc: &mut [[i32; CONV_COLUMNS]; 2]) {
+        let [first, second] = acc;
+        for (second, first) in second.iter_mut().zip(first).filter(|_| self.joined) {
+            *second = second.wrapping_sub(*first) >> 8;
+        }
     }
 
     fn word(&mut self) -> u32 {
@@ -112,6 +131,6 @@ impl Weights<'_> {
             WeightBits::Four => self.word() & 0xf0f0_f0f0,
             _ => self.word(),
         };
-        [extend(word, true), extend(word.rotate_right(8), true)]
+        [extend(word, true), if self.joined { word } else { extend(word.rotate_right(8), true) }]
     }
 }
