@@ -202,7 +202,7 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
     /// its `trusted()`.
     ///
     /// # Errors
-    /// [`RunError::TooManyNodes`] where one of both has no room.
+    /// [`RunError::TooManyNodes`] where the buffers have no room for all nodes, or for their tensors.
     pub fn decoded<'n, const NODES: usize, const TENSORS: usize>(
         &self,
         buffers: &'n mut DecodedBuffers<'a, NODES, TENSORS>,

@@ -296,7 +296,7 @@ impl Op<'_> {
     /// for `SMLAD`, which have one too, those with scratch need it: they run by strips.
     const fn width_bit(&self, weights: &Weights<'_>) -> Links {
         match (self, weights.packing) {
-            (Self::DepthwiseConv2d(_), Packing::Pairs | Packing::Joined) if weights.scratch.bytes == 0 => 0,
+            (Self::DepthwiseConv2d(_), packing) if packing.is_paired() && weights.scratch.bytes == 0 => 0,
             (_, Packing::Winograd) => 0,
             _ => weights.bits.bit(),
         }

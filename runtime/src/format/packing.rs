@@ -210,8 +210,8 @@ impl Pairs {
     }
 }
 
-/// The order that [`Packing::Pairs`] and [`Packing::Joined`] mean for a depthwise convolution: channels in fours, 16 bits a code, and of each tap the
-/// channels 0, 2, 1, 3, as `SXTB16` widens them.
+/// The order that [`Packing::Pairs`] and [`Packing::Joined`] mean for a depthwise convolution: channels in fours, 16 bits a code,
+/// and of each tap the channels 0, 2, 1, 3, as `SXTB16` widens them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quads {

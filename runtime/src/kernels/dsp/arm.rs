@@ -574,8 +574,8 @@ end_of_loop!(
 ///
 /// What bounds it: of the 12 instructions of a step with four pixels and joined weights 8 multiply, 3 load and 1 widens; with those
 /// that are not joined it is one more that widens, with weights of 16 bits none. Of the 10 of a quad with one pixel 4 multiply, 2 load
-/// and 4 widen, joined 2; with weights of 16 bits, of 6, 2 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an LDM of two registers; it has no branch
-/// from quad to quad.
+/// and 4 widen, joined 2; with weights of 16 bits, of 6, 2 load. A Cortex-M4 takes a cycle more for each LDR, and two more for an
+/// LDM of two registers; it has no branch from quad to quad.
 macro_rules! tile {
     ($name:ident, quads_log2: $quads_log2:literal, quad: $quad:expr, quad_bytes: $quad_bytes:literal,
      column_log2: $log2:literal, start: $start:expr, start_bytes: $start_bytes:literal, check: $check:expr,

@@ -36,19 +36,24 @@ pub fn strip_bytes(
     (shape, element, activation): (Shape, Element, Activation),
     mut ends: impl Iterator<Item = Requantizer>,
 ) -> Option<usize> {
-    let words = scratch_words(window, shape.w.into())?;
-    let has_end = saturate(activation, element) != End::Accumulators && ends.all(scale::has_end);
-    words.checked_mul(4)?.checked_add(3).filter(|_| has_end)
+    needed_bytes(window, shape, element, activation).filter(|_| ends.all(scale::has_end))
 }
 
 /// Whether a layer has the scratch to run by strips.
 #[must_use]
 pub const fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> bool {
-    let Some(words) = scratch_words(&op.window, output.shape.w as usize) else { return false };
-    op.weights.packing.is_paired()
-        && 4 * words + 3 <= op.weights.scratch.bytes as usize
-        && !matches!(saturate(op.activation, output.element), End::Accumulators)
-        && Scale::is_right::<ALL_LINKS>(&op.weights.epilogue)
+    let needed = needed_bytes(&op.window, output.shape, output.element, op.activation);
+    let has_scratch = matches!(needed, Some(bytes) if bytes <= op.weights.scratch.bytes as usize);
+    has_scratch && op.weights.packing.is_paired() && Scale::is_right::<ALL_LINKS>(&op.weights.epilogue)
+}
+
+/// As [`strip_bytes`], whatever the channels end in before they saturate.
+const fn needed_bytes(window: &Window, shape: Shape, element: Element, activation: Activation) -> Option<usize> {
+    match (scratch_words(window, shape.w as usize), saturate(activation, element)) {
+        (None, _) | (_, End::Accumulators) => None,
+        // No width has so many columns that these bytes leave 32 bits.
+        (Some(words), _) => Some(4 * words + 3),
+    }
 }
 
 const fn scratch_words(window: &Window, width: usize) -> Option<usize> {
