@@ -105,14 +105,27 @@ fn multiply_to_the_right(acc: i32, multiplier: i32, shift: i8) -> i32 {
     halve_half_away(doubling_high_multiply(acc, multiplier), (!shift).cast_unsigned())
 }
 
-/// `a * b / 2^31`, rounded to the nearest, half up: gemmlowp's `SaturatingRoundingDoublingHighMul` but for the square of
-/// `-2^31`, whose nudge and truncating division come to the same: `trunc((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31)`
-/// for every `p < 0`.
+/// `acc * multiplier / 2^31`, rounded to the nearest, half up: gemmlowp's `SaturatingRoundingDoublingHighMul`, whose nudge and
+/// truncating division come to the same: `trunc((p + 1 - 2^30) / 2^31) = floor((p + 2^30) / 2^31)` for every `p < 0`.
+///
+/// Twice a multiplier from `2^30` on wraps to `2^32` less, which one more `acc` makes up for.
+///
+/// multiplier  Q31, not negative
+pub(crate) fn doubling_high_multiply(acc: i32, multiplier: i32) -> i32 {
+    let doubled = multiplier.wrapping_mul(2);
+    rounding_high_multiply(doubled, acc).wrapping_add(acc & doubled >> 31)
+}
+
+/// As [`doubling_high_multiply`] by a normalized multiplier, of `2^30` and more.
 #[inline]
-pub(crate) fn doubling_high_multiply(a: i32, b: i32) -> i32 {
-    #[expect(clippy::cast_possible_truncation, reason = "a product of 62 bits, halved 31 times")]
-    let high = ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32;
-    high
+pub(crate) fn normalized_high_multiply(acc: i32, multiplier: i32) -> i32 {
+    rounding_high_multiply(multiplier.wrapping_mul(2), acc).wrapping_add(acc)
+}
+
+/// `a * b / 2^32`, rounded to the nearest, half up: one `SMMULR` where the core has it.
+#[inline]
+pub(crate) fn rounding_high_multiply(a: i32, b: i32) -> i32 {
+    ((i64::from(a) * i64::from(b) + (1 << 31)) >> 32) as i32
 }
 
 /// `x / 2^exponent`, rounded to the nearest, half away from zero: gemmlowp's `RoundingDivideByPOT`.
@@ -135,6 +148,26 @@ mod tests {
     use super::*;
 
     const I8: Activation = Activation { min: -128, max: 127 };
+
+    #[test]
+    fn high_multiplies_round_half_up() {
+        let ends = [i32::MIN, -(1 << 30), -1, 0, 1 << 30, i32::MAX];
+        let numbers = ends.map(|end: i32| {
+            [0, 1, 2, 0x0123_4567, 0x0765_4321].map(|step| [end.wrapping_add(step), end.wrapping_sub(step)])
+        });
+        let numbers = numbers.as_flattened().as_flattened();
+        for (&acc, &b) in numbers.iter().flat_map(|acc| numbers.iter().map(move |b| (acc, b))) {
+            let exact =
+                |right_shift: u32| ((i64::from(acc) * i64::from(b) + (1 << (right_shift - 1))) >> right_shift) as i32;
+            assert_eq!(rounding_high_multiply(acc, b), exact(32), "{acc} * {b}");
+            if b >= 0 {
+                assert_eq!(doubling_high_multiply(acc, b), exact(31), "{acc} * {b}");
+            }
+            if b >= 1 << 30 {
+                assert_eq!(normalized_high_multiply(acc, b), exact(31), "{acc} * {b}");
+            }
+        }
+    }
 
     /// `floor(acc / 2^s + 1/2)` in exact rationals, for the rounding constant folded in.
     fn half_up(acc: i64, s: i8) -> i64 {

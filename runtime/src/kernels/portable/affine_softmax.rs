@@ -1,5 +1,5 @@
 use super::exponentials::Exponentials;
-use crate::arithmetic::doubling_high_multiply;
+use crate::arithmetic::{doubling_high_multiply, normalized_high_multiply, rounding_high_multiply};
 use crate::format::{AffineSoftmax, Links};
 use crate::kernels::InOut;
 
@@ -46,11 +46,12 @@ fn rounded(x: u32, right_shift: u8) -> u32 {
 fn reciprocal(sum: u32) -> (u32, u8) {
     let sum = sum.max(1);
     let zeros = sum.leading_zeros() as u8;
+    // 1/2 to 1 in units of 2^-31. The line is within 1/17 of the reciprocal, so that twice an error fits.
     let half = ((sum << (zeros & 31)) >> 1).cast_signed();
-    let mut x = LINE.0.wrapping_add(doubling_high_multiply(LINE.1, half));
+    let mut x = LINE.0.wrapping_sub(doubling_high_multiply(half, LINE.1));
     for _ in 0..3 {
-        let error = (1 << 29) - doubling_high_multiply(half, x);
-        x = x.wrapping_add(doubling_high_multiply(x, error).saturating_mul(4));
+        let error = (1 << 29) - normalized_high_multiply(x, half);
+        x += rounding_high_multiply(2 * error, x) * 4;
     }
-    (x.saturating_mul(2).cast_unsigned(), (SUM_BITS + 23).saturating_sub(zeros))
+    (x.cast_unsigned().wrapping_mul(2).min(i32::MAX.cast_unsigned()), (SUM_BITS + 23).saturating_sub(zeros))
 }

@@ -1,6 +1,6 @@
 //! `exp` of distances between logits in the affine scheme, in units of `2^-31`. Spec 4.26.
 
-use crate::arithmetic::{doubling_high_multiply, rounding_divide};
+use crate::arithmetic::{doubling_high_multiply, normalized_high_multiply, rounding_divide, rounding_high_multiply};
 use crate::format::{AffineSoftmax, Detail, Links, SOFTMAX_ENTRIES};
 
 /// Fraction bits of a difference of logits.
@@ -59,7 +59,7 @@ impl<'a> Exponentials<'a> {
 ///
 /// multiplier, left_shift  the scale of the logits, `multiplier * 2^(left_shift - 31)` in units of `2^-26`: at least `2^30`; 1 to 31.
 ///                         Of others the result means nothing
-#[inline(never)]
+#[inline]
 #[must_use]
 pub fn affine_exponential(multiplier: i32, left_shift: u8, distance: u8) -> u32 {
     let (left_shift, distance) = (left_shift & 31, i32::from(distance));
@@ -67,30 +67,34 @@ pub fn affine_exponential(multiplier: i32, left_shift: u8, distance: u8) -> u32 
     if distance > (31 << DIFFERENCE_BITS) >> left_shift {
         return 0;
     }
-    power_of_e(doubling_high_multiply(distance.wrapping_neg() << left_shift, multiplier)).cast_unsigned()
+    power_of_e(distance.wrapping_neg() << left_shift, multiplier).cast_unsigned()
 }
 
-/// `exp` of a difference that is not positive, in units of `2^-26`: gemmlowp's `exp_on_negative_values`.
-fn power_of_e(difference: i32) -> i32 {
+/// `exp` of a difference that is not positive, `scaled * multiplier * 2^-31` in units of `2^-26`: gemmlowp's
+/// `exp_on_negative_values`.
+#[inline(never)]
+fn power_of_e(scaled: i32, multiplier: i32) -> i32 {
+    let difference = normalized_high_multiply(scaled, multiplier);
     if difference == 0 {
         return i32::MAX;
     }
     let rest = (difference & (QUARTER - 1)) - QUARTER;
     let quarters = rest.wrapping_sub(difference) >> (DIFFERENCE_BITS - 2);
-    let mut product = near_zero(rest << 5);
-    for (bit, power) in POWERS.iter().enumerate() {
-        if quarters >> bit & 1 != 0 {
-            product = doubling_high_multiply(product, *power);
-        }
-    }
-    product
+    let times = |product: i32, bit: usize| {
+        let multiplied = doubling_high_multiply(product, POWERS[bit]);
+        if quarters >> bit & 1 != 0 { multiplied } else { product }
+    };
+    // One by one, so that each is a constant in the code.
+    let product = times(times(near_zero(rest << 5), 0), 1);
+    times(times(times(times(times(product, 2), 3), 4), 5), 6)
 }
 
 /// `exp(x)` for `x` from -1/4 to 0 by its series around -1/8, both in units of `2^-31`.
 fn near_zero(x: i32) -> i32 {
+    // At most 2^28 to either side, so that it can be doubled, as its powers can.
     let x = x + (1 << 28);
-    let square = doubling_high_multiply(x, x);
-    let (cube, fourth) = (doubling_high_multiply(square, x), doubling_high_multiply(square, square));
+    let square = rounding_high_multiply(2 * x, x);
+    let (cube, fourth) = (rounding_high_multiply(2 * x, square), rounding_high_multiply(2 * square, square));
     let tail = doubling_high_multiply(rounding_divide(fourth, 2) + cube, THIRD) + square;
-    EIGHTH + doubling_high_multiply(EIGHTH, x + rounding_divide(tail, 1))
+    EIGHTH + rounding_high_multiply(2 * (x + rounding_divide(tail, 1)), EIGHTH)
 }
