@@ -90,6 +90,7 @@ compare! {
     connected = "../../tests/fuzz/corpus/load_and_run/27.stepshift"
     quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
     tiled = "../../tests/fuzz/corpus/load_and_run/28.stepshift"
+    joined = "../../tests/fuzz/corpus/load_and_run/29.stepshift"
 }
 
 #[test]

@@ -105,6 +105,7 @@ fn run(cli: &Cli) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    process::end_with_the_reader();
     match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) if process::interrupted() => ExitCode::from(process::INTERRUPTED),

@@ -1,6 +1,7 @@
 //! Other programs: run, checked, interrupted.
 
 use std::io::{BufRead as _, BufReader};
+use std::panic;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,22 @@ use anyhow::{Context, Result, bail};
 /// Exit status after Ctrl-C, as shells report it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
+/// Exit status, as shells report it, of a program that wrote to a pipe which nobody reads any more.
+const BROKEN_PIPE: i32 = 141;
+
 static STOP: AtomicBool = AtomicBool::new(false);
+
+/// A reader that has seen enough, `head` say, is no failure: the standard library panics there.
+pub(crate) fn end_with_the_reader() {
+    let other = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let message = info.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
+            std::process::exit(BROKEN_PIPE);
+        }
+        other(info);
+    }));
+}
 
 /// Ctrl-C reaches the running child as well: it ends, and this program tells of it instead of dying first.
 pub(crate) fn watch_for_interrupts() -> Result<()> {

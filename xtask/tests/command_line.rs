@@ -82,3 +82,12 @@ fn a_missing_toolchain_is_told_with_what_it_is_for() {
     assert!(text.contains("missing; needed to build firmware"), "{text}");
     assert!(text.contains("embedded toolchain could not be installed"), "{text}");
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_output_without_a_panic() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let Output { status, stderr, .. } =
+        Command::new(env!("CARGO_BIN_EXE_xtask")).arg("boards").stdout(writer).output().unwrap();
+    assert_eq!((status.code(), String::from_utf8(stderr).unwrap()), (Some(141), String::new()));
+}
