@@ -57,7 +57,8 @@ mod tests {
     use super::*;
 
     fn row(layer: &str, count: u64, instructions: u64) -> Row {
-        Row { layer: layer.to_owned(), count, macs: 1, cost: Cost::Instructions(instructions), scratch_bytes: 0 }
+        let cost = Cost::Instructions(instructions);
+        Row { layer: layer.to_owned(), count, macs: 1, cost, scratch_bytes: 0, arena_bytes: None }
     }
 
     #[test]

@@ -81,6 +81,9 @@ struct Row {
     #[serde(flatten)]
     cost: Cost,
     scratch_bytes: u64,
+    /// Input, output and scratch of a layer by itself, as they share an arena.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    arena_bytes: Option<u64>,
 }
 
 impl Bench {
@@ -154,7 +157,8 @@ impl Bench {
             let model = Model::parse(&bytes)?;
             let scratch_bytes = model.nodes().map(|node| u64::from(node.op.scratch().bytes)).max().unwrap_or(0);
             let (layer, macs) = (entry.name.clone(), entry.macs(&network));
-            rows.push(Row { layer, count: entry.count, macs, cost: Cost::Instructions(0), scratch_bytes });
+            let arena_bytes = Some(model.arena_bytes() as u64);
+            rows.push(Row { layer, count: entry.count, macs, cost: Cost::Instructions(0), scratch_bytes, arena_bytes });
             files.push(bytes);
         }
         fs::write(folder.path().join("list"), list)?;
@@ -228,7 +232,7 @@ fn digests(bytes: &[u8]) -> Result<Vec<u32>> {
 fn print(rows: &[Row]) {
     let total: u64 = rows.iter().map(|row| row.count * row.cost.count()).sum();
     let unit = rows.first().map_or("", |row| row.cost.unit());
-    let header = ["layer", "times", "MACs", unit, "per MAC", "share", "scratch"];
+    let header = ["layer", "times", "MACs", unit, "per MAC", "share", "scratch", "arena"];
     let mut lines = vec![header.map(str::to_owned)];
     let per_mac = |count: u64, macs: u64| match macs {
         0 => String::new(),
@@ -245,11 +249,12 @@ fn print(rows: &[Row]) {
             per_mac(count, row.macs),
             format!("{share:.1} %"),
             grouped(row.scratch_bytes),
+            row.arena_bytes.map(grouped).unwrap_or_default(),
         ]);
     }
     let macs = rows.iter().map(|row| row.count * row.macs).sum();
     let times = rows.iter().map(|row| row.count).sum::<u64>().to_string();
     let [name, empty] = ["total", ""].map(str::to_owned);
-    lines.push([name, times, grouped(macs), grouped(total), per_mac(total, macs), empty.clone(), empty]);
+    lines.push([name, times, grouped(macs), grouped(total), per_mac(total, macs), empty.clone(), empty.clone(), empty]);
     table::print(&lines);
 }

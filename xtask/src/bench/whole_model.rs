@@ -28,7 +28,7 @@ pub(super) fn rows(model: &Model<'_>, costs: impl Iterator<Item = Cost>) -> Resu
         .map(|((index, node), cost)| {
             let macs = macs(model, index, &node.op)?;
             let scratch_bytes = node.op.scratch().bytes.into();
-            Ok(Row { layer: node.name.to_string(), count: 1, macs, cost, scratch_bytes })
+            Ok(Row { layer: node.name.to_string(), count: 1, macs, cost, scratch_bytes, arena_bytes: None })
         })
         .collect()
 }
