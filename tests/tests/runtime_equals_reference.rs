@@ -21,8 +21,9 @@ const MOST_NODES: usize = 64;
 /// Runs a model on one input after another and returns the first layer and index that differ from the reference, if any.
 fn first_difference(network: &FixedPointNetwork, patching: Option<Patching>, inputs: &[Vec<i16>]) -> Option<String> {
     let expected = reference::evaluate_sequence(network, inputs);
-    // By turns, so that both are reached by every operator.
-    let prefer = if inputs.concat().len() % 2 == 0 { Prefer::Memory } else { Prefer::Speed };
+    // By turns, so that all are reached by every operator.
+    let len = inputs.concat().len();
+    let prefer = [Prefer::Memory, Prefer::Speed, Prefer::SpeedWithin(4 * len)][len % 3];
     let options = |backend| Options { backend, prefer, patching, sample: None };
     let plain = InstructionSet::ALL.into_iter().filter(|set| *set <= InstructionSet::detected());
     let plain = plain.map(|set| (Backend::Portable, set));

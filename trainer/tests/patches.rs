@@ -7,7 +7,7 @@ use stepshift_trainer::export::patches::{Fit, Patching, candidates, fit, lower};
 use stepshift_trainer::export::plan::plan;
 use stepshift_trainer::export::{
     ExportError, FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options,
-    Prefer, encode, encode_with, rooms,
+    encode, encode_with, rooms,
 };
 
 fn weights(len: usize, out_ch: u16) -> FixedPointWeights {
@@ -66,7 +66,7 @@ fn mobile_network(scale: u16, width: u16) -> FixedPointNetwork {
 }
 
 fn arena_bytes(network: &FixedPointNetwork) -> usize {
-    plan(network, &rooms(network, Backend::Portable), Prefer::Memory).arena_bytes
+    plan(network, &rooms(network, Backend::Portable)).arena_bytes
 }
 
 fn encoded(network: &FixedPointNetwork, patching: Option<Patching>) -> Vec<u8> {

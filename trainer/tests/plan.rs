@@ -6,7 +6,7 @@ use stepshift_runtime::Model;
 use stepshift_runtime::format::{Activation, BinaryKind, Element, Shape, WeightBits, Window};
 use stepshift_trainer::export::plan::plan;
 use stepshift_trainer::export::{
-    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Prefer, Room, encode,
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Room, encode,
 };
 
 /// A generator good enough for shapes (Marsaglia 2003, xorshift).
@@ -195,7 +195,7 @@ fn small_networks_have_the_arena_of_an_exhaustive_search() {
     let mut shared = 0;
     for seed in 0..300 {
         let network = network(2 + seed as usize % 5, seed);
-        let plan = plan(&network, &[Room::default(); 64][..network.layers.len()], Prefer::Memory);
+        let plan = plan(&network, &[Room::default(); 64][..network.layers.len()]);
         let least = exhaustive(&network);
         assert_eq!((plan.arena_bytes, plan.optimal), (least, true), "seed {seed}: {network:?}");
         let bytes = encode(&network).unwrap();
@@ -210,7 +210,7 @@ fn small_networks_have_the_arena_of_an_exhaustive_search() {
 fn networks_of_forty_layers_are_proven_optimal() {
     for seed in 0..200 {
         let network = network(40, seed);
-        let plan = plan(&network, &[Room::default(); 64][..network.layers.len()], Prefer::Memory);
+        let plan = plan(&network, &[Room::default(); 64][..network.layers.len()]);
         assert!(plan.optimal, "seed {seed}: {} bytes", plan.arena_bytes);
         assert!(encode(&network).is_ok());
     }

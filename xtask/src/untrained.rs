@@ -35,8 +35,11 @@ pub(crate) fn model(name: &str, board: &Board, prefer: Prefer, ram: Option<usize
     let network = Network::new(network.usual_input(), &network.layers(OUTPUTS))?;
     let network = with_usual_steps(random::fixed_point(&network, 1));
     let sample = reference::evaluate(&network, &random::input_codes(network.input, 1));
-    let patching = ram.map(|budget| fit(&network, board.backend, budget)).transpose()?.and_then(|fit| fit.patching);
-    let options = Options { backend: board.backend, prefer, patching, sample: Some(&sample) };
+    let mut options = Options { backend: board.backend, prefer, patching: None, sample: Some(&sample) };
+    if let Some(budget) = ram {
+        let fit = fit(&network, board.backend, budget)?;
+        options = Options { prefer: prefer.within(fit.tensor_bytes(budget)), patching: fit.patching, ..options };
+    }
     let bytes = encode_with(&network, options)?;
     let path = target(&format!("networks/{name}-{}-{prefer:?}.stepshift", board.backend.name()).to_lowercase());
     fs::create_dir_all(target("networks"))?;

@@ -32,10 +32,10 @@ pub(crate) struct Export {
     #[arg(long, default_value = "portable", value_parser = backend())]
     backend: Backend,
     /// What the file spares: flash and RAM, or time, for which weights take 16 bits and the arena more
-    #[arg(long, default_value = "memory", value_parser = prefer(), conflicts_with = "ram")]
+    #[arg(long, default_value = "memory", value_parser = prefer())]
     prefer: Prefer,
     /// RAM for the arena, in bytes, or with K or M for 1,024 or 1,048,576 of them: if whole layers do not fit, the first ones
-    /// run patch by patch, in the way that computes least again
+    /// run patch by patch, in the way that computes least again; with --prefer speed, layers take what is left of it
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     ram: Option<usize>,
     /// What follows the network's logits: probabilities, or the class
@@ -65,14 +65,17 @@ impl Export {
         let fixed = self.head.map_or(Ok(fixed.clone()), |head| Head::from(head).append(&fixed))?;
         let fit = self.ram.map(|budget| fit(&fixed, self.backend, budget)).transpose();
         let fit = fit.with_context(|| format!("{} was not written", path.display()))?;
-        let patching = fit.and_then(|fit| fit.patching);
-        let options = Options { backend: self.backend, prefer: self.prefer, patching, sample: sample.as_deref() };
+        let (patching, prefer) = match (fit, self.ram) {
+            (Some(fit), Some(budget)) => (fit.patching, self.prefer.within(fit.tensor_bytes(budget))),
+            _ => (None, self.prefer),
+        };
+        let options = Options { backend: self.backend, prefer, patching, sample: sample.as_deref() };
         let bytes = write(&fixed, options, &path)?;
         print(&fixed)?;
-        if let (Some(fit), Some(budget)) = (fit, self.ram) {
-            println!("{}", fitted(&fixed, fit, budget));
-        }
         let model = Model::parse(&bytes)?;
+        if let (Some(fit), Some(budget)) = (fit, self.ram) {
+            println!("{}", fitted(&fixed, fit, model.arena_bytes(), budget));
+        }
         let macs: u64 = fixed.layers.iter().map(|layer| layer.macs(fixed.operand(layer))).sum();
         println!("flash {} bytes, arena {} bytes, {macs} MACs: {}", bytes.len(), model.arena_bytes(), path.display());
         println!("firmware links {}", links(&model));
@@ -137,18 +140,18 @@ fn write(fixed: &FixedPointNetwork, options: Options<'_>, path: &Path) -> Result
 }
 
 /// What was chosen for a budget, and what it costs.
-fn fitted(network: &FixedPointNetwork, fit: Fit, budget: usize) -> String {
+fn fitted(network: &FixedPointNetwork, fit: Fit, arena_bytes: usize, budget: usize) -> String {
     let Some(Patching { layers, rows, columns }) = fit.patching else {
-        return format!("RAM {} of {budget} bytes, with whole layers", fit.arena_bytes);
+        return format!("RAM {arena_bytes} of {budget} bytes, with whole layers");
     };
     let shape = network.tensor(layers).shape;
     let (down, across) = (shape.h.div_ceil(rows), shape.w.div_ceil(columns));
     let (first, last) = (&network.layers[0].name, &network.layers[layers - 1].name);
     let more = 100.0 * fit.recomputed_macs as f64 / fit.macs.max(1) as f64;
     format!(
-        "RAM {} of {budget} bytes: {first} to {last} in {down} x {across} patches of {rows}x{columns}, \
+        "RAM {arena_bytes} of {budget} bytes: {first} to {last} in {down} x {across} patches of {rows}x{columns}, \
          which compute {} of {} MACs again ({more:.1} %)",
-        fit.arena_bytes, fit.recomputed_macs, fit.macs
+        fit.recomputed_macs, fit.macs
     )
 }
 

@@ -13,7 +13,7 @@ use stepshift_runtime::{Backend, Model, crc32};
 use super::bounds::channel_bounds;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
 use super::heads::Head;
-use super::pack::{self, Packed};
+use super::pack::{Packed, packed};
 use super::patches::{self, Patching};
 use super::plan::{Plan, plan};
 use super::steps::{arena_bytes_of, steps};
@@ -48,6 +48,19 @@ pub enum Prefer {
     Memory,
     /// Time: weights in the width that the backend multiplies, tables, and no window that writes over its input row by row.
     Speed,
+    /// Time, in so many bytes of arena: layers that would take more spare as much of it as they must.
+    SpeedWithin(usize),
+}
+
+impl Prefer {
+    /// The same where there are so many bytes of arena.
+    #[must_use]
+    pub const fn within(self, arena_bytes: usize) -> Self {
+        match self {
+            Self::Memory => Self::Memory,
+            Self::Speed | Self::SpeedWithin(_) => Self::SpeedWithin(arena_bytes),
+        }
+    }
 }
 
 /// What a model file is made for.
@@ -80,9 +93,9 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let whole = network;
     let lowered = options.patching.map(|patching| patches::lower(whole, patching)).transpose()?;
     let network = lowered.as_ref().unwrap_or(whole);
-    let packed = pack::packed(network, options.backend, options.prefer);
+    let packed = packed(network, options.backend, options.prefer);
     let rooms: Vec<_> = packed.iter().map(|packed| packed.room).collect();
-    let plan = plan(network, &rooms, options.prefer);
+    let plan = plan(network, &rooms);
     let tensors = tensor_records(network, &plan)?;
     let mut blobs = (0..network.layers.len())
         .map(|index| blobs(network, &packed[index], &plan, options.prefer, index))

@@ -2,11 +2,12 @@
 //!
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
 //! overflow; [`patches`] cuts the first layers into patches where memory is short; `pack` orders weights for a backend's
-//! kernels; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
+//! kernels, of which `budget` chooses the fastest that fit; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
 //! assembles and writes; [`streaming`] makes a model of a window's network that takes a row a run; [`steps`] says what each step of a run must give.
 
 pub(crate) mod affine;
 pub mod bounds;
+mod budget;
 pub mod cells;
 pub mod encode;
 mod error;

@@ -9,6 +9,7 @@ use stepshift_runtime::kernels::{dsp, mve};
 
 use super::Prefer;
 use super::bounds::{ChannelBound, channel_bounds};
+use super::budget::fastest_within;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 use super::patches::stage_of;
 use super::plan::{Over, Room, least_bytes};
@@ -16,32 +17,63 @@ use super::plan::{Over, Room, least_bytes};
 /// What each layer needs of the arena on a backend, memory first.
 #[must_use]
 pub fn rooms(network: &FixedPointNetwork, backend: Backend) -> Vec<Room> {
-    packed(network, backend, Prefer::Memory).iter().map(|packed| packed.room).collect()
+    rooms_of(&memory_first(network, backend))
 }
 
-/// Every layer as a backend has it. Memory first, scratch that spares time is spent where the arena is no larger for it.
+/// Every layer as a backend has it.
 pub(super) fn packed(network: &FixedPointNetwork, backend: Backend, prefer: Prefer) -> Vec<Packed> {
-    let mut packed: Vec<Packed> =
-        network.layers.iter().map(|layer| Packed::new(network, layer, backend, prefer)).collect();
+    match prefer {
+        Prefer::Memory => memory_first(network, backend),
+        Prefer::Speed => layers(network, backend, Kernel::Fastest).into_iter().map(Packed::in_less_time).collect(),
+        Prefer::SpeedWithin(bytes) => fastest_within(network, backend, bytes),
+    }
+}
+
+/// Every layer with the least that its kernel needs of the arena.
+pub(super) fn layers(network: &FixedPointNetwork, backend: Backend, kernel: Kernel) -> Vec<Packed> {
+    let packed = |layer| Packed::new(network, layer, backend, kernel);
+    let mut layers: Vec<Packed> = network.layers.iter().map(packed).collect();
     // Patches may be too small for the strips of vectors, whose layers have the scratch of lanes then.
     for layer in stage_of(network).map(|stage| stage.layers).into_iter().flatten() {
-        packed[layer].fast = packed[layer].fast.filter(|_| !matches!(packed[layer].order, Order::Lanes(_)));
+        layers[layer].fast = layers[layer].fast.filter(|_| !matches!(layers[layer].order, Order::Lanes(_)));
     }
-    let mut rooms: Vec<Room> = packed.iter().map(|packed| packed.room).collect();
+    layers
+}
+
+/// Scratch that spares time is spent where the arena is no larger for it.
+pub(super) fn memory_first(network: &FixedPointNetwork, backend: Backend) -> Vec<Packed> {
+    let mut packed = layers(network, backend, Kernel::Smallest);
     if packed.iter().all(|packed| packed.fast.is_none()) {
         return packed;
     }
+    let mut rooms = rooms_of(&packed);
     let least = least_bytes(network, &rooms);
     for (layer, packed) in packed.iter_mut().enumerate() {
         let Some(fast) = packed.fast else { continue };
         rooms[layer] = fast;
-        if prefer == Prefer::Speed || least_bytes(network, &rooms) <= least {
+        if least_bytes(network, &rooms) <= least {
             packed.room = fast;
         } else {
             rooms[layer] = packed.room;
         }
     }
     packed
+}
+
+/// What the layers need of the arena.
+pub(super) fn rooms_of(packed: &[Packed]) -> Vec<Room> {
+    packed.iter().map(|packed| packed.room).collect()
+}
+
+/// What a layer's kernel spares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kernel {
+    /// Flash and RAM.
+    Smallest,
+    /// Time, without the scratch of Winograd's tiles.
+    Fast,
+    /// Time.
+    Fastest,
 }
 
 /// Pixels of the output from which on a weight is stored in 16 bits though flash is to be spared: its second byte spares an instruction
@@ -87,22 +119,31 @@ enum Order {
 
 impl Packed {
     /// What `backend` has for a layer: plain weights where it has nothing.
-    pub(super) fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend, prefer: Prefer) -> Self {
+    fn new(network: &FixedPointNetwork, layer: &FixedPointLayer, backend: Backend, kernel: Kernel) -> Self {
         let bits = layer.op.weights().map_or(WeightBits::Eight, |weights| weights.bits);
         let in_width = |bits| match backend {
             Backend::Portable => None,
-            Backend::Dsp => Self::for_dsp(network, layer, bits, prefer),
+            Backend::Dsp => Self::for_dsp(network, layer, bits, kernel),
             Backend::Mve => Self::for_mve(network, layer, bits),
             Backend::V6m => Self::for_v6m(network, layer, bits),
         };
-        let is_worth = prefer == Prefer::Speed || uses(layer) >= USES_WORTH_A_WIDTH;
+        let is_worth = kernel != Kernel::Smallest || uses(layer) >= USES_WORTH_A_WIDTH;
         let wider =
             [WeightBits::Four, WeightBits::Eight].into_iter().filter(|wider| wider.bits() > bits.bits() && is_worth);
         let found = std::iter::once(bits).chain(wider).find_map(in_width);
         found.unwrap_or(Self { bits, room: Room::default(), fast: None, order: Order::Plain, offset: 0 })
     }
 
-    fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, prefer: Prefer) -> Option<Self> {
+    /// With all of the arena that spares time: no window writes over its input row by row.
+    pub(super) fn in_less_time(self) -> Self {
+        let mut room = self.fast.unwrap_or(self.room);
+        if room.over == Over::PassedRows {
+            room.over = Over::Nothing;
+        }
+        Self { room, ..self }
+    }
+
+    fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, kernel: Kernel) -> Option<Self> {
         let input = network.tensor(*layer.inputs.first()?);
         let in_ch = usize::from(input.shape.c);
         let (runs, pixels) = match &layer.op {
@@ -118,11 +159,11 @@ impl Packed {
             }
             _ => return None,
         };
-        if let Some(packed) = Self::winograd(network, layer, input).filter(|_| prefer == Prefer::Speed) {
+        if let Some(packed) = Self::winograd(network, layer, input).filter(|_| kernel == Kernel::Fastest) {
             return Some(packed);
         }
         // A multiplication takes 16 bits: a weight that has them need not be widened.
-        let widened = prefer == Prefer::Speed || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
+        let widened = kernel != Kernel::Smallest || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
         let bits = if widened { WeightBits::Sixteen } else { bits };
         let in_order = |packing| {
             let order = match &layer.op {

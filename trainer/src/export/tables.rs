@@ -93,7 +93,7 @@ pub(super) fn table(
                     let parts = affine::softmax_scale(scale);
                     parts.map(|(multiplier, left_shift)| vec![multiplier.cast_unsigned(), left_shift.into()])
                 }
-                Prefer::Speed => affine::exponentials(scale),
+                Prefer::Speed | Prefer::SpeedWithin(_) => affine::exponentials(scale),
             };
             let entries = entries.ok_or_else(|| affine::scale_error(layer, scale))?;
             entries.iter().flat_map(|entry| entry.to_le_bytes()).collect()

@@ -63,7 +63,7 @@ impl Library {
         match self {
             Self::Stepshift(Backend::Portable, _) => "portable",
             Self::Stepshift(_, Prefer::Memory) => "stepshift",
-            Self::Stepshift(_, Prefer::Speed) => "for speed",
+            Self::Stepshift(_, Prefer::Speed | Prefer::SpeedWithin(_)) => "for speed",
             Self::Microflow => "microflow",
             Self::EmbeddedNn => "embedded-nn",
         }

@@ -4,7 +4,6 @@ use stepshift_runtime::Backend;
 use stepshift_runtime::patches::{MAX_STAGE_NODES, STAGE_BYTES, Stage};
 
 use super::{ExportError, FixedPointNetwork, FixedPointOp, Patching, lower, stage};
-use crate::export::Prefer;
 use crate::export::pack::rooms;
 use crate::export::plan::{least_bytes, plan};
 
@@ -19,6 +18,14 @@ pub struct Fit {
     pub macs: u64,
     /// Those that overlapping patches compute again.
     pub recomputed_macs: u64,
+}
+
+impl Fit {
+    /// What a budget of arena leaves to tensors and scratch beside what a reader keeps of a stage of patches.
+    #[must_use]
+    pub const fn tensor_bytes(&self, budget: usize) -> usize {
+        budget.saturating_sub(if self.patching.is_some() { STAGE_BYTES } else { 0 })
+    }
 }
 
 /// Every way to run the first layers patch by patch that is considered: each number of layers that can, and each number of
@@ -81,7 +88,7 @@ pub fn fit(network: &FixedPointNetwork, backend: Backend, budget: usize) -> Resu
 }
 
 fn planned_bytes(network: &FixedPointNetwork, backend: Backend) -> usize {
-    plan(network, &rooms(network, backend), Prefer::Memory).arena_bytes
+    plan(network, &rooms(network, backend)).arena_bytes
 }
 
 /// The least arena of all plans.

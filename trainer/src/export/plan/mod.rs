@@ -10,7 +10,6 @@ mod search;
 
 use std::ops::Range;
 
-use super::Prefer;
 use super::fixed_point::FixedPointNetwork;
 use relations::Relations;
 use search::Budget;
@@ -46,7 +45,7 @@ pub struct Room {
 /// What of its input a layer that slides a window may write over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Over {
-    /// Rows that the window has passed.
+    /// Rows that the window has passed, which takes it row by row.
     #[default]
     PassedRows,
     /// All of it, place by place.
@@ -67,16 +66,20 @@ pub struct Placement {
 /// Bytes that no layout can do without: the most that are live during one layer, less what may share its place.
 #[must_use]
 pub fn least_bytes(network: &FixedPointNetwork, rooms: &[Room]) -> usize {
-    search::least_bytes(&Relations::new(network, rooms, Prefer::Memory))
+    least_bytes_of_layers(network, rooms).into_iter().max().unwrap_or(0)
+}
+
+/// As many, of each layer.
+pub(super) fn least_bytes_of_layers(network: &FixedPointNetwork, rooms: &[Room]) -> Vec<usize> {
+    search::least_bytes_of_layers(&Relations::new(network, rooms))
 }
 
 /// Lays out the arena: the least one, proven by search, wherever the search ends within its budget.
 ///
-/// rooms   what each layer needs
-/// prefer  whether windows may write over what they have passed of their inputs, which takes them row by row
+/// rooms  what each layer needs
 #[must_use]
-pub fn plan(network: &FixedPointNetwork, rooms: &[Room], prefer: Prefer) -> Plan {
-    let relations = Relations::new(network, rooms, prefer);
+pub fn plan(network: &FixedPointNetwork, rooms: &[Room]) -> Plan {
+    let relations = Relations::new(network, rooms);
     let found = search::least(&relations, SEARCH_BUDGET);
     let place = |(offset, last_use): (&usize, &usize)| Placement { offset: *offset, last_use: *last_use };
     let tensors = found.offsets.iter().zip(&relations.last_use).take(network.layers.len() + 1).map(place).collect();

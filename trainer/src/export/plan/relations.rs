@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use stepshift_runtime::format::{AffineBinaryKind, BinaryKind, Window};
 
-use super::super::Prefer;
 use super::super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp};
 use super::{Over, Room};
 
@@ -43,7 +42,7 @@ pub(super) struct Relations {
 
 impl Relations {
     /// Behind the tensors stand the layers' scratches, each live during its layer alone.
-    pub(super) fn new(network: &FixedPointNetwork, rooms: &[Room], prefer: Prefer) -> Self {
+    pub(super) fn new(network: &FixedPointNetwork, rooms: &[Room]) -> Self {
         let last_use = last_uses(network);
         let count = last_use.len();
         let bytes: Vec<usize> = (0..count).map(|tensor| network.tensor(tensor).bytes()).collect();
@@ -59,7 +58,7 @@ impl Relations {
             within: Vec::new(),
         };
         let met: BTreeSet<(usize, usize)> = relations.live.iter().flat_map(|live| twos(live)).collect();
-        relations.pairs = met.into_iter().map(|(b, a)| relations.relation(network, rooms, prefer, (a, b))).collect();
+        relations.pairs = met.into_iter().map(|(b, a)| relations.relation(network, rooms, (a, b))).collect();
         for (layer, room) in rooms.iter().enumerate().filter(|(_, room)| room.scratch_bytes > 0) {
             relations.add_scratch(layer, room.scratch_bytes);
         }
@@ -81,15 +80,9 @@ impl Relations {
     }
 
     /// `b` is written after `a`.
-    fn relation(
-        &self,
-        network: &FixedPointNetwork,
-        rooms: &[Room],
-        prefer: Prefer,
-        (a, b): (usize, usize),
-    ) -> Relation {
+    fn relation(&self, network: &FixedPointNetwork, rooms: &[Room], (a, b): (usize, usize)) -> Relation {
         let layer = b.saturating_sub(1);
-        let passes = prefer == Prefer::Memory && rooms[layer].over == Over::PassedRows;
+        let passes = rooms[layer].over == Over::PassedRows;
         let stored = stored_into(network, b) == Some(a);
         let window = window_distance(network, &self.last_use, layer).filter(|(_, input)| *input == a && passes);
         Relation {

@@ -58,10 +58,10 @@ pub(super) fn least(relations: &Relations, budget: Budget) -> Found {
     }
 }
 
-/// The most that is live during one layer, less what may share its place.
-pub(super) fn least_bytes(relations: &Relations) -> usize {
+/// What is live during each layer, less what may share its place.
+pub(super) fn least_bytes_of_layers(relations: &Relations) -> Vec<usize> {
     let system = System::new(relations, 1 << 40);
-    (0..relations.live.len()).map(|layer| live_bytes(relations, &system, layer)).max().unwrap_or(0)
+    (0..relations.live.len()).map(|layer| live_bytes(relations, &system, layer)).collect()
 }
 
 fn peak(relations: &Relations, offsets: &[usize]) -> usize {
