@@ -18,6 +18,9 @@ pub(crate) const INFER: &str = "infer";
 /// The least firmware around a model, which it trusts.
 pub(crate) const EMBEDDED: &str = "embedded";
 
+/// Firmware that tests the embedded model itself, which it trusts.
+pub(crate) const TRUSTING: &str = "trusting";
+
 /// Firmware that does nothing.
 pub(crate) const EMPTY: &str = "empty";
 

@@ -39,6 +39,20 @@ pub(crate) fn run(board: &Board, model: &Path, vectors: Option<&Path>) -> Result
     Ok(result)
 }
 
+/// Builds the firmware that trusts a model and has it test itself in QEMU.
+///
+/// # Errors
+/// Names the layer whose bits are others, or that there is no self-test.
+pub(crate) fn run_trusted(board: &Board, model: &Path) -> Result<()> {
+    let names = check_files(model, None)?;
+    let elf = firmware::build(board, firmware::TRUSTING, Some(model))?;
+    let outcome = qemu::run(board, &elf, None)?;
+    if !(outcome.success && parse(&outcome.text).self_test) {
+        bail!("{}: {}", board.name, explain(&outcome.text, &names));
+    }
+    Ok(())
+}
+
 /// Refuses files here, where the message can name them; the names of the nodes.
 fn check_files(model: &Path, vectors: Option<&Path>) -> Result<Vec<String>> {
     let bytes = std::fs::read(model).with_context(|| format!("cannot read {}", model.display()))?;

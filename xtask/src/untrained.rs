@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use serde::de::value::Error;
@@ -33,6 +33,10 @@ pub(crate) fn model(name: &str, board: &Board, prefer: Prefer, ram: Option<usize
     let parsed: Result<NetworkName, Error> = NetworkName::deserialize(name.into_deserializer());
     let network = parsed.context("--network")?;
     let network = Network::new(network.usual_input(), &network.layers(OUTPUTS))?;
+    ensure!(
+        network.cells.is_empty(),
+        "--network {name}: nothing draws a recurrent network; train one, and name its model by --model"
+    );
     let network = with_usual_steps(random::fixed_point(&network, 1));
     let sample = reference::evaluate(&network, &random::input_codes(network.input, 1));
     let mut options = Options { backend: board.backend, prefer, patching: None, sample: Some(&sample) };

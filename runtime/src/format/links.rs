@@ -76,6 +76,12 @@ pub(crate) const fn missing(needed: u64, linked: Links) -> u64 {
     (needed | DECODER_LINK as u64) & !(linked as u64 | RETIRED_CASE)
 }
 
+/// Whether a program has layers whose end no inner loop has.
+#[inline]
+pub(crate) const fn has_slow_ends(links: Links) -> bool {
+    Case::End.is_in(links) && Detail::SlowEnd.is_in(links)
+}
+
 /// Whether a program decodes nodes.
 #[inline]
 pub(crate) const fn decodes(links: Links) -> bool {
@@ -262,11 +268,14 @@ pub enum Detail {
     WideColumn,
     /// Depthwise convolutions for `SMLAD` that do not run by strips.
     DepthwisePixels,
+    /// Layers in tiles, and depthwise convolutions that do not run by strips, whose end no inner loop has: [`Case::End`] without
+    /// the layers of which a file cannot tell.
+    SlowEnd,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -285,6 +294,7 @@ impl Detail {
         Self::Exponentials,
         Self::WideColumn,
         Self::DepthwisePixels,
+        Self::SlowEnd,
     ];
 }
 

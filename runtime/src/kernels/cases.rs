@@ -56,11 +56,11 @@ pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRe
         Op::DepthwiseConv2d(op) => depthwise_detail(op, input, output),
         _ => 0,
     };
-    end_details(op, output.element) | own_details(op) | windows | pixels
+    end_details(op, output) | own_details(op) | windows | pixels
 }
 
 /// Of what accumulators end in, and of widths.
-const fn end_details(op: &Op<'_>, output: Element) -> Links {
+const fn end_details(op: &Op<'_>, output: &TensorRecord) -> Links {
     let (activation, weights) = match op {
         Op::Conv2d(op) => (op.activation, Some((&op.weights, Some(Detail::WideTiles)))),
         Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, None))),
@@ -69,19 +69,20 @@ const fn end_details(op: &Op<'_>, output: Element) -> Links {
         Op::AffineBinary(op) => (op.activation, None),
         _ => return 0,
     };
-    let saturate = match dsp::saturate(activation, output) {
+    let saturate = match dsp::saturate(activation, output.element) {
         End::Signed8 => Detail::Signed8.bit(),
         End::Unsigned7 => Detail::Unsigned7.bit(),
         End::Unsigned8 => Detail::Unsigned8.bit(),
         End::Accumulators => 0,
     };
     let Some((weights, wide)) = weights else { return saturate };
+    let slow = if wide.is_some() && has_slow_end(weights, activation, output) { Detail::SlowEnd.bit() } else { 0 };
     let wide = match (wide, weights.bits) {
         (Some(wide), WeightBits::Sixteen) => wide.bit(),
         _ => 0,
     };
     let scratch = if weights.scratch.bytes != 0 { Detail::Scratch.bit() } else { 0 };
-    saturate | shift_detail(weights) | wide | scratch
+    saturate | shift_detail(weights) | slow | wide | scratch
 }
 
 /// Of one operator alone.
@@ -99,17 +100,20 @@ const fn own_details(op: &Op<'_>) -> Links {
         Op::TransposeConv2d(op) => shift_detail(&op.weights),
         Op::AffineSoftmax(op) if op.scale().is_some() => Detail::Exponentials.bit(),
         // Windows of patches are cut while the program runs.
-        Op::PatchInput(_) => Detail::Edge.bit() | Detail::DepthwisePixels.bit(),
+        Op::PatchInput(_) => Detail::Edge.bit() | BY_PIXELS,
         _ => 0,
     }
 }
+
+/// A window that lies in the padding has an end of its own.
+const BY_PIXELS: Links = Detail::DepthwisePixels.bit() | Detail::SlowEnd.bit();
 
 /// Of a layer for `SMLAD` that does not run by strips: those need all of both tensors.
 const fn depthwise_detail(op: &DepthwiseConv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> Links {
     let (x, y) = (input.region(), output.region());
     let is_whole = apart(&x, &y) || x.start == y.start && x.end == y.end;
     let by_pixels = op.weights.packing.is_paired() && !(is_whole && dsp::runs_by_strips(op, output));
-    if by_pixels { Detail::DepthwisePixels.bit() } else { 0 }
+    if by_pixels { BY_PIXELS } else { 0 }
 }
 
 const fn shift_detail(weights: &Weights<'_>) -> Links {
@@ -155,10 +159,14 @@ const fn padding_detail(window: &Window, weights: &Weights<'_>, detail: Detail) 
 }
 
 /// The loops that multiply tiles have the end of a layer, or leave it to a slower one.
-fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
-    let is_tiled = weights.packing.is_paired() || weights.packing == Packing::Winograd;
-    let is_common = dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2);
-    if is_tiled && !is_common { Case::End.bit() } else { 0 }
+const fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
+    if has_slow_end(weights, activation, output) { Case::End.bit() } else { 0 }
+}
+
+/// A layer is in tiles, and their loops have not its end.
+const fn has_slow_end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> bool {
+    let is_tiled = weights.packing.is_paired() || matches!(weights.packing, Packing::Winograd);
+    is_tiled && !(dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2))
 }
 
 /// What tiles of four pixels leave, and columns with gaps.

@@ -15,7 +15,9 @@ use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
-use crate::format::{AFFINE_LINK, Case, Detail, Element, Links, OperatorKind, PLACES, Packing, WeightBits, Winograd};
+use crate::format::{
+    AFFINE_LINK, Case, Detail, Element, Links, OperatorKind, PLACES, Packing, WeightBits, Winograd, has_slow_ends,
+};
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
 #[cfg(stepshift_armv8m)]
@@ -61,7 +63,7 @@ fn end_of<const LINKS: Links>(shifts: &Ends, multipliers: &Ends, scale: &Scale<'
     let [signed8, unsigned7, unsigned8, accumulators] =
         if multiplies::<LINKS>(scale.multiplies()) { multipliers } else { shifts };
     *match end {
-        End::Accumulators if Case::End.is_in(LINKS) => accumulators,
+        End::Accumulators if has_slow_ends(LINKS) => accumulators,
         End::Signed8 if Element::I8.is_in(LINKS) && Detail::Signed8.is_in(LINKS) => signed8,
         End::Unsigned8 if Element::U8.is_in(LINKS) && Detail::Unsigned8.is_in(LINKS) => unsigned8,
         // Where there is one end, it is the layer's.

@@ -3,7 +3,7 @@
 use super::instructions::Multiplier;
 use super::scale::Scale;
 use super::tile::{End, Filters, Tile};
-use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Weights};
+use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Weights, has_slow_ends};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -43,7 +43,7 @@ impl<'a> Layer<'a> {
         joined: bool,
     ) -> Self {
         let end = end::<LINKS>(weights, activation, output);
-        let fast = if Case::End.is_in(LINKS) && end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
+        let fast = if has_slow_ends(LINKS) && end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
         let filters = Filters {
             bits: weights.bits,
             joined,
@@ -72,7 +72,7 @@ impl<'a> Layer<'a> {
             multiplier.run::<LINKS, PIXELS>(Tile { columns, output });
         }
         let mut pair = self.fast;
-        while Case::End.is_in(LINKS) && 2 * pair < out_ch {
+        while has_slow_ends(LINKS) && 2 * pair < out_ch {
             let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
             self.slow::<LINKS, PIXELS>(columns, (pair, count), pixel, output);
             pair += count;
@@ -130,9 +130,9 @@ fn part(bytes: &[u8], start: usize, len: usize) -> &[u8] {
 }
 
 /// The end that the inner loop has for a layer, if any: what [`Scale::is_right`], and a saturate that is one instruction.
-pub(super) fn end<const LINKS: Links>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
+pub(super) const fn end<const LINKS: Links>(weights: &Weights<'_>, activation: Activation, output: Element) -> End {
     // Where no layer has another end, the first saturate that fits is the one.
-    if !Case::End.is_in(LINKS) {
+    if !has_slow_ends(LINKS) {
         linked_saturate::<LINKS>(activation, output)
     } else if Scale::is_right::<LINKS>(&weights.epilogue) {
         saturate(activation, output)
@@ -142,8 +142,8 @@ pub(super) fn end<const LINKS: Links>(weights: &Weights<'_>, activation: Activat
 }
 
 /// Whether the inner loops have the end of a layer.
-pub fn has_end(weights: &Weights<'_>, activation: Activation, output: Element) -> bool {
-    end::<ALL_LINKS>(weights, activation, output) != End::Accumulators
+pub const fn has_end(weights: &Weights<'_>, activation: Activation, output: Element) -> bool {
+    !matches!(end::<ALL_LINKS>(weights, activation, output), End::Accumulators)
 }
 
 /// Whether the loops of sums have the saturate of an activation.
@@ -155,7 +155,7 @@ pub(super) fn has_saturate(activation: Activation, output: Element) -> bool {
 /// The saturate that is one instruction, of something that has one: known while compiling where the program links one alone.
 #[inline]
 pub(super) const fn linked_saturate<const LINKS: Links>(activation: Activation, output: Element) -> End {
-    if Case::End.is_in(LINKS) || Case::Operator.is_in(LINKS) {
+    if has_slow_ends(LINKS) || Case::Operator.is_in(LINKS) {
         return saturate(activation, output);
     }
     let (signed, others) =

@@ -1,7 +1,7 @@
 //! A tile: the columns of some pixels, which are multiplied by pairs of output channels.
 
 use super::scale::Scale;
-use crate::format::{Case, Links, WeightBits};
+use crate::format::{Links, WeightBits, has_slow_ends};
 
 /// What the accumulators of a tile end in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Filters<'_> {
 
     /// Bytes of a tile's output.
     pub(super) fn written<const LINKS: Links>(&self, pixels: usize, pitch: u16) -> usize {
-        if Case::End.is_in(LINKS) && self.end == End::Accumulators {
+        if has_slow_ends(LINKS) && self.end == End::Accumulators {
             8 * pixels * self.pairs()
         } else {
             usize::from(pitch) * (pixels - 1) + 2 * self.pairs()

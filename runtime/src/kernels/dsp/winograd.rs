@@ -8,7 +8,7 @@ use super::layer::end;
 use super::scale::Scale;
 use super::tile::End;
 use super::winograd_loops::{Products, Run, TileOutput, multiply, transform};
-use crate::format::{Activation, Case, Conv2d, Element, Links, Weights, Winograd};
+use crate::format::{Activation, Conv2d, Element, Links, Weights, Winograd, has_slow_ends};
 use crate::kernels::{View, ViewMut};
 
 /// Tiles at a time.
@@ -184,7 +184,7 @@ impl Layer<'_> {
         output: &mut ViewMut<'_>,
     ) {
         let group_tiles = group.tiles.get(..group.count).unwrap_or_default();
-        if Case::End.is_in(LINKS) && self.end == End::Accumulators {
+        if has_slow_ends(LINKS) && self.end == End::Accumulators {
             let sums = free.get_mut(..SUMS).unwrap_or_default();
             self.slow::<LINKS>(tiles, products, sums, group_tiles, output);
             return;
