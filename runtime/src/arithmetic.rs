@@ -112,6 +112,7 @@ fn multiply_to_the_right(acc: i32, multiplier: i32, shift: i8) -> i32 {
 ///
 /// multiplier  Q31, not negative
 pub(crate) fn doubling_high_multiply(acc: i32, multiplier: i32) -> i32 {
+    debug_assert!(multiplier >= 0, "{multiplier}");
     let doubled = multiplier.wrapping_mul(2);
     rounding_high_multiply(doubled, acc).wrapping_add(acc & doubled >> 31)
 }

@@ -105,13 +105,12 @@ fn run(cli: &Cli) -> Result<()> {
 }
 
 fn main() -> ExitCode {
-    process::end_with_the_reader();
-    match run(&Cli::parse()) {
+    process::until_the_reader_is_gone(|| match run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) if process::interrupted() => ExitCode::from(process::INTERRUPTED),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
+    })
 }

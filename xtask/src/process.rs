@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::panic;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -12,20 +12,28 @@ use anyhow::{Context, Result, bail};
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// Exit status, as shells report it, of a program that wrote to a pipe which nobody reads any more.
-const BROKEN_PIPE: i32 = 141;
+const BROKEN_PIPE: u8 = 141;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// A reader that has seen enough, `head` say, is no failure: the standard library panics there.
-pub(crate) fn end_with_the_reader() {
+/// A reader that has seen enough, `head` say, is no failure: the standard library panics there. Runs the program, which ends then
+/// as shells report it.
+pub(crate) fn until_the_reader_is_gone(program: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
+    let is_gone = |message: Option<&str>| {
+        message.is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe"))
+    };
     let other = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
-        let message = info.payload_as_str().unwrap_or_default();
-        if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
-            std::process::exit(BROKEN_PIPE);
+        if !is_gone(info.payload_as_str()) {
+            other(info);
         }
-        other(info);
     }));
+    panic::catch_unwind(program).unwrap_or_else(|payload| {
+        if is_gone(payload.downcast_ref::<String>().map(String::as_str)) {
+            return ExitCode::from(BROKEN_PIPE);
+        }
+        panic::resume_unwind(payload)
+    })
 }
 
 /// Ctrl-C reaches the running child as well: it ends, and this program tells of it instead of dying first.

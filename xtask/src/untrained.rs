@@ -25,7 +25,7 @@ const WEIGHT_EXPONENT: i8 = -9;
 
 /// Writes the model of a network, packed for a board, with a self-test by the reference; its path.
 ///
-/// ram  bytes of arena, for which its first layers run patch by patch where they must
+/// ram  bytes of arena, for which its first layers run patch by patch where they must, and others spare no more time than has room
 ///
 /// # Errors
 /// Where there is no such network, or none that fits.
@@ -39,11 +39,9 @@ pub(crate) fn model(name: &str, board: &Board, prefer: Prefer, ram: Option<usize
     );
     let network = with_usual_steps(random::fixed_point(&network, 1));
     let sample = reference::evaluate(&network, &random::input_codes(network.input, 1));
-    let mut options = Options { backend: board.backend, prefer, patching: None, sample: Some(&sample) };
-    if let Some(budget) = ram {
-        let fit = fit(&network, board.backend, budget)?;
-        options = Options { prefer: prefer.within(fit.tensor_bytes(budget)), patching: fit.patching, ..options };
-    }
+    let patching = ram.map(|budget| fit(&network, board.backend, budget)).transpose()?.and_then(|fit| fit.patching);
+    let within = ram.map_or(prefer, |budget| prefer.within(budget));
+    let options = Options { backend: board.backend, prefer: within, patching, sample: Some(&sample) };
     let bytes = encode_with(&network, options)?;
     let path = target(&format!("networks/{name}-{}-{prefer:?}.stepshift", board.backend.name()).to_lowercase());
     fs::create_dir_all(target("networks"))?;

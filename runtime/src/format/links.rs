@@ -268,8 +268,8 @@ pub enum Detail {
     WideColumn,
     /// Depthwise convolutions for `SMLAD` that do not run by strips.
     DepthwisePixels,
-    /// Layers in tiles, and depthwise convolutions that do not run by strips, whose end no inner loop has: [`Case::End`] without
-    /// the layers of which a file cannot tell.
+    /// Layers in tiles whose end no inner loop has, and all depthwise convolutions that do not run by strips: [`Case::End`], of
+    /// which a file tells for those that do as well.
     SlowEnd,
 }
 

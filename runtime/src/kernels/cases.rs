@@ -63,6 +63,7 @@ pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRe
 const fn end_details(op: &Op<'_>, output: &TensorRecord) -> Links {
     let (activation, weights) = match op {
         Op::Conv2d(op) => (op.activation, Some((&op.weights, Some(Detail::WideTiles)))),
+        // Its ends are those of its pixels.
         Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, None))),
         Op::FullyConnected(op) => (op.activation, Some((&op.weights, Some(Detail::WideColumn)))),
         Op::Binary(op) => (op.activation, None),

@@ -65,10 +65,8 @@ impl Export {
         let fixed = self.head.map_or(Ok(fixed.clone()), |head| Head::from(head).append(&fixed))?;
         let fit = self.ram.map(|budget| fit(&fixed, self.backend, budget)).transpose();
         let fit = fit.with_context(|| format!("{} was not written", path.display()))?;
-        let (patching, prefer) = match (fit, self.ram) {
-            (Some(fit), Some(budget)) => (fit.patching, self.prefer.within(fit.tensor_bytes(budget))),
-            _ => (None, self.prefer),
-        };
+        let patching = fit.and_then(|fit| fit.patching);
+        let prefer = self.ram.map_or(self.prefer, |budget| self.prefer.within(budget));
         let options = Options { backend: self.backend, prefer, patching, sample: sample.as_deref() };
         let bytes = write(&fixed, options, &path)?;
         print(&fixed)?;

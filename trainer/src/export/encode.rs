@@ -8,6 +8,7 @@ use stepshift_runtime::format::{
     PatchInput, PatchOutput, Rescale, Reshape, Scratch, Slice, Softmax, State, Store, Stream, Table, TensorRecord,
     Transpose, TransposeConv2d, UpsampleBilinear, UpsampleNearest, WeightBits, Weights,
 };
+use stepshift_runtime::patches::STAGE_BYTES;
 use stepshift_runtime::{Backend, Model, crc32};
 
 use super::bounds::channel_bounds;
@@ -48,7 +49,8 @@ pub enum Prefer {
     Memory,
     /// Time: weights in the width that the backend multiplies, tables, and no window that writes over its input row by row.
     Speed,
-    /// Time, in so many bytes of arena: layers that would take more spare as much of it as they must.
+    /// Time, in so many bytes of arena: layers that would take more spare as much of it as they must. Where memory first takes
+    /// more, so does this.
     SpeedWithin(usize),
 }
 
@@ -59,6 +61,16 @@ impl Prefer {
         match self {
             Self::Memory => Self::Memory,
             Self::Speed | Self::SpeedWithin(_) => Self::SpeedWithin(arena_bytes),
+        }
+    }
+
+    /// With what a reader keeps of the network's stages of patches taken off the budget.
+    fn beside_stages(self, network: &FixedPointNetwork) -> Self {
+        match self {
+            Self::SpeedWithin(bytes) if patches::stage_of(network).is_some() => {
+                Self::SpeedWithin(bytes.saturating_sub(STAGE_BYTES))
+            }
+            _ => self,
         }
     }
 }
@@ -93,7 +105,7 @@ pub fn encode_with(network: &FixedPointNetwork, options: Options<'_>) -> Result<
     let whole = network;
     let lowered = options.patching.map(|patching| patches::lower(whole, patching)).transpose()?;
     let network = lowered.as_ref().unwrap_or(whole);
-    let packed = packed(network, options.backend, options.prefer);
+    let packed = packed(network, options.backend, options.prefer.beside_stages(network));
     let rooms: Vec<_> = packed.iter().map(|packed| packed.room).collect();
     let plan = plan(network, &rooms);
     let tensors = tensor_records(network, &plan)?;

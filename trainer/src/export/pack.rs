@@ -143,6 +143,12 @@ impl Packed {
         Self { room, ..self }
     }
 
+    /// With what another way has of the arena, if that is enough; else that way.
+    pub(super) fn in_room_of(self, other: Self) -> Self {
+        let is_enough = self.room.scratch_bytes <= other.room.scratch_bytes;
+        if is_enough { Self { room: other.room, ..self } } else { other }
+    }
+
     fn for_dsp(network: &FixedPointNetwork, layer: &FixedPointLayer, bits: WeightBits, kernel: Kernel) -> Option<Self> {
         let input = network.tensor(*layer.inputs.first()?);
         let in_ch = usize::from(input.shape.c);

@@ -1,5 +1,5 @@
 use super::exponentials::Exponentials;
-use crate::arithmetic::{doubling_high_multiply, normalized_high_multiply, rounding_high_multiply};
+use crate::arithmetic::{normalized_high_multiply, rounding_high_multiply};
 use crate::format::{AffineSoftmax, Links};
 use crate::kernels::InOut;
 
@@ -48,10 +48,38 @@ fn reciprocal(sum: u32) -> (u32, u8) {
     let zeros = sum.leading_zeros() as u8;
     // 1/2 to 1 in units of 2^-31. The line is within 1/17 of the reciprocal, so that twice an error fits.
     let half = ((sum << (zeros & 31)) >> 1).cast_signed();
-    let mut x = LINE.0.wrapping_sub(doubling_high_multiply(half, LINE.1));
+    let mut x = LINE.0 + normalized_high_multiply(LINE.1, half);
     for _ in 0..3 {
         let error = (1 << 29) - normalized_high_multiply(x, half);
         x += rounding_high_multiply(2 * error, x) * 4;
     }
     (x.cast_unsigned().wrapping_mul(2).min(i32::MAX.cast_unsigned()), (SUM_BITS + 23).saturating_sub(zeros))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LINE, SUM_BITS, reciprocal};
+
+    /// gemmlowp's `one_over_one_plus_x_for_x_in_0_1`, as `TensorFlow` Lite's softmax has it.
+    fn expected(sum: u32) -> (u32, u8) {
+        let doubling = |a: i32, b: i32| ((i64::from(a) * i64::from(b) + (1 << 30)) >> 31) as i32;
+        let zeros = sum.leading_zeros();
+        let half = ((sum << zeros) >> 1) as i32;
+        let mut x = LINE.0 + doubling(LINE.1, half);
+        for _ in 0..3 {
+            let error = (1 << 29) - doubling(half, x);
+            x += doubling(x, error).saturating_mul(4);
+        }
+        (x.saturating_mul(2) as u32, SUM_BITS + 23 - zeros as u8)
+    }
+
+    #[test]
+    fn reciprocals_are_those_of_plain_products() {
+        let around = (0..28).flat_map(|bits| {
+            (0..64).flat_map(move |step| [(1 << bits) + step, (2_u32 << bits).saturating_sub(1 + step)])
+        });
+        for sum in around.filter(|sum| *sum > 0).chain((1..1 << 28).step_by(12_347)) {
+            assert_eq!(reciprocal(sum), expected(sum), "{sum}");
+        }
+    }
 }

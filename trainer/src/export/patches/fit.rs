@@ -20,14 +20,6 @@ pub struct Fit {
     pub recomputed_macs: u64,
 }
 
-impl Fit {
-    /// What a budget of arena leaves to tensors and scratch beside what a reader keeps of a stage of patches.
-    #[must_use]
-    pub const fn tensor_bytes(&self, budget: usize) -> usize {
-        budget.saturating_sub(if self.patching.is_some() { STAGE_BYTES } else { 0 })
-    }
-}
-
 /// Every way to run the first layers patch by patch that is considered: each number of layers that can, and each number of
 /// equal patches down and across, up to 16.
 #[must_use]
