@@ -1,4 +1,9 @@
 //! The inner loops as instructions.
+//!
+//! Beside each stands what it has of each class, as QEMU counts it, and what bounds it. By the cores' manuals, not measured: a
+//! Cortex-M4 takes a cycle for each multiplication, widening or addition, two for an LDR and for one more behind it a cycle less,
+//! one and a cycle a word for LDM and STM, and up to three more for a branch that is taken. A Cortex-M7 starts two instructions
+//! in a cycle, but one multiplication at most: where half of a loop multiplies, that bounds it. A Cortex-M33 takes what an M4 does.
 
 #![allow(unsafe_code)]
 
@@ -786,8 +791,10 @@ macro_rules! quad_of_halves {
     };
 }
 
-/// One function over a run: r0 source, r1 target, r2 quads before, r3 inside, r4 behind; r6 zeros, r7 bytes from word to word. 8 or 9
-/// instructions for a quad, two less where one word is behind the other, 5 for one of padding.
+/// One function over a run: r0 source, r1 target, r2 quads before, r3 inside, r4 behind; r6 zeros, r7 bytes from word to word.
+///
+/// What bounds it: of the 8 instructions of a quad of bytes 1 loads, 2 widen, 2 store, 1 branches; of two bytes each, of 9, 2 load. Two
+/// less where one word is behind the other; 5 for a quad of padding, of which 2 store.
 macro_rules! run {
     ($name:ident, $quad:expr) => {
         #[unsafe(naked)]
@@ -874,7 +881,7 @@ pub(super) fn widen_windows<const LINKS: Links>(windows: Windows<'_>, last: usiz
 /// One function over the rows of four windows: r0, r2, r3, r12 where each goes on, r1 target, r4 to r11 codes, lr quads. On the
 /// stack: quads of a row, rows; then, as it was told, the source, from the end of a row to the next one, and the last start.
 ///
-/// 16 instructions for 16 codes: 4 load, 8 widen, 2 store 8 words.
+/// What bounds it: of the 16 instructions of 16 codes 4 load, 8 widen, 2 store four words each, 1 branches.
 macro_rules! widen_windows {
     ($name:ident, $extend:literal) => {
         #[unsafe(naked)]
@@ -1225,7 +1232,9 @@ pub(super) fn pair_rows<const LINKS: Links>(rows: &TwoRows<'_>, codes: &[u8], ab
 }
 
 /// One function over the pixels of two rows: r0 and r1 rows, r2 and r3 their pitches, r4 pixels, r5 and r6 targets; r7 to r12
-/// codes. 20 instructions for the 8 codes of a column.
+/// codes.
+///
+/// What bounds it: of the 20 instructions of the 8 codes of a column 2 load, 6 pair or widen, 8 store, 1 branches.
 macro_rules! pair {
     ($name:ident, $extend:literal) => {
         #[unsafe(naked)]
@@ -1623,7 +1632,9 @@ macro_rules! two_sums {
 }
 
 /// One function over quads of two tensors: r0 and r1 operands, r2 output, r3 quads, r4 factors, r5 rounding constant, r6 right
-/// shift; r7 and r10 codes, r8 and r9 two of each, r7, r11, r12, lr sums. 29 instructions for 4 sums, of which 3 load or store.
+/// shift; r7 and r10 codes, r8 and r9 two of each, r11 and r12 sums.
+///
+/// What bounds it: of the 29 instructions of 4 sums 8 multiply, 2 load, 4 store, 4 widen, 8 shift or saturate, 1 branches.
 macro_rules! add {
     ($name:ident, $extend:literal, $sat:literal, $bits:literal) => {
         #[unsafe(naked)]
@@ -1726,7 +1737,9 @@ macro_rules! narrow {
 }
 
 /// One function over quads of two tensors: r0 what it is told, r1 narrow operand, r2 wide one, r3 output, on the stack quads; r4
-/// to r8 numbers of the step, r9 to r12 sums, lr codes. 74 instructions for 4 sums, of which 15 load or store.
+/// to r8 numbers of the step, r9 to r12 sums, lr codes.
+///
+/// What bounds it: of the 74 instructions of 4 sums 8 multiply, 7 load 12 words, 5 store, 1 branches; most of the others round.
 macro_rules! add_scaled {
     ($name:ident, $extend:literal, $sat:literal, $bits:literal) => {
         #[unsafe(naked)]
@@ -1798,8 +1811,9 @@ pub(super) fn sum_pixels<const LINKS: Links>(signed: bool, input: &[u8], pitch: 
     [sums as u32, (sums >> 32) as u32]
 }
 
-/// One function over the four channels of pixels: r0 input, r1 pitch, r2 pixels; r3 codes, r4 and r12 sums of 16 bits. 4
-/// instructions for 4 codes, and 2 for the loop.
+/// One function over the four channels of pixels: r0 input, r1 pitch, r2 pixels; r3 codes, r4 and r12 sums of 16 bits.
+///
+/// What bounds it: of the 6 instructions of 4 codes 1 loads, 2 widen and add, 1 branches.
 macro_rules! sum {
     ($name:ident, $extend_and_add:literal) => {
         #[unsafe(naked)]
@@ -1871,9 +1885,11 @@ pub(super) fn transform<const LINKS: Links>(run: Run<'_>) {
 /// One function over the quads of channels of tiles side by side: each column of the strip, then each row of each tile.
 ///
 /// Columns: r0 to r3 rows, r4 offset of the column, r5 target, r6 to r9 codes, r10 to r12 and lr two of each row.
-/// On the stack: offset of the quad, then the arguments. 29 instructions for a column of four channels, of which 9 load and
-/// store. Tiles: r0 strip, r1 target, r2 bytes of a place, r3 tiles, r4 to r11 codes, r12 place. 24 instructions for a row of
-/// a tile of four channels, of which 9 load and store.
+/// On the stack: offset of the quad, then the arguments. Tiles: r0 strip, r1 target, r2 bytes of a place, r3 tiles, r4 to r11 codes,
+/// r12 place.
+///
+/// What bounds it: of the 29 instructions of a column of four channels 9 load or store, of the 24 of a row of a tile as many; none
+/// multiplies.
 macro_rules! transform {
     ($name:ident, $extend:literal) => {
         #[unsafe(naked)]
