@@ -21,8 +21,8 @@ fn arena_bytes(file: &[u8]) -> usize {
 
 /// Layers by Winograd's algorithm, whose scratch is the greatest.
 fn transformed(file: &[u8]) -> usize {
-    let packings = Model::parse(file).unwrap();
-    let packings = packings.nodes().filter_map(|node| node.op.weights().map(|weights| weights.packing));
+    let model = Model::parse(file).unwrap();
+    let packings = model.nodes().filter_map(|node| node.op.weights().map(|weights| weights.packing));
     packings.filter(|packing| *packing == Packing::Winograd).count()
 }
 

@@ -10,6 +10,7 @@
 //! - [`export`]: a network in integers to a model file.
 
 pub mod atomic_file;
+pub mod broken_pipe;
 pub mod config;
 mod config_words;
 pub mod data;

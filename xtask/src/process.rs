@@ -7,21 +7,16 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use stepshift_trainer::broken_pipe;
 
 /// Exit status after Ctrl-C, as shells report it.
 pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Exit status, as shells report it, of a program that wrote to a pipe which nobody reads any more.
-const BROKEN_PIPE: u8 = 141;
-
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// A reader that has seen enough, `head` say, is no failure: the standard library panics there. Runs the program, which ends then
-/// as shells report it.
+/// Runs the program, which unwinds and ends as shells report it where nobody reads its output any more.
 pub(crate) fn until_the_reader_is_gone(program: impl FnOnce() -> ExitCode + panic::UnwindSafe) -> ExitCode {
-    let is_gone = |message: Option<&str>| {
-        message.is_some_and(|text| text.starts_with("failed printing to stdout") && text.contains("Broken pipe"))
-    };
+    let is_gone = |message: Option<&str>| message.is_some_and(broken_pipe::is_told_by);
     let other = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if !is_gone(info.payload_as_str()) {
@@ -30,7 +25,7 @@ pub(crate) fn until_the_reader_is_gone(program: impl FnOnce() -> ExitCode + pani
     }));
     panic::catch_unwind(program).unwrap_or_else(|payload| {
         if is_gone(payload.downcast_ref::<String>().map(String::as_str)) {
-            return ExitCode::from(BROKEN_PIPE);
+            return ExitCode::from(broken_pipe::EXIT_STATUS);
         }
         panic::resume_unwind(payload)
     })

@@ -52,38 +52,38 @@ pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRe
         Some((_, window)) => window_details(window, input, output),
         None => 0,
     };
-    let pixels = match op {
+    let slow = match op {
+        Op::Conv2d(op) if has_slow_end(&op.weights, op.activation, output) => Detail::SlowEnd.bit(),
+        Op::FullyConnected(op) if has_slow_end(&op.weights, op.activation, output) => Detail::SlowEnd.bit(),
         Op::DepthwiseConv2d(op) => depthwise_detail(op, input, output),
         _ => 0,
     };
-    end_details(op, output) | own_details(op) | windows | pixels
+    end_details(op, output.element) | own_details(op) | windows | slow
 }
 
 /// Of what accumulators end in, and of widths.
-const fn end_details(op: &Op<'_>, output: &TensorRecord) -> Links {
+const fn end_details(op: &Op<'_>, output: Element) -> Links {
     let (activation, weights) = match op {
         Op::Conv2d(op) => (op.activation, Some((&op.weights, Some(Detail::WideTiles)))),
-        // Its ends are those of its pixels.
         Op::DepthwiseConv2d(op) => (op.activation, Some((&op.weights, None))),
         Op::FullyConnected(op) => (op.activation, Some((&op.weights, Some(Detail::WideColumn)))),
         Op::Binary(op) => (op.activation, None),
         Op::AffineBinary(op) => (op.activation, None),
         _ => return 0,
     };
-    let saturate = match dsp::saturate(activation, output.element) {
+    let saturate = match dsp::saturate(activation, output) {
         End::Signed8 => Detail::Signed8.bit(),
         End::Unsigned7 => Detail::Unsigned7.bit(),
         End::Unsigned8 => Detail::Unsigned8.bit(),
         End::Accumulators => 0,
     };
     let Some((weights, wide)) = weights else { return saturate };
-    let slow = if wide.is_some() && has_slow_end(weights, activation, output) { Detail::SlowEnd.bit() } else { 0 };
     let wide = match (wide, weights.bits) {
         (Some(wide), WeightBits::Sixteen) => wide.bit(),
         _ => 0,
     };
     let scratch = if weights.scratch.bytes != 0 { Detail::Scratch.bit() } else { 0 };
-    saturate | shift_detail(weights) | slow | wide | scratch
+    saturate | shift_detail(weights) | wide | scratch
 }
 
 /// Of one operator alone.
