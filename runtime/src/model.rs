@@ -327,7 +327,16 @@ impl<'a, const LINKS: Links> Model<'a, LINKS> {
         Some(op)
     }
 
-    /// The name of a node that was [read](Self::read) in a place.
+    /// The operator of a node that was [read](Self::read) in a place.
+    #[inline]
+    pub(crate) fn op<'n>(&self, index: usize, place: &'n Node<'a>) -> &'n Op<'a>
+    where
+        'a: 'n,
+    {
+        self.decoded.ops.get(index).unwrap_or(&place.op)
+    }
+
+    /// Its name.
     #[inline]
     pub(crate) fn name(&self, index: usize, place: &Node<'a>) -> Name<'a> {
         self.decoded.names.get(index).copied().unwrap_or(place.name)

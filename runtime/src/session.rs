@@ -53,14 +53,6 @@ pub struct NodeOutput<'a> {
     pub codes: Codes<'a>,
 }
 
-/// A node that has run.
-struct Ran<'m> {
-    index: usize,
-    name: Name<'m>,
-    kind: OperatorKind,
-    tensor: TensorRecord,
-}
-
 impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINKS, M> {
     /// Takes an arena of at least [`Model::arena_bytes`] bytes, of any alignment and contents.
     ///
@@ -106,7 +98,7 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
     /// Runs every node. Infallible: [`Model::parse`] has checked what it relies on.
     pub fn run(&mut self) {
         self.begin();
-        while self.advance().is_some() {}
+        while self.advance(&mut self.model.borrow().undecoded()).is_some() {}
     }
 
     /// Runs every node and shows each one's output to `observer`, as soon as it is there.
@@ -125,8 +117,8 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
         self.begin();
         loop {
             let start = clock();
-            let Some(ran) = self.advance() else { return };
-            profile(ran.index, clock().wrapping_sub(start));
+            let Some(index) = self.advance(&mut self.model.borrow().undecoded()) else { return };
+            profile(index, clock().wrapping_sub(start));
         }
     }
 
@@ -135,18 +127,22 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
     ///
     /// `None` behind the last node; the step after that begins anew, with the input that is there then.
     pub fn step(&mut self) -> Option<NodeOutput<'_>> {
-        let Ran { index, name, kind, tensor } = self.advance()?;
+        let mut place = self.model.borrow().undecoded();
+        let index = self.advance(&mut place)?;
+        let tensor = self.tensor(index + 1)?;
         let (step, origin) = (self.steps - 1, self.origin(index + 1));
+        let (name, kind) = (self.model.borrow().name(index, &place), self.model.borrow().op(index, &place).kind());
         Some(NodeOutput { step, index, name, kind, tensor, origin, codes: self.codes(tensor) })
     }
 
-    /// Runs the next node; `None` behind the last one.
+    /// Runs the next node, and tells its index; `None` behind the last one.
+    ///
+    /// place  where it is decoded, unless it was before
     #[inline]
-    fn advance(&mut self) -> Option<Ran<'m>> {
+    fn advance(&mut self, place: &mut Node<'m>) -> Option<usize> {
         loop {
             let index = usize::from(self.position.index);
-            let mut place = self.model.borrow().undecoded();
-            let Some(op) = self.next_op(&mut place) else {
+            let Some(op) = self.next_op(place) else {
                 self.begin();
                 return None;
             };
@@ -160,8 +156,7 @@ impl<'m, 'a, const LINKS: Links, M: ModelHandle<'m, LINKS>> Session<'m, 'a, LINK
                 continue;
             }
             self.steps += 1;
-            let kind = op.kind();
-            return Some(Ran { index, name: self.model.borrow().name(index, &place), kind, tensor: *tensor });
+            return Some(index);
         }
     }
 
