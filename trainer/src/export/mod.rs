@@ -2,7 +2,7 @@
 //!
 //! [`fixed_point`] is the network as training left it; [`bounds`] proves that no accumulator can
 //! overflow; [`patches`] cuts the first layers into patches where memory is short; `pack` orders weights for a backend's
-//! kernels, of which `budget` chooses the fastest that fit; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
+//! kernels, of which `budget` chooses the fastest that fit and `strips` estimates two; [`plan`] lays the tensors out in the arena; [`tables`] builds curves and reciprocals; [`encode()`] folds,
 //! assembles and writes; [`streaming`] makes a model of a window's network that takes a row a run; [`steps`] says what each step of a run must give.
 
 pub(crate) mod affine;
@@ -19,6 +19,7 @@ pub mod plan;
 pub mod reciprocal;
 pub mod steps;
 pub mod streaming;
+mod strips;
 pub mod tables;
 
 pub use affine::{leaky as affine_leaky, quantized_multiplier, scale_parts, softmax_scale};

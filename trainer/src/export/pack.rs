@@ -13,6 +13,7 @@ use super::budget::fastest_within;
 use super::fixed_point::{FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights};
 use super::patches::stage_of;
 use super::plan::{Over, Room, least_bytes};
+use super::strips::strips_win;
 
 /// What each layer needs of the arena on a backend, memory first.
 #[must_use]
@@ -224,7 +225,8 @@ impl Packed {
         let fast = match &layer.op {
             FixedPointOp::DepthwiseConv2d { window, .. } => {
                 let strips = mve::strip_bytes(window, layer.output.shape, ends(network, layer)?);
-                strips.map(|bytes| by_strips(bytes, input, layer))
+                let room = strips.map(|bytes| by_strips(bytes, input, layer));
+                room.filter(|room| room.over == Over::Everything || strips_win(window, input.shape, layer.output.shape))
             }
             _ => at_once(layer, scratch(scratch_bytes)),
         };
