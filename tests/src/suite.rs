@@ -44,6 +44,8 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         let halving = Window { stride_h: 2, stride_w: 2, ..Window::new(2, 2) };
         found.push(draw.averaged([2 * a, 2 * b], 4 * b, [a, b], halving));
         found.push(draw.in_place([a, b]));
+        // So many outputs that a column is made of the inputs once.
+        found.push(draw.fully_connected(a + 36, b + 30));
     }
     found
 }

@@ -1,7 +1,7 @@
 //! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions,
 //! the host's own by every instruction set that the processor has.
 
-use stepshift_runtime::format::{Op, Packing, WeightBits};
+use stepshift_runtime::format::{Element, Op, Packing, WeightBits};
 use stepshift_runtime::{Backend, InstructionSet, Model, Session};
 use stepshift_tests::{random, reference, suite};
 use stepshift_trainer::export::{FixedPointNetwork, FixedPointWeights, Options, Prefer, encode_with};
@@ -91,7 +91,7 @@ fn narrow_weights_have_the_kernels_of_those_of_8_bits() {
 #[test]
 fn the_suite_has_layers_of_every_order() {
     let mut found = [0; Packing::ALL.len()];
-    let mut joined = 0;
+    let (mut joined, mut columns) = (0, [0; 2]);
     let ways = Backend::ALL.into_iter().flat_map(|backend| [(backend, Prefer::Memory), (backend, Prefer::Speed)]);
     for (network, (backend, prefer)) in
         suite::networks().iter().flat_map(|network| ways.clone().map(move |way| (network, way)))
@@ -102,8 +102,14 @@ fn the_suite_has_layers_of_every_order() {
                 found[weights.packing as usize] += 1;
                 let is_tiled = weights.packing == Packing::Joined && matches!(node.op, Op::Conv2d(_));
                 joined += usize::from(is_tiled && weights.bits == WeightBits::Eight);
+                // Bytes that meet bytes, with a column and without.
+                let is_byte = weights.bits == WeightBits::Eight && network.input.element != Element::I16;
+                if weights.packing == Packing::Joined && matches!(node.op, Op::FullyConnected(_)) && is_byte {
+                    columns[usize::from(weights.scratch.bytes == 0)] += 1;
+                }
             }
         }
     }
     assert!(found.iter().all(|count| *count > 30) && joined > 100, "{found:?}, {joined}");
+    assert!(columns.iter().all(|count| *count > 20), "{columns:?}");
 }

@@ -82,6 +82,12 @@ pub(crate) const fn has_slow_ends(links: Links) -> bool {
     Case::End.is_in(links) && Detail::SlowEnd.is_in(links)
 }
 
+/// Whether a program has layers of an odd number of channels, all but the last of which the inner loops end.
+#[inline]
+pub(crate) const fn has_odd_ends(links: Links) -> bool {
+    Case::End.is_in(links) && Detail::OddEnd.is_in(links)
+}
+
 /// Whether a program decodes nodes.
 #[inline]
 pub(crate) const fn decodes(links: Links) -> bool {
@@ -271,11 +277,17 @@ pub enum Detail {
     /// Layers in tiles whose end no inner loop has, and all depthwise convolutions that do not run by strips: [`Case::End`], of
     /// which a file tells for those that do as well.
     SlowEnd,
+    /// Layers in tiles with an odd number of channels, whose end the inner loops have: [`Case::End`], too.
+    OddEnd,
+    /// Fully connected layers for `SMLAD` whose inputs are widened to a column.
+    Column,
+    /// Those that have none.
+    NoColumn,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -295,6 +307,9 @@ impl Detail {
         Self::WideColumn,
         Self::DepthwisePixels,
         Self::SlowEnd,
+        Self::OddEnd,
+        Self::Column,
+        Self::NoColumn,
     ];
 }
 

@@ -29,7 +29,8 @@ pub(crate) use kept::Kept;
 pub(crate) use links::with_operators;
 pub use links::{AFFINE_LINK, ALL_LINKS, Case, Detail, ENCODED_LINKS, Links, OPERATOR_COUNT, OperatorKind};
 pub(crate) use links::{
-    CONVOLUTIONS, KEEPING_OPERATORS, PATCH_OPERATORS, SLIDING_OPERATORS, decodes, has_slow_ends, missing, packs,
+    CONVOLUTIONS, KEEPING_OPERATORS, PATCH_OPERATORS, SLIDING_OPERATORS, decodes, has_odd_ends, has_slow_ends, missing,
+    packs,
 };
 pub use name::Name;
 pub use operators::{

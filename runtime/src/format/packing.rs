@@ -202,6 +202,13 @@ impl Pairs {
         self.channel_len().saturating_mul(2 * pixels).saturating_add(3)
     }
 
+    /// Whether a fully connected layer of such inputs needs no column: its kernel widens them for each two channels where it has no
+    /// scratch.
+    #[must_use]
+    pub const fn has_dot(&self, input: Element) -> bool {
+        self.runs.len > 4 && !matches!(input, Element::I16) && !matches!(self.bits, WeightBits::Sixteen)
+    }
+
     /// Left shift that unpacking leaves on products: of weights of 4 bits, and of those that are joined.
     #[must_use]
     pub const fn scaled_by(&self) -> u32 {

@@ -52,13 +52,13 @@ pub(crate) const fn details(op: &Op<'_>, input: &TensorRecord, output: &TensorRe
         Some((_, window)) => window_details(window, input, output),
         None => 0,
     };
-    let slow = match op {
-        Op::Conv2d(op) if has_slow_end(&op.weights, op.activation, output) => Detail::SlowEnd.bit(),
-        Op::FullyConnected(op) if has_slow_end(&op.weights, op.activation, output) => Detail::SlowEnd.bit(),
+    let kernel = match op {
+        Op::Conv2d(op) => rest_detail(&op.weights, op.activation, output),
+        Op::FullyConnected(op) => column_detail(&op.weights) | rest_detail(&op.weights, op.activation, output),
         Op::DepthwiseConv2d(op) => depthwise_detail(op, input, output),
         _ => 0,
     };
-    end_details(op, output.element) | own_details(op) | windows | slow
+    end_details(op, output.element) | own_details(op) | windows | kernel
 }
 
 /// Of what accumulators end in, and of widths.
@@ -159,15 +159,31 @@ const fn padding_detail(window: &Window, weights: &Weights<'_>, detail: Detail) 
     if pads == 0 || weights.epilogue.input_zero() == 0 { 0 } else { detail.bit() }
 }
 
-/// The loops that multiply tiles have the end of a layer, or leave it to a slower one.
+/// The loops that multiply tiles have the end of all channels, or leave it to a slower one.
 const fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
-    if has_slow_end(weights, activation, output) { Case::End.bit() } else { 0 }
+    if rest_detail(weights, activation, output) == 0 { 0 } else { Case::End.bit() }
 }
 
-/// A layer is in tiles, and their loops have not its end.
-const fn has_slow_end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> bool {
-    let is_tiled = weights.packing.is_paired() || matches!(weights.packing, Packing::Winograd);
-    is_tiled && !(dsp::has_end(weights, activation, output.element) && output.shape.c.is_multiple_of(2))
+/// What the loops that multiply tiles leave of a layer's channels.
+const fn rest_detail(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
+    let is_winograd = matches!(weights.packing, Packing::Winograd);
+    if !weights.packing.is_paired() && !is_winograd {
+        return 0;
+    }
+    match (dsp::has_end(weights, activation, output.element), output.shape.c.is_multiple_of(2)) {
+        (true, true) => 0,
+        (true, false) if !is_winograd => Detail::OddEnd.bit(),
+        _ => Detail::SlowEnd.bit(),
+    }
+}
+
+/// Whether the inputs of a fully connected layer are widened to a column.
+const fn column_detail(weights: &Weights<'_>) -> Links {
+    match (weights.packing.is_paired(), weights.scratch.bytes) {
+        (false, _) => 0,
+        (true, 0) => Detail::NoColumn.bit(),
+        (true, _) => Detail::Column.bit(),
+    }
 }
 
 /// What tiles of four pixels leave, and columns with gaps.

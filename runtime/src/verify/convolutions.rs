@@ -120,7 +120,9 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         let layout = match op.weights.packing {
             Packing::Plain if Packing::Plain.is_in(LINKS) => Some(Layout::Filters(input.shape.len())),
             packing if packing.is_paired_in::<LINKS>() => {
-                self.pairs(&op.weights, Pairs::new(Runs::whole(input.shape.len()), op.weights.bits), 1)?
+                let order = Pairs::new(Runs::whole(input.shape.len()), op.weights.bits);
+                let dots = order.is_some_and(|order| order.has_dot(input.element)) && op.weights.scratch.bytes == 0;
+                self.pairs(&op.weights, order, usize::from(!dots))?
             }
             Packing::Blocks if Packing::Blocks.is_in(LINKS) => {
                 let is_direct = |order: &Blocks| order.is_whole(input.element);
@@ -144,9 +146,9 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         self.require(weights.packing == Packing::Plain, NodeFault::Packing)
     }
 
-    /// Weights packed for `SMLAD`, whose kernel takes so many pixels at a time.
+    /// Weights packed for `SMLAD`, whose kernel makes the columns of so many pixels at a time.
     fn pairs(&self, weights: &Weights<'_>, order: Option<Pairs>, pixels: usize) -> Result<Option<Layout>, LoadError> {
-        let needed = order.map_or(0, |order| order.scratch_bytes(pixels));
+        let needed = order.filter(|_| pixels != 0).map_or(0, |order| order.scratch_bytes(pixels));
         self.packed(weights, needed, order.map(Layout::Pairs))
     }
 

@@ -20,6 +20,7 @@ use super::taps::Taps;
 use super::tile::{End, Filters, Tile};
 use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
+use crate::codes::Codes;
 use crate::format::{
     AFFINE_LINK, Case, Detail, Element, Links, OperatorKind, PLACES, Packing, WeightBits, Winograd, has_slow_ends,
 };
@@ -50,6 +51,7 @@ struct Arguments {
     shifts: *const u8,
     shift_step: usize,
     output: *mut u8,
+    /// Bytes from one pixel to the next; of a loop over codes where they lie, the last quad of them, padded with zeros.
     pitch: usize,
     end: EndOfLoop,
     multipliers: usize,
@@ -95,13 +97,17 @@ const fn links_wide_column(links: Links) -> bool {
     Detail::WideColumn.is_in(links) || Detail::WideTiles.is_in(links) && Case::Remainder.is_in(links)
 }
 
+/// Whether fully connected layers make a column.
+const fn has_columns(links: Links) -> bool {
+    OperatorKind::FullyConnected.is_in(links) && Detail::Column.is_in(links)
+}
+
 /// Whether weights of 8 bits are joined: known while compiling of loops that the program uses for one of both.
 #[inline(always)]
 const fn are_joined<const LINKS: Links, const PIXELS: usize>(joined: bool) -> bool {
     let has_tiles = PIXELS == CONV_COLUMNS || Case::Remainder.is_in(LINKS);
     let any_joined = has_tiles && Packing::Joined.is_in(LINKS);
-    let all_joined = !(has_tiles && Packing::Pairs.is_in(LINKS))
-        && (PIXELS == CONV_COLUMNS || !OperatorKind::FullyConnected.is_in(LINKS));
+    let all_joined = !(has_tiles && Packing::Pairs.is_in(LINKS)) && (PIXELS == CONV_COLUMNS || !has_columns(LINKS));
     any_joined && (all_joined || joined)
 }
 
@@ -169,6 +175,49 @@ impl<'a> TileLoop<'a> {
                 (1, WeightBits::Sixteen) if links_wide_column(LINKS) => tile1_bits16(arguments),
                 _ => {}
             }
+        }
+    }
+}
+
+/// Runs the loop over codes where they lie, which [`super::instructions::dot`] has checked.
+#[inline]
+pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, output: &mut [u8]) {
+    let bytes = codes.bytes();
+    let last = bytes.last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
+    // The last quad, of one code to four, begins where those that are whole end.
+    let whole = bytes.len().wrapping_sub(1) & !3;
+    let arguments = Arguments {
+        weights: filters.weights.as_ptr(),
+        bias: filters.bias.as_ptr(),
+        bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
+        columns: bytes.as_ptr().cast(),
+        columns_end: bytes.as_ptr().wrapping_add(whole).cast(),
+        shifts: filters.scale.shifts.as_ptr(),
+        shift_step: filters.scale.step,
+        output: output.as_mut_ptr(),
+        pitch: (last >> (8 * (bytes.len().wrapping_neg() % 4))) as usize,
+        end: end_of::<LINKS>(&SHIFT_ENDS1, &MULTIPLY_ENDS1, &filters.scale, filters.end),
+        multipliers: multipliers_of(&filters.scale),
+        zero: filters.scale.zero,
+    };
+    let arguments = &raw const arguments;
+    // SAFETY: there are at least four codes before the last ones; the filters are consistent: every pair has its weights for all codes,
+    // 8 bytes of biases and two entries of its scale or the one; and the output has room for what they write.
+    unsafe {
+        match (codes.element(), filters.bits) {
+            (Element::I8, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) && Element::I8.is_in(LINKS) => {
+                dot_i8_bits8(arguments);
+            }
+            (Element::U8, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) && Element::U8.is_in(LINKS) => {
+                dot_u8_bits8(arguments);
+            }
+            (Element::I8, WeightBits::Four) if WeightBits::Four.is_in(LINKS) && Element::I8.is_in(LINKS) => {
+                dot_i8_bits4(arguments);
+            }
+            (Element::U8, WeightBits::Four) if WeightBits::Four.is_in(LINKS) && Element::U8.is_in(LINKS) => {
+                dot_u8_bits4(arguments);
+            }
+            _ => {}
         }
     }
 }
@@ -262,6 +311,13 @@ macro_rules! columns1 {
     };
 }
 
+/// Those of one pixel from four codes in r11, with a sign or without.
+macro_rules! codes1 {
+    ($extend:literal) => {
+        concat!($extend, " r10, r11\n", $extend, " r11, r11, ror #8\n")
+    };
+}
+
 /// The products of one step with one pixel; the registers of its inputs and of each channel's weights.
 macro_rules! products1 {
     ($column:literal, $first:literal, $second:literal) => {
@@ -286,6 +342,28 @@ macro_rules! bytes1 {
 macro_rules! joined1 {
     ($word:literal, $column:literal) => {
         concat!(concat!("sxtb16 r3, ", $word, "\n"), products1!($column, "r3", $word))
+    };
+}
+
+/// The products of a quad with one pixel, by weights of 8 bits.
+macro_rules! quad1_bits8 {
+    () => {
+        concat!(two_words!(), bytes1!("r12", "r10"), bytes1!("lr", "r11"))
+    };
+}
+
+/// By weights of 4 bits.
+macro_rules! quad1_bits4 {
+    () => {
+        concat!(
+            "ldr r12, [r0], #4
+            lsl lr, r12, #4
+            and lr, lr, #0xf0f0f0f0
+            and r12, r12, #0xf0f0f0f0
+            ",
+            bytes1!("lr", "r10"),
+            bytes1!("r12", "r11")
+        )
     };
 }
 
@@ -725,7 +803,7 @@ tile!(
 tile!(
     tile1_bits8,
     quads_log2: 2,
-    quad: concat!(columns1!(), two_words!(), bytes1!("r12", "r10"), bytes1!("lr", "r11")),
+    quad: concat!(columns1!(), quad1_bits8!()),
     quad_bytes: 40,
     column_log2: 3,
     start: keep_column_end!(),
@@ -737,16 +815,7 @@ tile!(
 tile!(
     tile1_bits4,
     quads_log2: 2,
-    quad: concat!(
-        columns1!(),
-        "ldr r12, [r0], #4
-        lsl lr, r12, #4
-        and lr, lr, #0xf0f0f0f0
-        and r12, r12, #0xf0f0f0f0
-        ",
-        bytes1!("lr", "r10"),
-        bytes1!("r12", "r11")
-    ),
+    quad: concat!(columns1!(), quad1_bits4!()),
     quad_bytes: 52,
     column_log2: 3,
     start: concat!(scale_start!(), keep_column_end!()),
@@ -772,6 +841,30 @@ tile!(
     check: column_end1!(),
     leave: ""
 );
+
+/// A loop over codes where they lie: its columns are the codes but for the last four, which are in the place of the pitch.
+///
+/// What bounds it: of the 12 instructions of a quad 4 multiply, 2 load, 6 widen; with weights of 4 bits, of 15, 9 widen.
+macro_rules! dot {
+    ($name:ident, $extend:literal, quad: $quad:expr, quad_bytes: $quad_bytes:literal, start: $start:expr, leave: $leave:expr) => {
+        tile!(
+            $name,
+            quads_log2: 2,
+            quad: concat!("ldr r11, [r1], #4\n", codes1!($extend), $quad),
+            quad_bytes: $quad_bytes,
+            column_log2: 2,
+            start: concat!($start, keep_column_end!()),
+            start_bytes: 0,
+            check: column_end1!(),
+            leave: concat!("ldr r11, [sp, #28]\n", codes1!($extend), $quad, $leave)
+        );
+    };
+}
+
+dot!(dot_i8_bits8, "sxtb16", quad: quad1_bits8!(), quad_bytes: 48, start: "", leave: "");
+dot!(dot_u8_bits8, "uxtb16", quad: quad1_bits8!(), quad_bytes: 48, start: "", leave: "");
+dot!(dot_i8_bits4, "sxtb16", quad: quad1_bits4!(), quad_bytes: 60, start: scale_start!(), leave: unscale1!());
+dot!(dot_u8_bits4, "uxtb16", quad: quad1_bits4!(), quad_bytes: 60, start: scale_start!(), leave: unscale1!());
 
 /// A quad of bytes with a sign, or without, as two words into r12 and lr; the source goes on.
 macro_rules! quad_of_bytes {

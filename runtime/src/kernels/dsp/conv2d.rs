@@ -2,7 +2,7 @@ use core::array;
 
 use super::CONV_COLUMNS;
 use super::columns::{Gather, Layout, OutputRow, Pixel, TilePixels, words};
-use super::layer::Layer;
+use super::layer::{Channels, Layer};
 use crate::format::{Case, Conv2d, Links, Pairs, Runs};
 use crate::kernels::{Bands, ViewMut};
 
@@ -19,15 +19,15 @@ pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>,
     let column = order.channel_len() / 2;
     let columns = words(scratch, column * CONV_COLUMNS);
     let end = (bands.output().element, bands.output().shape.c);
-    let new_layer =
-        |pixels: usize| Layer::new::<LINKS>(&op.weights, op.activation, end, (column, pixels), order.joined);
-    let mut four = new_layer(CONV_COLUMNS);
-    let mut one = if Case::Remainder.is_in(LINKS) { Some(new_layer(1)) } else { None };
-    let mut layers = Layers { four: &mut four, one: one.as_mut() };
+    let channels = Channels::new::<LINKS>(&op.weights, op.activation, end, column, order.joined);
+    let mut four = Layer::new::<LINKS>(&channels, CONV_COLUMNS);
     let layout = Layout::new((bands.input(), bands.output()), &op.window, op.weights.epilogue.input_zero());
     bands.round_rows(CONV_COLUMNS as u16);
-    while let Some((input, mut output)) = bands.next() {
-        band::<LINKS>(&mut layers, &Gather { input, layout: &layout }, &mut output, columns);
+    if Case::Remainder.is_in(LINKS) {
+        let mut one = Layer::new::<LINKS>(&channels, 1);
+        all_bands::<LINKS>(bands, Layers { four: &mut four, one: Some(&mut one) }, &layout, columns);
+    } else {
+        all_bands::<LINKS>(bands, Layers { four: &mut four, one: None }, &layout, columns);
     }
 }
 
@@ -35,6 +35,19 @@ pub fn conv2d<const LINKS: Links>(op: &Conv2d<'_>, bands: &mut Bands<'_, LINKS>,
 struct Layers<'l, 'a> {
     four: &'l mut Layer<'a>,
     one: Option<&'l mut Layer<'a>>,
+}
+
+/// The output, as many rows at a time as are free.
+#[inline(always)]
+fn all_bands<const LINKS: Links>(
+    bands: &mut Bands<'_, LINKS>,
+    mut layers: Layers<'_, '_>,
+    layout: &Layout<'_>,
+    columns: &mut [u32],
+) {
+    while let Some((input, mut output)) = bands.next() {
+        band::<LINKS>(&mut layers, &Gather { input, layout }, &mut output, columns);
+    }
 }
 
 /// Some rows of the output.

@@ -1,28 +1,35 @@
 use super::columns::words;
-use super::instructions::{PaddedRun, widen_run};
-use super::layer::Layer;
+use super::instructions::{PaddedRun, dot, widen_run};
+use super::layer::{Channels, Layer, Rest};
 use crate::codes::Codes;
-use crate::format::{FullyConnected, Links, Pairs, Runs};
+use crate::format::{Detail, FullyConnected, Links};
 use crate::kernels::ViewMut;
 
-/// Fully connected layer, weights in [`Pairs`]. Spec 4.3.
+/// Fully connected layer, weights in [`Pairs`](crate::format::Pairs). Spec 4.3.
 ///
 /// input    `[H * W * C_IN]`         codes at the input's step, NHWC order
 /// weights  `[C_OUT, H * W * C_IN]`  4, 8 or 16 bits, packed
 /// bias     `[C_OUT]`                i32, rounding constant included
 /// output   `[C_OUT]`                codes at the output's step
-/// scratch  [`Pairs::scratch_bytes`] of one pixel
+/// scratch  [`scratch_bytes`](crate::format::Pairs::scratch_bytes) of one pixel, for a column; or none, where a layer
+///          [needs none](crate::format::Pairs::has_dot): its codes are widened anew for each two channels then
 pub fn fully_connected<const LINKS: Links>(
     op: &FullyConnected<'_>,
     input: Codes<'_>,
     mut output: ViewMut<'_>,
     scratch: &mut [u8],
 ) {
-    let Some(order) = Pairs::new(Runs::whole(input.len()), op.weights.bits) else { return };
-    let column_words = order.channel_len() / 2;
-    let column = words(scratch, column_words);
-    widen_run::<LINKS>(&PaddedRun { codes: input, before: 0, zero: 0 }, 1, column);
+    let column_words = input.len().next_multiple_of(4) / 2;
     let end = (output.element, output.shape.c);
-    let mut layer = Layer::new::<LINKS>(&op.weights, op.activation, end, (column_words, 1), false);
-    layer.multiply::<LINKS, 1>(column, 0, &mut output);
+    let channels = Channels::new::<LINKS>(&op.weights, op.activation, end, column_words, false);
+    if Detail::NoColumn.is_in(LINKS) && scratch.is_empty() {
+        dot::<LINKS>(&channels.filters::<LINKS>(), input, output.bytes);
+        channels.rest::<LINKS, 1>(Rest { pixel: 0, output: &mut output }, |filters, output| {
+            dot::<LINKS>(&filters, input, output);
+        });
+    } else if Detail::Column.is_in(LINKS) {
+        let column = words(scratch, column_words);
+        widen_run::<LINKS>(&PaddedRun { codes: input, before: 0, zero: 0 }, 1, column);
+        Layer::new::<LINKS>(&channels, 1).multiply::<LINKS, 1>(column, 0, &mut output);
+    }
 }

@@ -11,12 +11,13 @@ use super::tile_twin;
 #[cfg(not(stepshift_backend = "dsp"))]
 use super::twin as native;
 use crate::codes::Codes;
-use crate::format::{Case, Element, Links, WeightBits};
+use crate::format::{Case, Element, Links, Pairs, Runs, WeightBits};
 use crate::kernels::{InOut, ViewMut};
 
 /// Filters that were checked once, for every tile of a layer.
 #[derive(Debug)]
 pub(super) struct Multiplier<'a> {
+    /// 0 where it runs over nothing.
     pixels: usize,
     /// Words of the columns, and bytes of the output.
     columns: usize,
@@ -33,33 +34,25 @@ enum TileLoop<'a> {
 }
 
 impl<'a> Multiplier<'a> {
-    /// `None` for filters that contradict themselves, and for those at no multiple of 4 in a program that links nothing for them.
+    /// One that runs over nothing for filters that contradict themselves, and for those at no multiple of 4 in a program that links nothing
+    /// for them.
     ///
     /// words   of the column of a pixel
     /// pixels  [`CONV_COLUMNS`], or one
     /// pitch   bytes of the output from one pixel to the next
     #[inline]
-    pub(super) fn new<const LINKS: Links>(
-        filters: Filters<'a>,
-        (words, pixels): (usize, usize),
-        pitch: u16,
-    ) -> Option<Self> {
-        if !filters.are_consistent(words) {
-            return None;
-        }
+    pub(super) fn new<const LINKS: Links>(filters: Filters<'a>, (words, pixels): (usize, usize), pitch: usize) -> Self {
         // One instruction loads two words of weights; it wants them aligned, as they are in the file.
         let loads_two = filters.bits == WeightBits::Sixteen || filters.bits == WeightBits::Eight && pixels == 1;
         let is_aligned = filters.weights.as_ptr().addr().is_multiple_of(4);
+        let runs = filters.are_consistent(words) && (is_aligned || Case::Place.is_in(LINKS));
         let (columns, written) = (words * pixels, filters.written::<LINKS>(pixels, pitch));
-        let pitch = pitch.into();
-        let tile_loop = if is_aligned || Case::Place.is_in(LINKS) && !loads_two {
-            TileLoop::Native(native::TileLoop::new::<LINKS>(filters, pixels, pitch))
-        } else if Case::Place.is_in(LINKS) {
+        let tile_loop = if Case::Place.is_in(LINKS) && !is_aligned && loads_two {
             TileLoop::Twin(tile_twin::TileLoop { filters, pixels, pitch })
         } else {
-            return None;
+            TileLoop::Native(native::TileLoop::new::<LINKS>(filters, pixels, pitch))
         };
-        Some(Self { pixels, columns, written, tile_loop })
+        Self { pixels: if runs { pixels } else { 0 }, columns, written, tile_loop }
     }
 
     /// Multiplies the columns of the pixels by every pair of channels, those of a model that lies at no multiple of 4 by slower means.
@@ -74,6 +67,26 @@ impl<'a> Multiplier<'a> {
             TileLoop::Twin(twin) if Case::Place.is_in(LINKS) => twin.run::<LINKS, PIXELS>(tile),
             TileLoop::Twin(_) => {}
         }
+    }
+}
+
+/// Multiplies codes where they lie by every pair of channels, those of a model that lies at no multiple of 4 by slower means. Nothing
+/// where the filters contradict themselves, there are others than [`Pairs::has_dot`] says, or less room.
+#[inline(always)]
+pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, output: &mut [u8]) {
+    let order = Pairs { runs: Runs::whole(codes.len()), bits: filters.bits, joined: filters.joined };
+    let words = order.channel_len() / 2;
+    if !order.has_dot(codes.element())
+        || order.joined
+        || !filters.are_consistent(words)
+        || output.len() < filters.written::<LINKS>(1, 0)
+    {
+        return;
+    }
+    if filters.weights.as_ptr().addr().is_multiple_of(4) {
+        native::dot::<LINKS>(filters, codes, output);
+    } else if Case::Place.is_in(LINKS) {
+        tile_twin::dot::<LINKS>(filters, codes, output);
     }
 }
 
@@ -97,7 +110,7 @@ impl PaddedRun<'_> {
 
     /// The word of codes `entry` and `entry + 2`.
     #[inline]
-    fn word<const LINKS: Links>(&self, entry: usize) -> u32 {
+    pub(super) fn word<const LINKS: Links>(&self, entry: usize) -> u32 {
         let code = |entry: usize| {
             let code = self.codes.get_linked::<LINKS>(entry.wrapping_sub(self.before));
             u32::from(code.unwrap_or(self.zero).cast_unsigned())

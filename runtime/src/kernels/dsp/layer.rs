@@ -3,7 +3,7 @@
 use super::instructions::Multiplier;
 use super::scale::Scale;
 use super::tile::{End, Filters, Tile};
-use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Weights, has_slow_ends};
+use crate::format::{ALL_LINKS, Activation, Case, Detail, Element, Links, Weights, has_odd_ends, has_slow_ends};
 use crate::kernels::ViewMut;
 
 /// Pairs of channels whose accumulators are taken out of an inner loop at a time.
@@ -16,44 +16,164 @@ const ACCUMULATOR_BYTES: usize = PAIRS_AT_A_TIME * 2 * 4 * 4;
 #[repr(align(4))]
 struct Accumulators([u8; ACCUMULATOR_BYTES]);
 
-/// The constants of a layer in [`Pairs`](crate::format::Pairs).
+/// The output channels of a layer in [`Pairs`](crate::format::Pairs).
 #[derive(Debug)]
-pub(super) struct Layer<'a> {
+pub(super) struct Channels<'a> {
     weights: &'a Weights<'a>,
     activation: Activation,
+    count: usize,
+    /// What the inner loops end all channels in.
+    end: End,
     /// Words of the column of a pixel.
     words: usize,
     joined: bool,
-    /// Pairs of channels that the inner loops end, from the first one on.
-    fast: usize,
-    multiplier: Option<Multiplier<'a>>,
 }
 
-impl<'a> Layer<'a> {
-    /// That of so many output channels.
+/// Those that no inner loop ends by itself, of a pixel and those beside it.
+#[derive(Debug)]
+pub(super) struct Rest<'r, 'o> {
+    /// Index in the output of the first pixel.
+    pub(super) pixel: usize,
+    pub(super) output: &'r mut ViewMut<'o>,
+}
+
+impl<'a> Channels<'a> {
+    /// Those of so many output channels.
     ///
     /// words   of the column of a pixel
-    /// pixels  that are multiplied at a time: four, or one
     /// joined  as [`Pairs::joined`](crate::format::Pairs::joined)
+    #[inline]
     pub(super) fn new<const LINKS: Links>(
         weights: &'a Weights<'a>,
         activation: Activation,
         (output, out_ch): (Element, u16),
-        (words, pixels): (usize, usize),
+        words: usize,
         joined: bool,
     ) -> Self {
         let end = end::<LINKS>(weights, activation, output);
-        let fast = if has_slow_ends(LINKS) && end == End::Accumulators { 0 } else { usize::from(out_ch / 2) };
+        Self { weights, activation, count: out_ch.into(), end, words, joined }
+    }
+
+    /// Pairs that the inner loops end, from the first one on.
+    const fn fast<const LINKS: Links>(&self) -> usize {
+        if has_slow_ends(LINKS) && matches!(self.end, End::Accumulators) { 0 } else { self.count / 2 }
+    }
+
+    /// The filters of those pairs.
+    #[inline]
+    pub(super) fn filters<const LINKS: Links>(&self) -> Filters<'a> {
+        Filters {
+            bits: self.weights.bits,
+            joined: self.joined,
+            weights: self.weights.codes,
+            bias: part(self.weights.bias, 0, 8 * self.fast::<LINKS>()),
+            scale: Scale::new::<LINKS>(&self.weights.epilogue, 0),
+            end: self.end,
+        }
+    }
+
+    /// Computes the channels that are not among [`Self::filters`].
+    ///
+    /// run  runs an inner loop over the pixels, whose codes of a channel it writes two bytes apart
+    #[inline]
+    pub(super) fn rest<const LINKS: Links, const PIXELS: usize>(
+        &self,
+        mut rest: Rest<'_, '_>,
+        run: impl Fn(Filters<'_>, &mut [u8]),
+    ) {
+        let mut pair = self.fast::<LINKS>();
+        if has_odd_ends(LINKS) && 2 * pair < self.count && !(has_slow_ends(LINKS) && self.end == End::Accumulators) {
+            return self.odd::<LINKS, PIXELS>(&mut rest, run);
+        }
+        while has_slow_ends(LINKS) && 2 * pair < self.count {
+            let count = PAIRS_AT_A_TIME.min(self.count.div_ceil(2) - pair);
+            self.slow::<LINKS, PIXELS>((pair, count), &mut rest, &run);
+            pair += count;
+        }
+    }
+
+    /// The last channel where their number is odd: a pair whose second channel is padding.
+    #[inline]
+    fn odd<const LINKS: Links, const PIXELS: usize>(
+        &self,
+        rest: &mut Rest<'_, '_>,
+        run: impl Fn(Filters<'_>, &mut [u8]),
+    ) {
+        let channel = self.count - 1;
+        let mut bias = [[0; 4]; 2];
+        if let Some(given) = self.weights.bias.as_chunks().0.get(channel) {
+            bias[0] = *given;
+        }
+        let scale = Scale { step: 0, ..Scale::new::<LINKS>(&self.weights.epilogue, channel) };
+        let filters =
+            Filters { weights: self.codes(channel / 2), bias: bias.as_flattened(), scale, ..self.filters::<LINKS>() };
+        let mut codes = [0; 2 * super::CONV_COLUMNS];
+        run(filters, codes.get_mut(..2 * PIXELS).unwrap_or_default());
+        let first = rest.pixel * self.count + channel;
+        let targets = rest.output.bytes.iter_mut().skip(first).step_by(self.count);
+        for (target, code) in targets.zip(codes.iter().step_by(2)).take(PIXELS) {
+            *target = *code;
+        }
+    }
+
+    /// Pairs whose end no inner loop has, of which one channel may be padding.
+    #[inline(never)]
+    fn slow<const LINKS: Links, const PIXELS: usize>(
+        &self,
+        (pair, count): (usize, usize),
+        rest: &mut Rest<'_, '_>,
+        run: impl Fn(Filters<'_>, &mut [u8]),
+    ) {
+        let mut bias = [0; 8 * PAIRS_AT_A_TIME];
+        let given = part(self.weights.bias, 8 * pair, 8 * count);
+        for (bias, given) in bias.iter_mut().zip(given) {
+            *bias = *given;
+        }
         let filters = Filters {
-            bits: weights.bits,
-            joined,
-            weights: weights.codes,
-            bias: part(weights.bias, 0, 8 * fast),
-            scale: Scale::new::<LINKS>(&weights.epilogue, 0),
-            end,
+            bits: self.weights.bits,
+            joined: self.joined,
+            weights: self.codes(pair),
+            bias: bias.get(..8 * count).unwrap_or_default(),
+            scale: Scale::NONE,
+            end: End::Accumulators,
         };
-        let multiplier = Multiplier::new::<LINKS>(filters, (words, pixels), out_ch);
-        Self { weights, activation, words, joined, fast, multiplier }
+        let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
+        run(filters, &mut accumulators.0);
+        for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {
+            let oc = 2 * pair + index;
+            if oc >= self.count {
+                return;
+            }
+            let start = rest.pixel * self.count + oc;
+            let requantizer = self.weights.epilogue.channel(oc);
+            for (at, acc) in channel.iter().enumerate() {
+                let acc = i32::from_le_bytes(*acc);
+                rest.output.put(start + at * self.count, requantizer.apply::<LINKS>(acc, self.activation));
+            }
+        }
+    }
+
+    /// The codes of a pair and those behind it.
+    #[inline]
+    fn codes(&self, pair: usize) -> &'a [u8] {
+        let pair_bytes = self.words * self.weights.bits.bits() as usize / 2;
+        self.weights.codes.get(pair * pair_bytes..).unwrap_or_default()
+    }
+}
+
+/// A layer whose inner loops multiply the columns of so many pixels at a time: four, or one.
+#[derive(Debug)]
+pub(super) struct Layer<'a> {
+    channels: &'a Channels<'a>,
+    multiplier: Multiplier<'a>,
+}
+
+impl<'a> Layer<'a> {
+    /// That of all channels.
+    pub(super) fn new<const LINKS: Links>(channels: &'a Channels<'a>, pixels: usize) -> Self {
+        let multiplier =
+            Multiplier::new::<LINKS>(channels.filters::<LINKS>(), (channels.words, pixels), channels.count);
+        Self { channels, multiplier }
     }
 
     /// Multiplies the columns of pixels by all channels.
@@ -66,60 +186,13 @@ impl<'a> Layer<'a> {
         pixel: usize,
         output: &mut ViewMut<'_>,
     ) {
-        let out_ch = usize::from(output.shape.c);
-        if let Some(multiplier) = &mut self.multiplier {
-            let output = output.bytes.get_mut(pixel * out_ch..).unwrap_or_default();
+        let channels = self.channels;
+        let codes = output.bytes.get_mut(pixel * channels.count..).unwrap_or_default();
+        self.multiplier.run::<LINKS, PIXELS>(Tile { columns, output: codes });
+        channels.rest::<LINKS, PIXELS>(Rest { pixel, output }, |filters, output| {
+            let mut multiplier = Multiplier::new::<LINKS>(filters, (channels.words, PIXELS), 2);
             multiplier.run::<LINKS, PIXELS>(Tile { columns, output });
-        }
-        let mut pair = self.fast;
-        while has_slow_ends(LINKS) && 2 * pair < out_ch {
-            let count = PAIRS_AT_A_TIME.min(out_ch.div_ceil(2) - pair);
-            self.slow::<LINKS, PIXELS>(columns, (pair, count), pixel, output);
-            pair += count;
-        }
-    }
-
-    /// Pairs whose end no inner loop has, or of which one channel is padding.
-    #[inline(never)]
-    fn slow<const LINKS: Links, const PIXELS: usize>(
-        &self,
-        columns: &[u32],
-        (pair, count): (usize, usize),
-        pixel: usize,
-        output: &mut ViewMut<'_>,
-    ) {
-        let out_ch = usize::from(output.shape.c);
-        let mut bias = [0; 8 * PAIRS_AT_A_TIME];
-        let given = part(self.weights.bias, 8 * pair, 8 * count);
-        for (bias, given) in bias.iter_mut().zip(given) {
-            *bias = *given;
-        }
-        let pair_bytes = self.words * self.weights.bits.bits() as usize / 2;
-        let filters = Filters {
-            bits: self.weights.bits,
-            joined: self.joined,
-            weights: self.weights.codes.get(pair * pair_bytes..).unwrap_or_default(),
-            bias: bias.get(..8 * count).unwrap_or_default(),
-            scale: Scale::NONE,
-            end: End::Accumulators,
-        };
-        let Some(mut multiplier) = Multiplier::new::<LINKS>(filters, (self.words, PIXELS), output.shape.c) else {
-            return;
-        };
-        let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
-        multiplier.run::<LINKS, PIXELS>(Tile { columns, output: &mut accumulators.0 });
-        for (index, channel) in accumulators.0.as_chunks::<4>().0.chunks_exact(PIXELS).take(2 * count).enumerate() {
-            let oc = 2 * pair + index;
-            if oc >= out_ch {
-                return;
-            }
-            let start = pixel * out_ch + oc;
-            let requantizer = self.weights.epilogue.channel(oc);
-            for (at, acc) in channel.iter().enumerate() {
-                let acc = i32::from_le_bytes(*acc);
-                output.put(start + at * out_ch, requantizer.apply::<LINKS>(acc, self.activation));
-            }
-        }
+        });
     }
 }
 

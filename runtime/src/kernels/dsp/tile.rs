@@ -58,11 +58,11 @@ impl Filters<'_> {
     }
 
     /// Bytes of a tile's output.
-    pub(super) fn written<const LINKS: Links>(&self, pixels: usize, pitch: u16) -> usize {
+    pub(super) fn written<const LINKS: Links>(&self, pixels: usize, pitch: usize) -> usize {
         if has_slow_ends(LINKS) && self.end == End::Accumulators {
             8 * pixels * self.pairs()
         } else {
-            usize::from(pitch) * (pixels - 1) + 2 * self.pairs()
+            pitch * (pixels - 1) + 2 * self.pairs()
         }
     }
 }

@@ -2,7 +2,9 @@
 //! weights aligned.
 
 use super::CONV_COLUMNS;
+use super::instructions::PaddedRun;
 use super::tile::{End, Filters, Tile};
+use crate::codes::Codes;
 use crate::format::{Links, WeightBits};
 
 /// Twin of the loops over a tile.
@@ -24,33 +26,52 @@ impl<'a> TileLoop<'a> {
     /// Runs over a tile.
     #[inline(never)]
     pub(super) fn run<const LINKS: Links, const PIXELS: usize>(&mut self, tile: Tile<'_>) {
-        let Self { filters, pitch, pixels } = *self;
-        let mut weights = Weights { bits: filters.bits, joined: filters.joined, bytes: filters.weights };
-        for pair in 0..filters.pairs() {
-            let bias = |channel: usize| {
-                filters.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b))
-            };
-            let mut acc = weights.start([bias(0), bias(1)]).map(|acc| [acc; CONV_COLUMNS]);
-            for (step, column) in tile.columns.chunks_exact(pixels.max(1)).enumerate() {
-                let codes = weights.step(step % 2 == 0);
-                for (acc, code) in acc.iter_mut().zip(codes) {
-                    for (acc, x) in acc.iter_mut().zip(column) {
-                        *acc = smlad(*x, code, *acc);
-                    }
+        let Self { filters, pitch, pixels } = self;
+        let columns = tile.columns.chunks_exact((*pixels).max(1));
+        multiply(filters, (*pixels, *pitch), columns, tile.output);
+    }
+}
+
+/// Twin of the loops over codes where they lie.
+#[inline(never)]
+pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, output: &mut [u8]) {
+    let run = PaddedRun { codes, before: 0, zero: 0 };
+    let steps = 0..codes.len().next_multiple_of(4) / 2;
+    let columns = steps.map(|step| [run.word::<LINKS>(step / 2 * 4 + step % 2)]);
+    multiply(filters, (1, 0), columns, output);
+}
+
+/// Multiplies the inputs of every step by all pairs.
+fn multiply(
+    filters: &Filters<'_>,
+    (pixels, pitch): (usize, usize),
+    columns: impl Iterator<Item: AsRef<[u32]>> + Clone,
+    output: &mut [u8],
+) {
+    let mut weights = Weights { bits: filters.bits, joined: filters.joined, bytes: filters.weights };
+    for pair in 0..filters.pairs() {
+        let bias =
+            |channel: usize| filters.bias.as_chunks().0.get(2 * pair + channel).map_or(0, |b| i32::from_le_bytes(*b));
+        let mut acc = weights.start([bias(0), bias(1)]).map(|acc| [acc; CONV_COLUMNS]);
+        for (step, column) in columns.clone().enumerate() {
+            let codes = weights.step(step % 2 == 0);
+            for (acc, code) in acc.iter_mut().zip(codes) {
+                for (acc, x) in acc.iter_mut().zip(column.as_ref()) {
+                    *acc = smlad(*x, code, *acc);
                 }
             }
-            weights.part(&mut acc);
-            for (channel, acc) in acc.iter().enumerate() {
-                for (pixel, acc) in acc.iter().enumerate().take(pixels) {
-                    if filters.end == End::Accumulators {
-                        let at = 4 * (pixels * (2 * pair + channel) + pixel);
-                        put(tile.output, at, &(acc >> weights.scaled_by()).to_le_bytes());
-                        continue;
-                    }
-                    let scaled = filters.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
-                    let [code, ..] = saturated(scaled, filters.end).to_le_bytes();
-                    put(tile.output, pixel * pitch + 2 * pair + channel, &[code]);
+        }
+        weights.part(&mut acc);
+        for (channel, acc) in acc.iter().enumerate() {
+            for (pixel, acc) in acc.iter().enumerate().take(pixels) {
+                if filters.end == End::Accumulators {
+                    let at = 4 * (pixels * (2 * pair + channel) + pixel);
+                    put(output, at, &(acc >> weights.scaled_by()).to_le_bytes());
+                    continue;
                 }
+                let scaled = filters.scale.apply(2 * pair + channel, *acc, weights.scaled_by());
+                let [code, ..] = saturated(scaled, filters.end).to_le_bytes();
+                put(output, pixel * pitch + 2 * pair + channel, &[code]);
             }
         }
     }

@@ -6,7 +6,7 @@ use super::instructions::{First, PaddedRun, Row, RunQuads, Strips, Sum, TwoRows,
 use super::strips::{COLUMN_WORDS, QUAD_TAP_BYTES, QUAD_WORDS, RECORD_WORDS};
 use super::taps::Taps;
 use super::tile::End;
-pub(super) use super::tile_twin::TileLoop;
+pub(super) use super::tile_twin::{TileLoop, dot};
 use super::tile_twin::{extend, put, saturated, smlad};
 use super::winograd_loops::{Products, Run};
 use super::winograd_twin;
