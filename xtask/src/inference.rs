@@ -8,7 +8,7 @@ use stepshift_runtime::{Model, Vectors};
 use crate::boards::Board;
 use crate::{elf, firmware, qemu};
 
-/// What one run of the firmware `infer` told.
+/// What one run of the firmware `infer` or `trusting` told.
 #[derive(Debug, Default)]
 pub(crate) struct Inference {
     /// Name and instructions of every node.
@@ -28,8 +28,20 @@ pub(crate) struct Inference {
 /// # Errors
 /// Names the file that cannot be used, or the image and layer that differ from the vectors.
 pub(crate) fn run(board: &Board, model: &Path, vectors: Option<&Path>) -> Result<Inference> {
+    run_program(board, firmware::INFER, model, vectors)
+}
+
+/// As [`run`], of the firmware that trusts the model.
+///
+/// # Errors
+/// Names the file that cannot be used, or the layer whose bits are not those of the model's certificate.
+pub(crate) fn run_trusted(board: &Board, model: &Path) -> Result<Inference> {
+    run_program(board, firmware::TRUSTING, model, None)
+}
+
+fn run_program(board: &Board, program: &str, model: &Path, vectors: Option<&Path>) -> Result<Inference> {
     let names = check_files(model, vectors)?;
-    let elf = firmware::build(board, firmware::INFER, Some(model))?;
+    let elf = firmware::build(board, program, Some(model))?;
     let outcome = qemu::run(board, &elf, vectors)?;
     let mut result = parse(&outcome.text);
     if !outcome.success {
@@ -37,20 +49,6 @@ pub(crate) fn run(board: &Board, model: &Path, vectors: Option<&Path>) -> Result
     }
     result.sizes = elf::sizes(&elf)?;
     Ok(result)
-}
-
-/// Builds the firmware that trusts a model and has it test itself in QEMU.
-///
-/// # Errors
-/// Names the layer whose bits are others, or that there is no self-test.
-pub(crate) fn run_trusted(board: &Board, model: &Path) -> Result<()> {
-    let names = check_files(model, None)?;
-    let elf = firmware::build(board, firmware::TRUSTING, Some(model))?;
-    let outcome = qemu::run(board, &elf, None)?;
-    if !(outcome.success && parse(&outcome.text).self_test) {
-        bail!("{}: {}", board.name, explain(&outcome.text, &names));
-    }
-    Ok(())
 }
 
 /// Refuses files here, where the message can name them; the names of the nodes.
@@ -76,8 +74,11 @@ fn check_files(model: &Path, vectors: Option<&Path>) -> Result<Vec<String>> {
 fn parse(text: &str) -> Inference {
     let mut result = Inference::default();
     for line in text.lines() {
+        // A layer's name may have spaces.
+        if let Some((name, count)) = line.strip_prefix("node ").and_then(|line| line.rsplit_once(' ')) {
+            result.nodes.push((name.to_owned(), count.parse().unwrap_or(0)));
+        }
         match line.split_whitespace().collect::<Vec<_>>()[..] {
-            ["node", name, count] => result.nodes.push((name.to_owned(), count.parse().unwrap_or(0))),
             ["self-test", "passed"] => result.self_test = true,
             ["equal", tensors, images] => result.equal = tensors.parse().ok().zip(images.parse().ok()),
             _ => {}
@@ -106,8 +107,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_firmware_are_read() {
-        let result = parse("node conv1 1200\nnode fc 80\nclass 0 7\nequal 200 100\n");
-        assert_eq!(result.nodes, [("conv1".to_owned(), 1200), ("fc".to_owned(), 80)]);
+        let result = parse("node conv 1 1200\nnode fc 80\nclass 0 7\nequal 200 100\n");
+        assert_eq!(result.nodes, [("conv 1".to_owned(), 1200), ("fc".to_owned(), 80)]);
         assert_eq!((result.instructions, result.equal), (1280, Some((200, 100))));
     }
 

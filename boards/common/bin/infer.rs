@@ -1,4 +1,4 @@
-//! Runs the embedded model: counts instructions node by node, then checks golden vectors.
+//! Runs the embedded model: replays its certificate, counts instructions node by node, then checks golden vectors.
 //!
 //! Command line: the path of a vectors file, or nothing for one run on zeros. Every line of the output is a
 //! word and its values; `xtask` reads them.
@@ -9,9 +9,8 @@
 use cortex_m_rt::entry;
 use static_cell::ConstStaticCell;
 use stepshift_board::console::{exit, line};
-use stepshift_board::counter::Counter;
-use stepshift_board::semihosting;
-use stepshift_runtime::{Model, SelfTestError, Session, Vectors, argmax};
+use stepshift_board::{report, semihosting};
+use stepshift_runtime::{Model, Session, Vectors, argmax};
 use stepshift_tests::{Failure, check};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
@@ -42,49 +41,21 @@ fn run() -> Result<(), &'static str> {
             Some(Vectors::parse(bytes).map_err(|_| "the vectors are refused")?)
         }
     };
-    self_test(model, arena)?;
     count(model, arena, vectors.as_ref())?;
     vectors.map_or(Ok(()), |vectors| compare(model, arena, &vectors))
 }
 
-/// What real firmware does when it starts.
-fn self_test(model: Model<'_, LINKS>, arena: &mut [u8]) -> Result<(), &'static str> {
-    let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
-    match session.self_test() {
-        Ok(()) => line(&["self-test passed".into()]),
-        Err(SelfTestError::NoCertificate) => {}
-        Err(SelfTestError::Differs { node }) => {
-            line(&["differs".into(), 0_u32.into(), u32::from(node).into()]);
-            return Err("the self-test failed");
-        }
-        Err(_) => return Err("the self-test failed"),
-    }
-    Ok(())
-}
-
-/// Counts the instructions of one inference, on the first image of the vectors.
+/// One inference, on the first image of the vectors.
 fn count(model: Model<'_, LINKS>, arena: &mut [u8], vectors: Option<&Vectors<'_>>) -> Result<(), &'static str> {
     let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
-    let counter = Counter::new(systick).map_err(|_| "the clock does not count instructions")?;
     let mut session = Session::new(model, arena).map_err(|_| "the arena is too small")?;
+    report::self_test(&mut session)?;
     let input = session.input_mut().into_bytes();
     match vectors.map(|vectors| vectors.input(0)) {
         Some(codes) if codes.len() == input.len() => input.copy_from_slice(codes),
         _ => input.fill(0),
     }
-    let mut instructions = [0; NODES];
-    session.run_profiled(
-        || counter.clock(),
-        |index, elapsed| {
-            if let Some(count) = instructions.get_mut(index) {
-                *count += counter.instructions_of(elapsed);
-            }
-        },
-    );
-    for (node, count) in model.nodes().zip(instructions) {
-        line(&["node".into(), node.name.as_str().into(), count.into()]);
-    }
-    Ok(())
+    report::count::<NODES, _, _>(&mut session, systick)
 }
 
 fn compare(model: Model<'_, LINKS>, arena: &mut [u8], vectors: &Vectors<'_>) -> Result<(), &'static str> {

@@ -1,5 +1,5 @@
-//! Replays the certificate of the embedded model, which the build has parsed and this program trusts: its kernels are those that the
-//! model's nodes need and no more.
+//! Runs the embedded model, which the build has parsed and this program trusts: its kernels are those that the model's nodes need and
+//! no more. Replays its certificate, then counts instructions node by node.
 
 #![no_std]
 #![no_main]
@@ -7,7 +7,8 @@
 use cortex_m_rt::entry;
 use static_cell::ConstStaticCell;
 use stepshift_board::console::{exit, line};
-use stepshift_runtime::{SelfTestError, Session};
+use stepshift_board::report;
+use stepshift_runtime::Session;
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
@@ -15,21 +16,16 @@ static ARENA: ConstStaticCell<[u8; ARENA_BYTES]> = ConstStaticCell::new([0; AREN
 
 #[entry]
 fn main() -> ! {
-    let (_, outcome) = (NODES, run());
-    match outcome {
-        Ok(()) => line(&["self-test passed".into()]),
-        Err(reason) => line(&["error".into(), reason.into()]),
+    let outcome = run();
+    if let Err(reason) = outcome {
+        line(&["error".into(), reason.into()]);
     }
     exit(outcome.is_ok())
 }
 
 fn run() -> Result<(), &'static str> {
+    let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
     let mut session = Session::new(Trusted, ARENA.take()).map_err(|_| "the arena is too small")?;
-    session.self_test().map_err(|error| match error {
-        SelfTestError::Differs { node } => {
-            line(&["differs".into(), 0_u32.into(), u32::from(node).into()]);
-            "the self-test failed"
-        }
-        _ => "the model has no self-test",
-    })
+    report::self_test(&mut session)?;
+    report::count::<NODES, _, _>(&mut session, systick)
 }

@@ -1,5 +1,5 @@
 //! What the boards share: the firmware [`device`] with its [`clock`] and its link to the host; and for programs that run
-//! in QEMU alone a [`console`], [`semihosting`] files and an instruction [`counter`].
+//! in QEMU alone a [`console`], [`semihosting`] files, an instruction [`counter`] and what they [`report`] of a model.
 
 #![no_std]
 
@@ -12,6 +12,7 @@ pub mod device;
 mod link;
 mod panic;
 mod region;
+pub mod report;
 pub mod semihosting;
 
 /// Bytes as a model lies in flash, and an arena in firmware.

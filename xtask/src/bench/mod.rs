@@ -4,6 +4,7 @@ mod comparison;
 mod cost;
 pub(crate) mod hardware;
 mod layers;
+mod trusted;
 mod whole_model;
 
 use std::fs;
@@ -11,8 +12,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
-use stepshift_runtime::{Backend, Model, Session, digest};
-use stepshift_trainer::export::{Options, Prefer, encode_with};
+use stepshift_runtime::{Backend, Codes, Model, Session, digest};
+use stepshift_trainer::export::{FixedPointNetwork, Options, Prefer, encode_with};
 
 use self::cost::Cost;
 use self::layers::{Entry, Scheme};
@@ -40,6 +41,9 @@ pub(crate) struct Bench {
     /// How layers end
     #[arg(long, default_value = "power-of-two")]
     scheme: Scheme,
+    /// In firmware that is built for each model and trusts it, in QEMU: what finds and checks a layer's operands is gone
+    #[arg(long)]
+    trusted: bool,
     /// Where to write the table, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -92,7 +96,10 @@ impl Bench {
         let before = self.compare.as_deref().map(comparison::read).transpose()?;
         let board = boards::find(&self.board)?;
         let rows = match &self.model {
-            Some(path) if board.is_emulator() => whole_model::in_qemu(board, path)?,
+            Some(path) if board.is_emulator() => whole_model::in_qemu(board, path, self.trusted)?,
+            Some(_) if self.trusted => {
+                bail!("--trusted counts in QEMU, on the boards called qemu-, not on {}", board.name)
+            }
             Some(path) => self.on_hardware(board, path)?,
             None => self.list(board)?,
         };
@@ -136,53 +143,69 @@ impl Bench {
         );
         let entries = layers::read(&self.layers)?;
         let board = emulated(board);
-        let elf = firmware::build(&board, firmware::BENCH, None)?;
         let backend = match &self.backend {
             Some(name) => Backend::ALL.into_iter().find(|backend| backend.name() == name),
             None => Some(board.backend),
         };
         let backend = backend.context("the board's backend is unknown")?;
-        self.measure(&board, &elf, &entries, backend)
-    }
-
-    fn measure(&self, board: &Board, elf: &std::path::Path, entries: &[Entry], backend: Backend) -> Result<Vec<Row>> {
-        let folder = tempfile::tempdir()?;
-        let (mut files, mut rows, mut list) = (Vec::new(), Vec::new(), String::new());
-        for (number, entry) in entries.iter().enumerate() {
+        let mut rows = Vec::new();
+        let mut files = Vec::new();
+        for entry in &entries {
             let network = entry.network(self.scheme)?;
-            let bytes = encode_with(&network, Options { backend, prefer: self.prefer.into(), ..Options::default() })?;
-            let path = folder.path().join(format!("{number}.stepshift"));
-            fs::write(&path, &bytes)?;
-            list += &format!("{}\n", path.display());
-            let model = Model::parse(&bytes)?;
-            let scratch_bytes = model.nodes().map(|node| u64::from(node.op.scratch().bytes)).max().unwrap_or(0);
-            let (layer, macs) = (entry.name.clone(), entry.macs(&network));
-            let arena_bytes = Some(model.arena_bytes() as u64);
-            rows.push(Row { layer, count: entry.count, macs, cost: Cost::Instructions(0), scratch_bytes, arena_bytes });
-            files.push(bytes);
+            let options = Options { backend, prefer: self.prefer.into(), ..Options::default() };
+            let bytes = encode_with(&network, options)?;
+            rows.push(row(entry, &network, &Model::parse(&bytes)?));
+            let sample = if self.trusted { Some(codes(&bytes)?) } else { None };
+            files.push(encode_with(&network, Options { sample: sample.as_deref(), ..options })?);
         }
-        fs::write(folder.path().join("list"), list)?;
-        let outcome = qemu::run(board, elf, Some(&folder.path().join("list")))?;
-        if !outcome.success {
-            bail!("{}: the firmware printed\n{}", board.name, outcome.text);
+        if self.trusted {
+            trusted::count(&board, &files, &mut rows)?
+        } else {
+            count(&board, &files, &mut rows)?
         }
-        qemu::expect_backend(board, &outcome)?;
-        for line in outcome.text.lines().filter_map(|line| line.strip_prefix("node ")) {
-            let [number, node, instructions, found] = numbers(line).with_context(|| line.to_owned())?;
-            let (row, bytes) = (&mut rows[number as usize], &files[number as usize]);
-            let expected = digests(bytes)?;
-            let layer = &row.layer;
-            ensure!(
-                u64::from(expected[node as usize]) == found,
-                "{}: layer {layer} has other bits than on the host",
-                board.name
-            );
-            // The last node is the layer; one before it makes its second operand.
-            row.cost = Cost::Instructions(instructions);
-        }
-        ensure!(rows.iter().all(|row| row.cost.count() > 0), "{}: layers are missing in\n{}", board.name, outcome.text);
+        ensure!(rows.iter().all(|row| row.cost.count() > 0), "{}: layers were not counted", board.name);
         Ok(rows)
     }
+}
+
+/// A layer that is not counted yet.
+fn row(entry: &Entry, network: &FixedPointNetwork, model: &Model<'_>) -> Row {
+    let scratch_bytes = model.nodes().map(|node| u64::from(node.op.scratch().bytes)).max().unwrap_or(0);
+    let (layer, macs) = (entry.name.clone(), entry.macs(network));
+    let arena_bytes = Some(model.arena_bytes() as u64);
+    Row { layer, count: entry.count, macs, cost: Cost::Instructions(0), scratch_bytes, arena_bytes }
+}
+
+/// Counts the instructions of models of one layer, all in one firmware.
+fn count(board: &Board, files: &[Vec<u8>], rows: &mut [Row]) -> Result<()> {
+    let elf = firmware::build(board, firmware::BENCH, None)?;
+    let folder = tempfile::tempdir()?;
+    let mut list = String::new();
+    for (number, bytes) in files.iter().enumerate() {
+        let path = folder.path().join(format!("{number}.stepshift"));
+        fs::write(&path, bytes)?;
+        list += &format!("{}\n", path.display());
+    }
+    fs::write(folder.path().join("list"), list)?;
+    let outcome = qemu::run(board, &elf, Some(&folder.path().join("list")))?;
+    if !outcome.success {
+        bail!("{}: the firmware printed\n{}", board.name, outcome.text);
+    }
+    qemu::expect_backend(board, &outcome)?;
+    for line in outcome.text.lines().filter_map(|line| line.strip_prefix("node ")) {
+        let [number, node, instructions, found] = numbers(line).with_context(|| line.to_owned())?;
+        let (row, bytes) = (&mut rows[number as usize], &files[number as usize]);
+        let expected = digests(bytes)?;
+        let layer = &row.layer;
+        ensure!(
+            u64::from(expected[node as usize]) == found,
+            "{}: layer {layer} has other bits than on the host",
+            board.name
+        );
+        // The last node is the layer; one before it makes its second operand.
+        row.cost = Cost::Instructions(instructions);
+    }
+    Ok(())
 }
 
 /// A board that counts nothing has no probe either.
@@ -220,13 +243,29 @@ pub(crate) fn fill(bytes: &mut [u8]) {
 
 /// What every node writes on the host, on the firmware's input.
 fn digests(bytes: &[u8]) -> Result<Vec<u32>> {
+    let mut digests = Vec::new();
+    on_host(bytes, |codes| digests.push(digest(codes)))?;
+    Ok(digests.split_off(1))
+}
+
+/// The codes of every tensor there, input first.
+fn codes(bytes: &[u8]) -> Result<Vec<Vec<i16>>> {
+    let mut all = Vec::new();
+    on_host(bytes, |codes| all.push(codes.iter().collect()))?;
+    Ok(all)
+}
+
+fn on_host(bytes: &[u8], mut tell: impl FnMut(Codes<'_>)) -> Result<()> {
     let model = Model::parse(bytes)?;
     let mut arena = vec![0; model.arena_bytes()];
     let mut session = Session::new(model, &mut arena)?;
-    fill(session.input_mut().into_bytes());
-    let mut digests = Vec::new();
-    session.run_observed(|output| digests.push(digest(output.codes)));
-    Ok(digests)
+    let input = session.input_mut();
+    let element = input.element();
+    let bytes = input.into_bytes();
+    fill(bytes);
+    tell(Codes::new(element, bytes));
+    session.run_observed(|output| tell(output.codes));
+    Ok(())
 }
 
 fn print(rows: &[Row]) {
