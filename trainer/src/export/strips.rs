@@ -17,8 +17,8 @@ fn by_strips(window: &Window, input: Shape, output: Shape) -> usize {
     let [stride_h, stride_w, kernel_h, pad_top, pad_left] =
         [window.stride_h, window.stride_w, window.kernel_h, window.pad_top, window.pad_left].map(usize::from);
     let passes = if (stride_h, stride_w) == (1, 1) && kernel_h < 4 { rows.div_ceil(2) } else { rows };
-    let loaded_rows = ((rows - 1) * stride_h + kernel_h).saturating_sub(pad_top);
-    let loaded_columns = ((columns - 1) * stride_w + 4).saturating_sub(pad_left).min(input.w.into());
+    let loaded_rows = (rows.saturating_sub(1) * stride_h + kernel_h).saturating_sub(pad_top);
+    let loaded_columns = (columns.saturating_sub(1) * stride_w + 4).saturating_sub(pad_left).min(input.w.into());
     let vectors = channels.div_ceil(VECTOR);
     710 + vectors * (980 + 22 * loaded_rows * loaded_columns + 120 * passes)
         + 15 * channels * (passes + rows * columns.div_ceil(3))

@@ -41,16 +41,28 @@ fn columns(window: &Window, output: Shape) -> Option<usize> {
 pub fn strip_bytes(window: &Window, output: Shape, mut ends: impl Iterator<Item = Requantizer>) -> Option<usize> {
     let columns = columns(window, output)?;
     let has_end = ends.all(|end| !matches!(end, Requantizer::Multiply { shift: 0.., .. }));
-    has_end.then_some(VECTOR * SPAN * columns + CONSTANT_BYTES + 3)
+    has_end.then_some(bytes_of(columns))
 }
 
-/// Whether a layer has the scratch to run strip by strip.
+/// Whether a layer has the scratch to run strip by strip, and not that of lanes where they need more.
 #[must_use]
 pub fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> bool {
     let epilogue = &op.weights.epilogue;
     let ends = (0..epilogue.len()).map(|channel| epilogue.channel(channel));
     let needed = strip_bytes(&op.window, output.shape, ends);
-    op.weights.packing == Packing::Blocks && needed.is_some_and(|bytes| bytes <= op.weights.scratch.bytes as usize)
+    let order = Lanes { taps: op.window.taps(), channels: output.shape.c.into() };
+    let is_meant = |bytes| is_for_strips(bytes, order, op.weights.scratch.bytes as usize);
+    op.weights.packing == Packing::Blocks && needed.is_some_and(is_meant)
+}
+
+const fn bytes_of(columns: usize) -> usize {
+    VECTOR * SPAN * columns + CONSTANT_BYTES + 3
+}
+
+/// Whether scratch is meant for strips, which need so many bytes.
+const fn is_for_strips(needed: usize, order: Lanes, scratch_bytes: usize) -> bool {
+    let by_lanes = order.scratch_bytes();
+    needed <= scratch_bytes && (by_lanes <= needed || scratch_bytes < by_lanes)
 }
 
 /// The parts of scratch.
@@ -87,6 +99,9 @@ pub(super) fn by_strips<const LINKS: Links>(
         InOut::Apart(input, output) => (input.shape, Some(input.bytes), output),
     };
     let Some(columns) = columns(&op.window, output.shape) else { return false };
+    if !is_for_strips(bytes_of(columns), order, scratch.len()) {
+        return false;
+    }
     let Some(end) = ends::of_layer::<LINKS>(&op.weights.epilogue, op.activation) else { return false };
     let Some(mut parts) = Parts::new(scratch, columns) else { return false };
     let [zero, _] = op.weights.epilogue.input_zero().to_le_bytes();
