@@ -91,7 +91,7 @@ compare! {
     quarter = "../../tests/fuzz/corpus/load_and_run/24.stepshift"
     tiled = "../../tests/fuzz/corpus/load_and_run/28.stepshift"
     joined = "../../tests/fuzz/corpus/load_and_run/29.stepshift"
-    odd = "../../tests/fuzz/corpus/load_and_run/30.stepshift"
+    uneven = "../../tests/fuzz/corpus/load_and_run/30.stepshift"
 }
 
 #[test]

@@ -109,6 +109,38 @@ pub fn tiled_network() -> FixedPointNetwork {
     }
 }
 
+/// 5x5x6 input, a depthwise convolution whose channels are no multiple of 4, one to 4 channels whose rows are no whole tiles, and
+/// fully connected to 5 outputs.
+#[must_use]
+pub fn uneven_network() -> FixedPointNetwork {
+    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
+    let weights = |len: usize, out_ch: usize| FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: (0..len * out_ch).map(|i| (i * 29 % 251) as i16 - 125).collect(),
+        exponents: std::vec![-10; out_ch],
+        mantissas: Vec::new(),
+        bias: std::vec![-5; out_ch],
+    };
+    let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+    let layer = |name: &str, input: usize, output, op| FixedPointLayer {
+        name: name.to_owned(),
+        inputs: std::vec![input],
+        output,
+        activation: Activation::full(Element::I8),
+        op,
+    };
+    let depthwise = FixedPointOp::DepthwiseConv2d { window, weights: weights(9, 6) };
+    let conv = FixedPointOp::Conv2d { window, groups: 1, weights: weights(54, 4) };
+    FixedPointNetwork {
+        input: tensor(5, 5, 6),
+        layers: std::vec![
+            layer("depthwise", 0, tensor(5, 5, 6), depthwise),
+            layer("conv", 1, tensor(5, 5, 4), conv),
+            layer("fc", 2, tensor(1, 1, 5), FixedPointOp::FullyConnected { weights: weights(100, 5) }),
+        ],
+    }
+}
+
 /// 8x6x4 input, a mean over 2x2 by 2.
 #[must_use]
 pub fn quarter_network() -> FixedPointNetwork {

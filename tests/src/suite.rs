@@ -44,8 +44,7 @@ pub fn networks() -> Vec<FixedPointNetwork> {
         let halving = Window { stride_h: 2, stride_w: 2, ..Window::new(2, 2) };
         found.push(draw.averaged([2 * a, 2 * b], 4 * b, [a, b], halving));
         found.push(draw.in_place([a, b]));
-        // So many outputs that a column is made of the inputs once.
-        found.push(draw.fully_connected(a + 36, b + 30));
+        found.push(draw.with_room(a + 24, b + 30));
     }
     found
 }
@@ -148,6 +147,16 @@ impl Draw {
         self.network(input, [1, 1], out_ch, FixedPointOp::FullyConnected { weights })
     }
 
+    /// A fully connected layer behind a pool that needs so much of the arena that there is room for a column of its inputs.
+    fn with_room(&mut self, len: u16, out_ch: u16) -> FixedPointNetwork {
+        let mut dense = self.fully_connected(len, out_ch);
+        let input = Self::tensor(dense.input.element, [8, 1], len);
+        let pool = FixedPointOp::MaxPool2d { window: Window::new(8, 1) };
+        let mut network = self.network(input, [1, 1], len, pool);
+        network.layers.extend(dense.layers.drain(..).map(|layer| FixedPointLayer { inputs: std::vec![1], ..layer }));
+        network
+    }
+
     fn depthwise(&mut self, size: [u16; 2], channels: u16) -> Option<FixedPointNetwork> {
         let (window, out) = self.window(size)?;
         let weights = self.weights(window.taps() * usize::from(channels), channels);
@@ -161,10 +170,12 @@ impl Draw {
         let (pad_top, pad_bottom, pad_left, pad_right) = (pad(), pad(), pad(), pad());
         let window = Window { pad_top, pad_bottom, pad_left, pad_right, ..Window::new(3, 3) };
         let (h, w) = window.output_size(size[0], size[1])?;
-        let weights = FixedPointWeights { bits: WeightBits::Eight, ..self.weights(9 * 8, 8) };
+        let channels = self.one(&[8, 8, 5, 6, 11]);
+        let weights = self.weights(9 * usize::from(channels), channels);
+        let weights = FixedPointWeights { bits: WeightBits::Eight, ..weights };
         let element = self.one(&[Element::I8, Element::U8]);
-        let input = Self::tensor(element, size, 8);
-        Some(self.network(input, [h, w], 8, FixedPointOp::DepthwiseConv2d { window, weights }))
+        let input = Self::tensor(element, size, channels);
+        Some(self.network(input, [h, w], channels, FixedPointOp::DepthwiseConv2d { window, weights }))
     }
 
     /// The same with an output that may lie in its input's place, of either scheme; with many channels it does so memory first.

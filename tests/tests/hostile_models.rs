@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use stepshift_runtime::format::{
     Activation, AffineBinaryKind, BinaryKind, Certificate, Conv2d, DepthwiseConv2d, Element, Epilogue, FORMAT_VERSION,
-    HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Packing, PatchInput, Shape, Slice, TensorRecord,
+    HEADER_BYTES, Header, MAGIC, ModelFile, Needs, Node, Op, Packing, PatchInput, Scratch, Shape, Slice, TensorRecord,
     WeightBits, Window,
 };
 use stepshift_runtime::{
@@ -159,6 +159,76 @@ fn joined_weights_have_sums_of_24_bits() {
     assert_eq!(load(apart), node(0, NodeFault::Operator));
     assert_eq!(load(|op| op.weights.scratch.bytes -= 1), node(0, NodeFault::Scratch));
     assert_eq!(load(|op| op.weights.codes = &[0; 9 * 8]), node(0, NodeFault::BlobLength));
+}
+
+/// A fully connected layer of 2 outputs, for the Cortex-M4.
+fn connected(len: u16, element: Element, bits: WeightBits) -> Vec<u8> {
+    let tensor = |c| FixedPointTensor::i8(Shape { h: 1, w: 1, c }, -4);
+    let weights = FixedPointWeights {
+        bits,
+        codes: vec![1; 2 * usize::from(len)],
+        exponents: vec![-5; 2],
+        mantissas: Vec::new(),
+        bias: vec![3; 2],
+    };
+    let layers = vec![layer("fc", &[0], tensor(2), FixedPointOp::FullyConnected { weights })];
+    let network = FixedPointNetwork { input: FixedPointTensor { element, ..tensor(len) }, layers };
+    encode_with(&network, Options { backend: Backend::Dsp, ..Options::default() }).unwrap()
+}
+
+#[test]
+fn a_fully_connected_layer_has_its_column_or_needs_none() {
+    let load = |good: &[u8], bytes: u32| {
+        reload_file(good, None, |needs, _, nodes| {
+            let Op::FullyConnected(op) = &mut nodes[0].op else { panic!() };
+            assert!(op.weights.packing.is_paired());
+            // Behind the tensors, where it is in no one's way.
+            op.weights.scratch = Scratch { offset: needs.arena_bytes, bytes };
+            needs.arena_bytes += bytes;
+        })
+    };
+    for (len, element, bits, needs_none) in [
+        (5, Element::I8, WeightBits::Eight, true),
+        (5, Element::U8, WeightBits::Four, true),
+        (4, Element::I8, WeightBits::Eight, false),
+        (5, Element::I16, WeightBits::Eight, false),
+        (5, Element::I8, WeightBits::Sixteen, false),
+    ] {
+        let good = connected(len, element, bits);
+        let needed = 2 * u32::from(len.next_multiple_of(4)) + 3;
+        assert_eq!(load(&good, needed), Ok(()), "{len} of {element:?}, {bits:?}");
+        for too_few in [1, needed - 1] {
+            assert_eq!(load(&good, too_few), node(0, NodeFault::Scratch), "{len} of {element:?}, {bits:?}");
+        }
+        let without = if needs_none { Ok(()) } else { node(0, NodeFault::Scratch) };
+        assert_eq!(load(&good, 0), without, "{len} of {element:?}, {bits:?}");
+    }
+}
+
+#[test]
+fn channels_whose_weights_are_there_twice_have_the_same_ones() {
+    let tensor = FixedPointTensor::i8(Shape { h: 2, w: 2, c: 6 }, -4);
+    let weights = FixedPointWeights {
+        bits: WeightBits::Eight,
+        codes: (0..6).collect(),
+        exponents: vec![-5; 6],
+        mantissas: Vec::new(),
+        bias: vec![3; 6],
+    };
+    let op = FixedPointOp::DepthwiseConv2d { window: Window::new(1, 1), weights };
+    let network = FixedPointNetwork { input: tensor, layers: vec![layer("depthwise", &[0], tensor, op)] };
+    let good = encode_with(&network, Options { backend: Backend::Dsp, ..Options::default() }).unwrap();
+    let load = |codes: &'static [u8]| {
+        reload_file(&good, None, |_, _, nodes| {
+            let Op::DepthwiseConv2d(op) = &mut nodes[0].op else { panic!() };
+            op.weights.codes = codes;
+        })
+    };
+    assert_eq!(load(&[0, 0, 2, 0, 1, 0, 3, 0, 2, 0, 4, 0, 3, 0, 5, 0]), Ok(()));
+    assert_eq!(load(&[0, 0, 2, 0, 1, 0, 3, 0, 2, 0, 4, 0, 9, 0, 5, 0]), node(0, NodeFault::Packing));
+    assert_eq!(load(&[0, 0, 9, 0, 1, 0, 3, 0, 2, 0, 4, 0, 3, 0, 5, 0]), node(0, NodeFault::Packing));
+    assert_eq!(load(&[0, 0, 2, 0, 1, 0, 3, 0, 2, 0, 9, 0, 3, 0, 9, 0]), Ok(()));
+    assert_eq!(load(&[0, 0, 2, 0, 1, 0, 3, 0, 4, 0, 5, 0]), node(0, NodeFault::BlobLength));
 }
 
 #[test]

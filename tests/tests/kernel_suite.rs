@@ -1,10 +1,12 @@
 //! Every backend's kernels on the one suite of layers, on the host: those of other cores by the twins of their instructions,
 //! the host's own by every instruction set that the processor has.
 
-use stepshift_runtime::format::{Element, Op, Packing, WeightBits};
-use stepshift_runtime::{Backend, InstructionSet, Model, Session};
+use stepshift_runtime::format::{Activation, Element, Op, Packing, Shape, WeightBits, Window};
+use stepshift_runtime::{Backend, InstructionSet, Model, Session, kernels};
 use stepshift_tests::{random, reference, suite};
-use stepshift_trainer::export::{FixedPointNetwork, FixedPointWeights, Options, Prefer, encode_with};
+use stepshift_trainer::export::{
+    FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights, Options, Prefer, encode_with,
+};
 
 /// What a model is packed for, and the widest instructions of the host's kernels.
 type Way = (Backend, Prefer, InstructionSet);
@@ -63,6 +65,42 @@ fn depthwise_layers_write_over_their_inputs() {
     });
     let found: Vec<usize> = found.collect();
     assert!(found.iter().all(|count| *count > 10), "{found:?}");
+}
+
+#[test]
+fn strided_depthwise_layers_of_helium_run_by_strips_where_those_take_less() {
+    // 256 channels have more scratch by lanes than strips need.
+    for (channels, stride, by_strips) in [(16, 2, true), (96, 2, false), (256, 2, false), (256, 1, true)] {
+        let tensor = |len| FixedPointTensor::i8(Shape { h: len, w: len, c: channels }, -4);
+        let weights = FixedPointWeights {
+            bits: WeightBits::Eight,
+            codes: (0..9 * i32::from(channels)).map(|index| (index * 37 % 255 - 127) as i16).collect(),
+            exponents: vec![-10; channels.into()],
+            mantissas: Vec::new(),
+            bias: vec![3; channels.into()],
+        };
+        let sides = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
+        let window = Window { stride_h: stride, stride_w: stride, ..sides };
+        let layer = FixedPointLayer {
+            name: "depthwise".to_owned(),
+            inputs: vec![0],
+            output: tensor(if stride == 2 { 4 } else { 7 }),
+            activation: Activation::full(Element::I8),
+            op: FixedPointOp::DepthwiseConv2d { window, weights },
+        };
+        let network = FixedPointNetwork { input: tensor(7), layers: vec![layer] };
+        for prefer in [Prefer::Memory, Prefer::Speed] {
+            let way = (Backend::Mve, prefer, InstructionSet::Portable);
+            let input = random::input_codes(network.input, 1);
+            assert_eq!(output(&network, way, &input), reference::evaluate(&network, &input).pop().unwrap());
+        }
+        let options = Options { backend: Backend::Mve, prefer: Prefer::Speed, ..Options::default() };
+        let bytes = encode_with(&network, options).unwrap();
+        let model = Model::parse(&bytes).unwrap();
+        let Op::DepthwiseConv2d(op) = model.nodes().next().unwrap().op else { panic!() };
+        let found = kernels::mve::runs_by_strips(&op, &model.tensor(1).unwrap());
+        assert_eq!(found, by_strips, "{channels} channels, stride {stride}");
+    }
 }
 
 #[test]

@@ -142,11 +142,11 @@ fn the_fuzz_corpus_is_of_this_format() {
             weights.bias.fill(1 << 24);
         }
         let (apart, joined) = (tiles(wide), tiles(fixtures::tiled_network()));
-        let odd = tiles(fixtures::connected_network());
+        let uneven = tiles(fixtures::uneven_network());
         let corpus = corpus();
         let patched = corpus.iter().find(|bytes| has_patches_of_distinct_operators(bytes)).unwrap();
         let softmax = corpus.iter().find(|bytes| has_computed_exponentials(bytes)).unwrap();
-        let chosen = [&quarter, patched, softmax, &connected, &apart, &joined, &odd];
+        let chosen = [&quarter, patched, softmax, &connected, &apart, &joined, &uneven];
         for (number, bytes) in corpus.iter().step_by(17).chain(chosen).enumerate() {
             fs::write(folder.join(format!("{number:02}.stepshift")), bytes).unwrap();
         }

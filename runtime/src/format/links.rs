@@ -82,7 +82,7 @@ pub(crate) const fn has_slow_ends(links: Links) -> bool {
     Case::End.is_in(links) && Detail::SlowEnd.is_in(links)
 }
 
-/// Whether a program has layers of an odd number of channels, all but the last of which the inner loops end.
+/// Whether a program has layers of an odd number of channels whose end the inner loops have.
 #[inline]
 pub(crate) const fn has_odd_ends(links: Links) -> bool {
     Case::End.is_in(links) && Detail::OddEnd.is_in(links)
@@ -283,11 +283,13 @@ pub enum Detail {
     Column,
     /// Those that have none.
     NoColumn,
+    /// Depthwise convolutions for `SMLAD` whose channels are no multiple of 4.
+    LastQuad,
 }
 
 impl Detail {
     /// Every detail, in the order of its number.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Signed8,
         Self::Unsigned7,
         Self::Unsigned8,
@@ -310,6 +312,7 @@ impl Detail {
         Self::OddEnd,
         Self::Column,
         Self::NoColumn,
+        Self::LastQuad,
     ];
 }
 

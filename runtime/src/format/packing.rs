@@ -218,27 +218,61 @@ impl Pairs {
 }
 
 /// The order that [`Packing::Pairs`] and [`Packing::Joined`] mean for a depthwise convolution: channels in fours, 16 bits a code,
-/// and of each tap the channels 0, 2, 1, 3, as `SXTB16` widens them.
+/// and of each tap the channels 0, 2, 1, 3, as `SXTB16` widens them. Where the channels are no multiple of four, the last four of them
+/// follow once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quads {
     /// Entries of the kernel.
     pub taps: usize,
+    /// At least four.
+    pub channels: usize,
 }
 
 impl Quads {
-    /// The order for layers that have one: one output channel an input channel, in whole fours.
+    /// The order for layers that have one: one output channel an input channel, four and more.
     #[must_use]
     pub const fn new(window: &Window, in_ch: usize, out_ch: usize, input: Element) -> Option<Self> {
-        let fits = in_ch == out_ch && in_ch.is_multiple_of(4) && !matches!(input, Element::I16);
-        if fits { Some(Self { taps: window.taps() }) } else { None }
+        let fits = in_ch == out_ch && in_ch >= 4 && !matches!(input, Element::I16);
+        if fits { Some(Self { taps: window.taps(), channels: in_ch }) } else { None }
     }
 
-    /// Index in the blob of a channel's weight.
+    /// Codes of a layer, those that are there twice counted so.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.channels.next_multiple_of(4).saturating_mul(self.taps)
+    }
+
+    /// True for a layer without weights.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.taps == 0
+    }
+
+    /// Index in the blob of a channel's weight: the first, where it is there twice.
     #[must_use]
     pub const fn place(&self, channel: usize, tap: usize) -> usize {
-        let within = channel % 4;
-        (channel / 4 * self.taps + tap) * 4 + within % 2 * 2 + within / 2
+        if channel / 4 < self.channels / 4 {
+            self.place_in(channel / 4, channel % 4, tap)
+        } else {
+            self.place_in(channel / 4, channel + 4 - self.channels, tap)
+        }
+    }
+
+    /// The second index, where it is there twice.
+    #[must_use]
+    pub const fn second_place(&self, channel: usize, tap: usize) -> Option<usize> {
+        let whole = self.channels / 4;
+        if channel < 4 * whole && channel + 4 >= self.channels && whole * 4 < self.channels {
+            Some(self.place_in(whole, channel + 4 - self.channels, tap))
+        } else {
+            None
+        }
+    }
+
+    /// That of one of four channels.
+    const fn place_in(&self, quad: usize, within: usize, tap: usize) -> usize {
+        (quad * self.taps + tap) * 4 + within % 2 * 2 + within / 2
     }
 }
 
@@ -355,6 +389,23 @@ mod tests {
                 assert_eq!(places.last(), Some(&(order.len(out_ch) - 1)));
             }
         }
+    }
+
+    #[test]
+    fn quads_have_every_weight_and_the_last_four_channels_side_by_side() {
+        for channels in [4, 5, 6, 7, 8, 10, 11] {
+            let order = Quads::new(&Window::new(3, 2), channels, channels, Element::I8).unwrap();
+            let mut found = std::vec![None; order.len()];
+            for (channel, tap) in (0..channels).flat_map(|channel| (0..6).map(move |tap| (channel, tap))) {
+                for place in std::iter::once(order.place(channel, tap)).chain(order.second_place(channel, tap)) {
+                    assert_eq!(found[place].replace((channel, tap)), None, "{channels}: {channel}, {tap}");
+                }
+            }
+            assert!(found.iter().all(Option::is_some), "{channels}: {found:?}");
+            let last = found[order.len() - 4..].iter().map(|found| found.unwrap());
+            assert!(last.eq([0, 2, 1, 3].map(|within| (channels - 4 + within, 5))), "{channels}");
+        }
+        assert_eq!(Quads::new(&Window::new(3, 3), 3, 3, Element::I8), None);
     }
 
     #[test]

@@ -112,9 +112,13 @@ const BY_PIXELS: Links = Detail::DepthwisePixels.bit() | Detail::SlowEnd.bit();
 /// Of a layer for `SMLAD` that does not run by strips: those need all of both tensors.
 const fn depthwise_detail(op: &DepthwiseConv2d<'_>, input: &TensorRecord, output: &TensorRecord) -> Links {
     let (x, y) = (input.region(), output.region());
-    let is_whole = apart(&x, &y) || x.start == y.start && x.end == y.end;
-    let by_pixels = op.weights.packing.is_paired() && !(is_whole && dsp::runs_by_strips(op, output));
-    if by_pixels { BY_PIXELS } else { 0 }
+    let in_place = x.start == y.start && x.end == y.end && dsp::in_place(output.shape.c as usize);
+    let by_strips = (apart(&x, &y) || in_place) && dsp::runs_by_strips(op, output);
+    if !op.weights.packing.is_paired() {
+        return 0;
+    }
+    let last = if output.shape.c.is_multiple_of(4) { 0 } else { Detail::LastQuad.bit() };
+    last | if by_strips { 0 } else { BY_PIXELS }
 }
 
 const fn shift_detail(weights: &Weights<'_>) -> Links {
@@ -159,7 +163,7 @@ const fn padding_detail(window: &Window, weights: &Weights<'_>, detail: Detail) 
     if pads == 0 || weights.epilogue.input_zero() == 0 { 0 } else { detail.bit() }
 }
 
-/// The loops that multiply tiles have the end of all channels, or leave it to a slower one.
+/// [`Case::End`], unless the loops that multiply tiles have the end of all channels.
 const fn end(weights: &Weights<'_>, activation: Activation, output: &TensorRecord) -> Links {
     if rest_detail(weights, activation, output) == 0 { 0 } else { Case::End.bit() }
 }

@@ -216,7 +216,7 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
         let count = match layout {
             Layout::Filters(len) | Layout::Interleaved(len) => len.checked_mul(out_ch),
             Layout::Pairs(order) => Some(order.len(out_ch)),
-            Layout::Quads(order) => order.taps.checked_mul(out_ch),
+            Layout::Quads(order) => Some(order.len()),
             Layout::Blocks(order) => Some(order.total(out_ch)),
             Layout::Lanes(order) => Some(order.total()),
             Layout::Fours(order, _) => Some(order.len(out_ch)),
@@ -263,6 +263,8 @@ impl<const LINKS: Links> NodeCheck<'_, LINKS> {
                 Layout::Pairs(order) if Packing::paired_in(LINKS) => self.packed_magnitude(codes, order, oc)?,
                 Layout::Quads(order) if Packing::paired_in(LINKS) => {
                     let code = |tap| codes.code(order.place(oc, tap));
+                    let again = |tap| order.second_place(oc, tap).is_none_or(|place| codes.code(place) == code(tap));
+                    self.require((0..order.taps).all(again), NodeFault::Packing)?;
                     sum_of_magnitudes((0..order.taps).map(code))
                 }
                 Layout::Fours(order, len) if Packing::Fours.is_in(LINKS) => {

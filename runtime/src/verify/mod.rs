@@ -241,7 +241,7 @@ fn in_place<const LINKS: Links>(
         let passed = from.checked_sub(to).is_some_and(|below| below >= distance);
         let in_its_place = match op {
             Op::DepthwiseConv2d(op) if from == to && input.shape == output.shape => {
-                Packing::paired_in(LINKS) && dsp::runs_by_strips(op, output)
+                Packing::paired_in(LINKS) && dsp::in_place(output.shape.c.into()) && dsp::runs_by_strips(op, output)
                     || Packing::Blocks.is_in(LINKS) && mve::runs_by_strips(op, output)
             }
             _ => false,

@@ -90,14 +90,19 @@ fn uses(layer: &FixedPointLayer) -> usize {
     usize::from(layer.output.shape.h) * usize::from(layer.output.shape.w)
 }
 
-/// Whether a fully connected layer for `SMLAD` takes less time without a column. For each four codes, two channels take 12 instructions
-/// then, with one 10, by weights of 16 bits 6; the column takes 6 for each four, and some 170 to begin with.
-fn dots(layer: &FixedPointLayer, input: FixedPointTensor, bits: WeightBits, kernel: Kernel) -> bool {
-    let FixedPointOp::FullyConnected { weights } = &layer.op else { return false };
-    let Some(order) = Pairs::new(Runs::whole(input.shape.len()), bits) else { return false };
+/// Whether a fully connected layer for `SMLAD` needs no column, and whether it takes less time without: for each four codes, two channels
+/// take 12 instructions then, 15 by weights of 4 bits, with a column 10 and 13, by weights of 16 bits 6; the column takes 6 for each
+/// four, and some 170 to begin with.
+fn dots(layer: &FixedPointLayer, input: FixedPointTensor, bits: WeightBits, kernel: Kernel) -> Option<bool> {
+    let FixedPointOp::FullyConnected { weights } = &layer.op else { return None };
+    let order = Pairs::new(Runs::whole(input.shape.len()), bits).filter(|order| order.has_dot(input.element))?;
     let (quads, pairs) = (order.channel_len() / 4, weights.bias.len().div_ceil(2));
-    let longer = if kernel == Kernel::Smallest { 2 } else { 6 };
-    order.has_dot(input.element) && longer * pairs * quads < 6 * quads + 170
+    let longer = match (kernel, bits) {
+        (Kernel::Smallest, _) => 2,
+        (_, WeightBits::Four) => 9,
+        _ => 6,
+    };
+    Some(longer * pairs * quads < 6 * quads + 170)
 }
 
 /// How a layer's weights are stored, and what their kernel needs.
@@ -170,7 +175,9 @@ impl Packed {
                 let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
                 let output = (layer.output.shape, layer.output.element, layer.activation);
                 let strips = dsp::strip_bytes(window, output, ends(network, layer)?);
+                let over = dsp::in_place(in_ch);
                 let fast = strips.map(|bytes| by_strips(bytes, input, layer));
+                let fast = fast.map(|room| if over { room } else { Room { over: Over::Nothing, ..room } });
                 let room = Room::default();
                 return Some(Self { bits: WeightBits::Sixteen, room, fast, order: Order::Quads(order), offset: 0 });
             }
@@ -182,7 +189,7 @@ impl Packed {
         let dots = dots(layer, input, bits, kernel);
         // A multiplication takes 16 bits: a weight that has them need not be widened.
         let widened = kernel != Kernel::Smallest || bits == WeightBits::Eight && uses(layer) >= USES_WORTH_A_BYTE;
-        let bits = if widened && !dots { WeightBits::Sixteen } else { bits };
+        let bits = if widened && dots != Some(true) { WeightBits::Sixteen } else { bits };
         let in_order = |packing| {
             let order = match &layer.op {
                 FixedPointOp::Conv2d { .. } => Pairs::of_tiles(packing, runs, bits),
@@ -191,8 +198,13 @@ impl Packed {
             order.filter(|order| is_bounded(network, layer, order.scaled_by())).map(|order| (order, packing))
         };
         let (order, packing) = [Packing::Joined, Packing::Pairs].into_iter().find_map(in_order)?;
-        let room = scratch(if dots { 0 } else { order.scratch_bytes(pixels) });
-        Some(Self { bits, room, fast: at_once(layer, room), order: Order::Pairs(order, packing), offset: 0 })
+        let room = scratch(order.scratch_bytes(pixels));
+        let (room, fast) = match dots {
+            Some(true) => (Room::default(), None),
+            Some(false) if !widened => (Room::default(), Some(room)),
+            _ => (room, at_once(layer, room)),
+        };
+        Some(Self { bits, room, fast, order: Order::Pairs(order, packing), offset: 0 })
     }
 
     /// Transformed weights, where they are exact and win.
@@ -298,9 +310,13 @@ impl Packed {
             Order::Pairs(order, _) => in_pairs(order, &weights.codes, out_ch),
             Order::Winograd(order) => in_tiles(order, &weights.codes, out_ch),
             Order::Quads(order) => {
-                let mut packed = vec![0; weights.codes.len()];
+                let mut packed = vec![0; order.len()];
                 for (index, code) in weights.codes.iter().enumerate() {
-                    packed[order.place(index % out_ch, index / out_ch)] = *code;
+                    let (channel, tap) = (index % out_ch, index / out_ch);
+                    packed[order.place(channel, tap)] = *code;
+                    if let Some(place) = order.second_place(channel, tap) {
+                        packed[place] = *code;
+                    }
                 }
                 packed
             }

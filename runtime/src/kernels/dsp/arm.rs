@@ -842,7 +842,7 @@ tile!(
     leave: ""
 );
 
-/// A loop over codes where they lie: its columns are the codes but for the last four, which are in the place of the pitch.
+/// A loop over codes where they lie: its columns are the codes but for the last one to four, which are in the place of the pitch.
 ///
 /// What bounds it: of the 12 instructions of a quad 4 multiply, 2 load, 6 widen; with weights of 4 bits, of 15, 9 widen.
 macro_rules! dot {
@@ -1060,6 +1060,8 @@ struct DepthwiseArguments {
     end: EndOfLoop,
     multipliers: usize,
     zero: i32,
+    /// Channels of the last four that were computed before.
+    step_back: usize,
 }
 
 /// Runs the loop over one pixel that [`Taps::is_consistent`](super::taps::Taps::is_consistent).
@@ -1071,7 +1073,7 @@ pub(super) fn depthwise<const LINKS: Links>(taps: Taps<'_>) {
         bias: taps.bias.as_ptr(),
         shifts: taps.scale.shifts.as_ptr(),
         shift_step: taps.scale.step,
-        quads: taps.quads(),
+        quads: taps.channels() / 4,
         output: taps.output.as_mut_ptr(),
         rows: taps.rows,
         columns: taps.columns,
@@ -1082,10 +1084,11 @@ pub(super) fn depthwise<const LINKS: Links>(taps: Taps<'_>) {
         end: end_of::<LINKS>(&SHIFT_ENDS_OF_QUAD, &MULTIPLY_ENDS_OF_QUAD, &taps.scale, taps.end),
         multipliers: multipliers_of(&taps.scale),
         zero: taps.scale.zero,
+        step_back: if Detail::LastQuad.is_in(LINKS) { taps.channels().wrapping_neg() % 4 } else { 0 },
     };
     let arguments = &raw const arguments;
-    // SAFETY: the taps are consistent: every quad has 16 bytes of biases, four entries of its scale or the one, its weights, room
-    // for what it writes, and all its inputs.
+    // SAFETY: the taps are consistent: every channel has its bias, its entry of the scale or the one, its weights, room for what is written
+    // of it, and all its inputs; and there are four at least.
     unsafe {
         match taps.signed {
             true if Element::I8.is_in(LINKS) => depthwise_i8(arguments),
@@ -1208,7 +1211,7 @@ end_of_loop!(
 /// One function over the quads of channels of a pixel.
 ///
 /// r0 input, r1 weights, r2 step from column to column, r3 rows, r4 to r7 accumulators, r8 and r9 inputs, r10 and r11 weights,
-/// r12 row of the input, lr columns. On the stack: what it was told, and before the last two where the end goes on.
+/// r12 row of the input, lr columns. On the stack: what it was told, and before the last three where the end goes on.
 ///
 /// What bounds it: of the 9 instructions of a tap with four channels 4 multiply, 3 load and 2 widen.
 macro_rules! depthwise {
@@ -1218,13 +1221,14 @@ macro_rules! depthwise {
             naked_asm!(
                 cpu!(),
                 "push {{r4-r11, lr}}
-                sub sp, #68
+                sub sp, #76
                 ldm r0!, {{r1-r7}}
                 stm sp, {{r1-r7}}
-                ldm r0, {{r1-r9}}
+                ldm r0, {{r1-r10}}
                 add lr, sp, #28
                 stm lr, {{r1-r7}}
                 strd r8, r9, [sp, #60]
+                str r10, [sp, #68]
                 adr.w lr, 6f
                 orr lr, lr, #1
                 str lr, [sp, #56]
@@ -1273,7 +1277,26 @@ macro_rules! depthwise {
                 subs r10, #1
                 str r10, [sp, #24]
                 bne.w 1b
-                add sp, #68
+                ldr r9, [sp, #68]
+                cmp r9, #0
+                beq 7f
+                str r10, [sp, #68]
+                mov r10, #1
+                str r10, [sp, #24]
+                ldrd r10, r11, [sp, #8]
+                ldr r8, [sp, #16]
+                sub r10, r10, r9, lsl #2
+                mls r11, r9, r8, r11
+                strd r10, r11, [sp, #8]
+                ldr r10, [sp]
+                ldr r11, [sp, #20]
+                sub r10, r10, r9
+                sub r11, r11, r9
+                str r10, [sp]
+                str r11, [sp, #20]
+                b.w 1b
+                7:
+                add sp, #76
                 pop {{r4-r11, pc}}",
             )
         }

@@ -40,7 +40,7 @@ pub fn depthwise_conv2d<const LINKS: Links>(
 /// Some rows of the output, pixel by pixel.
 fn by_pixels<const LINKS: Links>(op: &DepthwiseConv2d<'_>, input: &View<'_>, mut output: ViewMut<'_>, end: End) {
     let channels = usize::from(input.shape.c);
-    let order = Quads { taps: op.window.taps() };
+    let order = Quads { taps: op.window.taps(), channels };
     for (pixel, (oy, ox)) in positions(&output).enumerate() {
         let rows = Span::rows::<LINKS>(&op.window, input.shape, oy);
         let columns = Span::columns::<LINKS>(&op.window, input.shape, ox);
@@ -50,11 +50,22 @@ fn by_pixels<const LINKS: Links>(op: &DepthwiseConv2d<'_>, input: &View<'_>, mut
         if has_end && !layer.meets_offset::<LINKS>() {
             let bytes = output.bytes.get_mut(pixel * channels..).unwrap_or_default();
             let scale = Scale::new::<LINKS>(&op.weights.epilogue, 0);
-            depthwise::<LINKS>(Taps { scale, ..layer.taps(0, channels / 4, bytes, end) });
+            let all = Group { channel: 0, quad: 0, channels };
+            depthwise::<LINKS>(Taps { scale, ..layer.taps(all, bytes, end) });
         } else {
             layer.in_parts::<LINKS>(pixel, if has_end { end } else { End::Accumulators }, &mut output);
         }
     }
+}
+
+/// Channels whose weights are side by side.
+#[derive(Clone, Copy)]
+struct Group {
+    /// The first one.
+    channel: usize,
+    /// Where its weights are: four channels a quad.
+    quad: usize,
+    channels: usize,
 }
 
 /// A layer over one pixel.
@@ -67,24 +78,34 @@ struct Layer<'a> {
 }
 
 impl Layer<'_> {
-    /// Some quads of the pixel, as the inner loop takes them.
-    fn taps<'t>(&'t self, quad: usize, count: usize, output: &'t mut [u8], end: End) -> Taps<'t> {
+    /// The last four channels, where some of them are in no whole four; the others are computed once more.
+    const fn last_quad<const LINKS: Links>(&self) -> Option<Group> {
+        let channels = self.order.channels;
+        if Detail::LastQuad.is_in(LINKS) && !channels.is_multiple_of(4) && channels > 4 {
+            Some(Group { channel: channels - 4, quad: channels / 4, channels: 4 })
+        } else {
+            None
+        }
+    }
+
+    /// Some channels of the pixel, as the inner loop takes them.
+    fn taps<'t>(&'t self, group: Group, output: &'t mut [u8], end: End) -> Taps<'t> {
+        let Group { channel, quad, channels } = group;
         let (weights, window) = (&self.op.weights, &self.op.window);
         let kernel_w = usize::from(window.kernel_w);
         let first_tap = self.rows.kernel * kernel_w + self.columns.kernel;
-        let channels = usize::from(self.input.shape.c);
-        let start = self.input.place(self.rows.input, self.columns.input) + 4 * quad;
+        let start = self.input.place(self.rows.input, self.columns.input) + channel;
         Taps {
             signed: self.input.element() == Element::I8,
             input: self.input.bytes.get(start..).unwrap_or_default(),
             weights: weights.codes.get(8 * (quad * self.order.taps + first_tap)..).unwrap_or_default(),
-            bias: weights.bias.get(16 * quad..).and_then(|bias| bias.get(..16 * count)).unwrap_or_default(),
+            bias: weights.bias.get(4 * channel..).and_then(|bias| bias.get(..4 * channels)).unwrap_or_default(),
             scale: Scale::NONE,
             output,
             rows: self.rows.len,
             columns: self.columns.len,
             row_step: self.rows.step * self.input.row_len(),
-            column_step: self.columns.step * channels,
+            column_step: self.columns.step * self.order.channels,
             kernel_h: window.kernel_h.into(),
             kernel_w,
             end,
@@ -94,41 +115,46 @@ impl Layer<'_> {
     /// A few channels at a time: those whose bias is another one at this pixel, or whose end the inner loop has not.
     #[inline(never)]
     fn in_parts<const LINKS: Links>(&self, pixel: usize, end: End, output: &mut ViewMut<'_>) {
-        let channels = usize::from(self.input.shape.c);
-        let meets_offset = self.meets_offset::<LINKS>();
-        let mut sums = Accumulators([0; 16 * QUADS_AT_A_TIME]);
-        for quad in (0..channels / 4).step_by(QUADS_AT_A_TIME) {
-            let count = QUADS_AT_A_TIME.min(channels / 4 - quad);
-            let mut bias = self.op.weights.bias.get(16 * quad..16 * (quad + count)).unwrap_or_default();
-            if meets_offset {
-                self.sum_padding::<LINKS>(quad, bias, &mut sums);
-                bias = sums.0.get(..16 * count).unwrap_or_default();
-            }
-            if end == End::Accumulators {
-                self.slow::<LINKS>(pixel, quad, bias, output);
-                continue;
-            }
-            let bytes = output.bytes.get_mut(pixel * channels + 4 * quad..).unwrap_or_default();
-            let scale = Scale::new::<LINKS>(&self.op.weights.epilogue, 4 * quad);
-            depthwise::<LINKS>(Taps { scale, bias, ..self.taps(quad, count, bytes, end) });
+        let quads = self.order.channels / 4;
+        for quad in (0..quads).step_by(QUADS_AT_A_TIME) {
+            let channels = 4 * QUADS_AT_A_TIME.min(quads - quad);
+            self.part::<LINKS>(Group { channel: 4 * quad, quad, channels }, pixel, end, output);
+        }
+        if let Some(last) = self.last_quad::<LINKS>() {
+            self.part::<LINKS>(last, pixel, end, output);
         }
     }
 
-    fn slow<const LINKS: Links>(&self, pixel: usize, quad: usize, bias: &[u8], output: &mut ViewMut<'_>) {
-        let channels = usize::from(self.input.shape.c);
+    /// Fours of channels, at most [`QUADS_AT_A_TIME`].
+    fn part<const LINKS: Links>(&self, group: Group, pixel: usize, end: End, output: &mut ViewMut<'_>) {
+        let Group { channel, quad, channels } = group;
+        let mut sums = Accumulators([0; 16 * QUADS_AT_A_TIME]);
+        let mut bias = self.op.weights.bias.get(4 * channel..4 * (channel + channels)).unwrap_or_default();
+        if self.meets_offset::<LINKS>() {
+            self.sum_padding::<LINKS>(quad, bias, &mut sums);
+            bias = sums.0.get(..4 * channels).unwrap_or_default();
+        }
+        if end == End::Accumulators {
+            return self.slow::<LINKS>(pixel, group, bias, output);
+        }
+        let bytes = output.bytes.get_mut(pixel * self.order.channels + channel..).unwrap_or_default();
+        let scale = Scale::new::<LINKS>(&self.op.weights.epilogue, channel);
+        depthwise::<LINKS>(Taps { scale, bias, ..self.taps(group, bytes, end) });
+    }
+
+    fn slow<const LINKS: Links>(&self, pixel: usize, group: Group, bias: &[u8], output: &mut ViewMut<'_>) {
         let mut accumulators = Accumulators([0; 16 * QUADS_AT_A_TIME]);
         if self.rows.len == 0 || self.columns.len == 0 {
             for (target, byte) in accumulators.0.iter_mut().zip(bias) {
                 *target = *byte;
             }
         }
-        let taps = self.taps(quad, bias.len() / 16, &mut accumulators.0, End::Accumulators);
-        depthwise::<LINKS>(Taps { bias, ..taps });
+        depthwise::<LINKS>(Taps { bias, ..self.taps(group, &mut accumulators.0, End::Accumulators) });
         for (index, acc) in accumulators.0.as_chunks::<4>().0.iter().enumerate().take(bias.len() / 4) {
-            let channel = 4 * quad + index;
+            let channel = group.channel + index;
             let requantizer = self.op.weights.epilogue.channel(channel);
             let code = requantizer.apply::<LINKS>(i32::from_le_bytes(*acc), self.op.activation);
-            output.put(pixel * channels + channel, code);
+            output.put(pixel * self.order.channels + channel, code);
         }
     }
 

@@ -1,6 +1,6 @@
 use super::columns::words;
 use super::instructions::{PaddedRun, dot, widen_run};
-use super::layer::{Channels, Layer, Rest};
+use super::layer::{Channels, Layer, Pixels};
 use crate::codes::Codes;
 use crate::format::{Detail, FullyConnected, Links};
 use crate::kernels::ViewMut;
@@ -24,7 +24,7 @@ pub fn fully_connected<const LINKS: Links>(
     let channels = Channels::new::<LINKS>(&op.weights, op.activation, end, column_words, false);
     if Detail::NoColumn.is_in(LINKS) && scratch.is_empty() {
         dot::<LINKS>(&channels.filters::<LINKS>(), input, output.bytes);
-        channels.rest::<LINKS, 1>(Rest { pixel: 0, output: &mut output }, |filters, output| {
+        channels.rest::<LINKS, 1>(Pixels { first: 0, output: &mut output }, |filters, output| {
             dot::<LINKS>(&filters, input, output);
         });
     } else if Detail::Column.is_in(LINKS) {

@@ -83,7 +83,9 @@ pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, o
     {
         return;
     }
-    if filters.weights.as_ptr().addr().is_multiple_of(4) {
+    // One instruction loads two words of weights of 8 bits, aligned.
+    let loads_one = Case::Place.is_in(LINKS) && filters.bits == WeightBits::Four;
+    if loads_one || filters.weights.as_ptr().addr().is_multiple_of(4) {
         native::dot::<LINKS>(filters, codes, output);
     } else if Case::Place.is_in(LINKS) {
         tile_twin::dot::<LINKS>(filters, codes, output);

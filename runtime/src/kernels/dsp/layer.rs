@@ -29,11 +29,11 @@ pub(super) struct Channels<'a> {
     joined: bool,
 }
 
-/// Those that no inner loop ends by itself, of a pixel and those beside it.
+/// Pixels of the output that are computed together.
 #[derive(Debug)]
-pub(super) struct Rest<'r, 'o> {
-    /// Index in the output of the first pixel.
-    pub(super) pixel: usize,
+pub(super) struct Pixels<'r, 'o> {
+    /// Index of the first one.
+    pub(super) first: usize,
     pub(super) output: &'r mut ViewMut<'o>,
 }
 
@@ -54,9 +54,14 @@ impl<'a> Channels<'a> {
         Self { weights, activation, count: out_ch.into(), end, words, joined }
     }
 
-    /// Pairs that the inner loops end, from the first one on.
+    /// No inner loop has the layer's end.
+    const fn is_slow<const LINKS: Links>(&self) -> bool {
+        has_slow_ends(LINKS) && matches!(self.end, End::Accumulators)
+    }
+
+    /// Pairs that the inner loops end where their codes go, from the first one on.
     const fn fast<const LINKS: Links>(&self) -> usize {
-        if has_slow_ends(LINKS) && matches!(self.end, End::Accumulators) { 0 } else { self.count / 2 }
+        if self.is_slow::<LINKS>() { 0 } else { self.count / 2 }
     }
 
     /// The filters of those pairs.
@@ -78,16 +83,16 @@ impl<'a> Channels<'a> {
     #[inline]
     pub(super) fn rest<const LINKS: Links, const PIXELS: usize>(
         &self,
-        mut rest: Rest<'_, '_>,
+        mut pixels: Pixels<'_, '_>,
         run: impl Fn(Filters<'_>, &mut [u8]),
     ) {
         let mut pair = self.fast::<LINKS>();
-        if has_odd_ends(LINKS) && 2 * pair < self.count && !(has_slow_ends(LINKS) && self.end == End::Accumulators) {
-            return self.odd::<LINKS, PIXELS>(&mut rest, run);
+        if has_odd_ends(LINKS) && 2 * pair < self.count && !self.is_slow::<LINKS>() {
+            return self.odd::<LINKS, PIXELS>(&mut pixels, run);
         }
         while has_slow_ends(LINKS) && 2 * pair < self.count {
             let count = PAIRS_AT_A_TIME.min(self.count.div_ceil(2) - pair);
-            self.slow::<LINKS, PIXELS>((pair, count), &mut rest, &run);
+            self.slow::<LINKS, PIXELS>((pair, count), &mut pixels, &run);
             pair += count;
         }
     }
@@ -96,7 +101,7 @@ impl<'a> Channels<'a> {
     #[inline]
     fn odd<const LINKS: Links, const PIXELS: usize>(
         &self,
-        rest: &mut Rest<'_, '_>,
+        pixels: &mut Pixels<'_, '_>,
         run: impl Fn(Filters<'_>, &mut [u8]),
     ) {
         let channel = self.count - 1;
@@ -109,8 +114,8 @@ impl<'a> Channels<'a> {
             Filters { weights: self.codes(channel / 2), bias: bias.as_flattened(), scale, ..self.filters::<LINKS>() };
         let mut codes = [0; 2 * super::CONV_COLUMNS];
         run(filters, codes.get_mut(..2 * PIXELS).unwrap_or_default());
-        let first = rest.pixel * self.count + channel;
-        let targets = rest.output.bytes.iter_mut().skip(first).step_by(self.count);
+        let first = pixels.first * self.count + channel;
+        let targets = pixels.output.bytes.iter_mut().skip(first).step_by(self.count);
         for (target, code) in targets.zip(codes.iter().step_by(2)).take(PIXELS) {
             *target = *code;
         }
@@ -121,7 +126,7 @@ impl<'a> Channels<'a> {
     fn slow<const LINKS: Links, const PIXELS: usize>(
         &self,
         (pair, count): (usize, usize),
-        rest: &mut Rest<'_, '_>,
+        pixels: &mut Pixels<'_, '_>,
         run: impl Fn(Filters<'_>, &mut [u8]),
     ) {
         let mut bias = [0; 8 * PAIRS_AT_A_TIME];
@@ -144,11 +149,11 @@ impl<'a> Channels<'a> {
             if oc >= self.count {
                 return;
             }
-            let start = rest.pixel * self.count + oc;
+            let start = pixels.first * self.count + oc;
             let requantizer = self.weights.epilogue.channel(oc);
             for (at, acc) in channel.iter().enumerate() {
                 let acc = i32::from_le_bytes(*acc);
-                rest.output.put(start + at * self.count, requantizer.apply::<LINKS>(acc, self.activation));
+                pixels.output.put(start + at * self.count, requantizer.apply::<LINKS>(acc, self.activation));
             }
         }
     }
@@ -189,7 +194,7 @@ impl<'a> Layer<'a> {
         let channels = self.channels;
         let codes = output.bytes.get_mut(pixel * channels.count..).unwrap_or_default();
         self.multiplier.run::<LINKS, PIXELS>(Tile { columns, output: codes });
-        channels.rest::<LINKS, PIXELS>(Rest { pixel, output }, |filters, output| {
+        channels.rest::<LINKS, PIXELS>(Pixels { first: pixel, output }, |filters, output| {
             let mut multiplier = Multiplier::new::<LINKS>(filters, (channels.words, PIXELS), 2);
             multiplier.run::<LINKS, PIXELS>(Tile { columns, output });
         });

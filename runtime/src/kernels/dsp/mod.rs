@@ -38,7 +38,7 @@ pub use fully_connected::fully_connected;
 pub use layer::has_end;
 pub(super) use layer::saturate;
 pub use mean::{has_mean, mean};
-pub use strips::{runs_by_strips, strip_bytes};
+pub use strips::{in_place, runs_by_strips, strip_bytes};
 pub(super) use tile::End;
 pub use winograd::winograd;
 

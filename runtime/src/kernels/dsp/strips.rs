@@ -10,7 +10,7 @@ use super::layer::saturate;
 use super::scale::{self, Scale};
 use super::tile::End;
 use crate::arithmetic::Requantizer;
-use crate::format::{ALL_LINKS, Activation, DepthwiseConv2d, Element, Links, Shape, TensorRecord, Window};
+use crate::format::{ALL_LINKS, Activation, DepthwiseConv2d, Detail, Element, Links, Shape, TensorRecord, Window};
 use crate::kernels::InOut;
 
 /// Words of a column of a strip: two pairs of rows of each of four channels.
@@ -47,17 +47,25 @@ pub const fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> 
     has_scratch && op.weights.packing.is_paired() && Scale::is_right::<ALL_LINKS>(&op.weights.epilogue)
 }
 
+/// Whether strips of so many channels may be written over what they hold: no channel is computed twice.
+#[must_use]
+pub const fn in_place(channels: usize) -> bool {
+    channels.is_multiple_of(4)
+}
+
 /// As [`strip_bytes`], whatever the channels end in before they saturate.
 const fn needed_bytes(window: &Window, shape: Shape, element: Element, activation: Activation) -> Option<usize> {
-    match (scratch_words(window, shape.w as usize), saturate(activation, element)) {
+    match (scratch_words(window, shape), saturate(activation, element)) {
         (None, _) | (_, End::Accumulators) => None,
         // No width has so many columns that these bytes leave 32 bits.
         (Some(words), _) => Some(4 * words + 3),
     }
 }
 
-const fn scratch_words(window: &Window, width: usize) -> Option<usize> {
-    let fits = window.kernel_h == 3
+const fn scratch_words(window: &Window, shape: Shape) -> Option<usize> {
+    let (width, channels) = (shape.w as usize, shape.c as usize);
+    let fits = channels >= 4
+        && window.kernel_h == 3
         && window.kernel_w == 3
         && window.stride_h == 1
         && window.stride_w == 1
@@ -79,7 +87,11 @@ pub(super) fn by_strips<const LINKS: Links>(
         InOut::Apart(input, output) => (input.shape, Some(input.bytes), output),
     };
     let width = usize::from(output.shape.w);
-    let Some(count) = scratch_words(&op.window, width).filter(|_| end != End::Accumulators) else {
+    let channels = usize::from(output.shape.c);
+    if codes.is_none() && !in_place(channels) {
+        return false;
+    }
+    let Some(count) = scratch_words(&op.window, output.shape).filter(|_| end != End::Accumulators) else {
         return false;
     };
     let strip_words = COLUMN_WORDS * (width + 2);
@@ -91,12 +103,15 @@ pub(super) fn by_strips<const LINKS: Links>(
     even.fill(padding);
     odd.fill(padding);
     let scale = Scale::new::<LINKS>(&op.weights.epilogue, 0);
-    let (channels, height) = (usize::from(output.shape.c), usize::from(output.shape.h));
+    let height = usize::from(output.shape.h);
     let (mut this, mut next) = (even, odd);
-    for quad in 0..channels / 4 {
-        write_records(op, &scale, quad, channels, records);
+    let quads = if Detail::LastQuad.is_in(LINKS) { channels.div_ceil(4) } else { channels / 4 };
+    for quad in 0..quads {
+        // The last four channels are computed once more where some of them are in no whole four.
+        let channel = if Detail::LastQuad.is_in(LINKS) { (4 * quad).min(channels - 4) } else { 4 * quad };
+        write_records(op, &scale, (quad, channel), channels, records);
         let [code, ..] = zero.to_le_bytes();
-        let rows = Rows { signed, shape: input, window: &op.window, channel: 4 * quad, padding: [code; 4] };
+        let rows = Rows { signed, shape: input, window: &op.window, channel, padding: [code; 4] };
         let left = COLUMN_WORDS * usize::from(op.window.pad_left);
         let above = next.get_mut(left + 1..).unwrap_or_default();
         let below = this.get_mut(left..).unwrap_or_default();
@@ -113,7 +128,7 @@ pub(super) fn by_strips<const LINKS: Links>(
                 next,
                 records,
                 width,
-                start: 2 * index * width * channels + 4 * quad,
+                start: 2 * index * width * channels + channel,
                 output: output.bytes,
                 channels,
                 // Of two rows in one place the first is written last.
@@ -171,11 +186,11 @@ impl Rows<'_> {
     }
 }
 
-/// What the loop is told of four channels.
+/// What the loop is told of four channels, from the first one on.
 fn write_records(
     op: &DepthwiseConv2d<'_>,
     scale: &Scale<'_>,
-    quad: usize,
+    (quad, first): (usize, usize),
     channels: usize,
     records: &mut [u32; QUAD_WORDS],
 ) {
@@ -185,7 +200,7 @@ fn write_records(
     }
     let word = |words: &[u8], at: usize| words.as_chunks().0.get(at).map_or(0, |word| u32::from_le_bytes(*word));
     for (index, record) in records.as_chunks_mut::<RECORD_WORDS>().0.iter_mut().enumerate() {
-        let channel = 4 * quad + index;
+        let channel = first + index;
         let entry = channel * scale.step;
         let shift = scale.shifts.get(entry).map_or(0, |shift| shift.cast_signed().unsigned_abs());
         let [.., bias, multiplier, end] = record;

@@ -12,11 +12,11 @@ pub(super) struct Taps<'a> {
     pub(super) input: &'a [u8],
     /// From the first tap of the first quad on, in the order of [`Quads`](crate::format::Quads).
     pub(super) weights: &'a [u8],
-    /// Four i32 a quad.
+    /// An i32 a channel.
     pub(super) bias: &'a [u8],
-    /// Four entries a quad, or one for all.
+    /// An entry a channel, or one for all.
     pub(super) scale: Scale<'a>,
-    /// Four codes a quad, or accumulators.
+    /// A code a channel, or accumulators, of fours.
     pub(super) output: &'a mut [u8],
     /// Rows and columns of the kernel that meet the input.
     pub(super) rows: usize,
@@ -31,15 +31,16 @@ pub(super) struct Taps<'a> {
 }
 
 impl Taps<'_> {
-    /// Quads of channels.
-    pub(super) const fn quads(&self) -> usize {
-        self.bias.len() / 16
+    /// Channels: fours, or some more, of which the last four are computed together.
+    pub(super) const fn channels(&self) -> usize {
+        self.bias.len() / 4
     }
 
     /// The loop stays inside its operands.
     pub(super) const fn is_consistent(&self) -> bool {
-        let quads = self.quads();
-        if quads == 0
+        let (channels, sums) = (self.channels(), matches!(self.end, End::Accumulators));
+        if channels < 4
+            || sums && !channels.is_multiple_of(4)
             || self.rows == 0
             || self.columns == 0
             || self.rows > self.kernel_h
@@ -48,11 +49,12 @@ impl Taps<'_> {
             return false;
         }
         let last_tap = (self.rows - 1) * self.row_step + (self.columns - 1) * self.column_step;
-        let last_weight = (quads - 1) * self.kernel_h * self.kernel_w + (self.rows - 1) * self.kernel_w + self.columns;
-        let written = if matches!(self.end, End::Accumulators) { 16 * quads } else { 4 * quads };
-        last_tap + 4 * quads <= self.input.len()
+        let last_quad = channels.div_ceil(4) - 1;
+        let last_weight = last_quad * self.kernel_h * self.kernel_w + (self.rows - 1) * self.kernel_w + self.columns;
+        let written = if sums { 4 * channels } else { channels };
+        last_tap + channels <= self.input.len()
             && 8 * last_weight <= self.weights.len()
-            && self.scale.has(4 * quads)
+            && self.scale.has(channels)
             && written <= self.output.len()
     }
 }

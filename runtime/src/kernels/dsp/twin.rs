@@ -11,7 +11,7 @@ use super::tile_twin::{extend, put, saturated, smlad};
 use super::winograd_loops::{Products, Run};
 use super::winograd_twin;
 use crate::arithmetic::multiply as multiply_by;
-use crate::format::{Element, Links, Winograd};
+use crate::format::{Element, Links, Quads, Winograd};
 
 /// Quads of codes, as many as every `stride`-th word of the target holds.
 fn widen_quads(element: Element, bytes: &[u8], stride: usize, target: &mut [u32]) {
@@ -52,20 +52,21 @@ fn steps(element: Element, quad: &[u8]) -> [u32; 2] {
 
 /// Twin of the depthwise loop.
 pub(super) fn depthwise<const LINKS: Links>(taps: Taps<'_>) {
-    let weight = |quad: usize, tap: usize, channel: usize| {
-        let place = ((quad * taps.kernel_h * taps.kernel_w) + tap) * 4 + [0, 2, 1, 3][channel];
+    let order = Quads { taps: taps.kernel_h * taps.kernel_w, channels: taps.channels() };
+    let weight = |channel: usize, tap: usize| {
+        let place = order.place(channel, tap);
         taps.weights.as_chunks().0.get(place).map_or(0, |code| i32::from(i16::from_le_bytes(*code)))
     };
     let input = |at: usize| {
         let byte = taps.input.get(at).copied().unwrap_or(0);
         if taps.signed { i32::from(byte.cast_signed()) } else { byte.into() }
     };
-    for (channel, bias) in taps.bias.as_chunks().0.iter().enumerate().take(4 * taps.quads()) {
+    for (channel, bias) in taps.bias.as_chunks().0.iter().enumerate() {
         let mut acc = i32::from_le_bytes(*bias);
         for row in 0..taps.rows {
             for column in 0..taps.columns {
                 let x = input(row * taps.row_step + column * taps.column_step + channel);
-                acc = acc.wrapping_add(x * weight(channel / 4, row * taps.kernel_w + column, channel % 4));
+                acc = acc.wrapping_add(x * weight(channel, row * taps.kernel_w + column));
             }
         }
         if taps.end == End::Accumulators {
