@@ -1,5 +1,5 @@
 //! Runs the embedded model, which the build has parsed and this program trusts: its kernels are those that the model's nodes need and
-//! no more. Replays its certificate, then counts instructions node by node.
+//! no more. Replays its certificate, then counts instructions node by node, on the certificate's input.
 
 #![no_std]
 #![no_main]
@@ -27,5 +27,9 @@ fn run() -> Result<(), &'static str> {
     let systick = cortex_m::Peripherals::take().ok_or("the peripherals are taken")?.SYST;
     let mut session = Session::new(Trusted, ARENA.take()).map_err(|_| "the arena is too small")?;
     report::self_test(&mut session)?;
+    if let Some(certificate) = session.model().certificate() {
+        let input = session.input_mut().into_bytes();
+        input.iter_mut().zip(certificate.input).for_each(|(target, byte)| *target = *byte);
+    }
     report::count::<NODES, _, _>(&mut session, systick)
 }

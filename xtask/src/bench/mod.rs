@@ -155,15 +155,20 @@ impl Bench {
             let options = Options { backend, prefer: self.prefer.into(), ..Options::default() };
             let bytes = encode_with(&network, options)?;
             rows.push(row(entry, &network, &Model::parse(&bytes)?));
-            let sample = if self.trusted { Some(codes(&bytes)?) } else { None };
-            files.push(encode_with(&network, Options { sample: sample.as_deref(), ..options })?);
+            files.push(if self.trusted {
+                encode_with(&network, Options { sample: Some(&codes(&bytes)?), ..options })?
+            } else {
+                bytes
+            });
         }
         if self.trusted {
             trusted::count(&board, &files, &mut rows)?
         } else {
             count(&board, &files, &mut rows)?
         }
-        ensure!(rows.iter().all(|row| row.cost.count() > 0), "{}: layers were not counted", board.name);
+        if let Some(row) = rows.iter().find(|row| row.cost.count() == 0) {
+            bail!("{}: layer {} was not counted", board.name, row.layer);
+        }
         Ok(rows)
     }
 }
