@@ -22,7 +22,8 @@ use super::winograd_loops::{Products, Run, TileOutput};
 use crate::arithmetic::rounding;
 use crate::codes::Codes;
 use crate::format::{
-    AFFINE_LINK, Case, Detail, Element, Links, OperatorKind, PLACES, Packing, WeightBits, Winograd, has_slow_ends,
+    AFFINE_LINK, Case, Detail, Element, Links, OperatorKind, PLACES, Packing, WeightBits, Winograd, has_odd_ends,
+    has_slow_ends,
 };
 
 /// The assembler is told of the DSP extension where the target is silent on it: Armv8-M's need not have it.
@@ -182,6 +183,7 @@ impl<'a> TileLoop<'a> {
 /// Runs the loop over codes where they lie, which [`super::instructions::dot`] has checked.
 #[inline]
 pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, output: &mut [u8]) {
+    let is_single = has_odd_ends(LINKS) && filters.single;
     let bytes = codes.bytes();
     let last = bytes.last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
     // The last quad, of one code to four, begins where those that are whole end.
@@ -205,6 +207,16 @@ pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, o
     // 8 bytes of biases and two entries of its scale or the one; and the output has room for what they write.
     unsafe {
         match (codes.element(), filters.bits) {
+            (Element::I8, WeightBits::Eight)
+                if is_single && WeightBits::Eight.is_in(LINKS) && Element::I8.is_in(LINKS) =>
+            {
+                dot_i8_single(arguments);
+            }
+            (Element::U8, WeightBits::Eight)
+                if is_single && WeightBits::Eight.is_in(LINKS) && Element::U8.is_in(LINKS) =>
+            {
+                dot_u8_single(arguments);
+            }
             (Element::I8, WeightBits::Eight) if WeightBits::Eight.is_in(LINKS) && Element::I8.is_in(LINKS) => {
                 dot_i8_bits8(arguments);
             }
@@ -349,6 +361,20 @@ macro_rules! joined1 {
 macro_rules! quad1_bits8 {
     () => {
         concat!(two_words!(), bytes1!("r12", "r10"), bytes1!("lr", "r11"))
+    };
+}
+
+/// Those of the first channel alone.
+macro_rules! quad1_single {
+    () => {
+        concat!(
+            two_words!(),
+            "sxtb16 r12, r12
+            sxtb16 lr, lr
+            smlad r2, r12, r10, r2
+            smlad r2, lr, r11, r2
+            "
+        )
     };
 }
 
@@ -844,7 +870,8 @@ tile!(
 
 /// A loop over codes where they lie: its columns are the codes but for the last one to four, which are in the place of the pitch.
 ///
-/// What bounds it: of the 12 instructions of a quad 4 multiply, 2 load, 6 widen; with weights of 4 bits, of 15, 9 widen.
+/// What bounds it: of the 12 instructions of a quad 4 multiply, 2 load, 6 widen; with weights of 4 bits, of 15, 9 widen; of the 8 of a
+/// single channel 2 multiply, 2 load, 4 widen.
 macro_rules! dot {
     ($name:ident, $extend:literal, quad: $quad:expr, quad_bytes: $quad_bytes:literal, start: $start:expr, leave: $leave:expr) => {
         tile!(
@@ -863,6 +890,8 @@ macro_rules! dot {
 
 dot!(dot_i8_bits8, "sxtb16", quad: quad1_bits8!(), quad_bytes: 48, start: "", leave: "");
 dot!(dot_u8_bits8, "uxtb16", quad: quad1_bits8!(), quad_bytes: 48, start: "", leave: "");
+dot!(dot_i8_single, "sxtb16", quad: quad1_single!(), quad_bytes: 32, start: "", leave: "");
+dot!(dot_u8_single, "uxtb16", quad: quad1_single!(), quad_bytes: 32, start: "", leave: "");
 dot!(dot_i8_bits4, "sxtb16", quad: quad1_bits4!(), quad_bytes: 60, start: scale_start!(), leave: unscale1!());
 dot!(dot_u8_bits4, "uxtb16", quad: quad1_bits4!(), quad_bytes: 60, start: scale_start!(), leave: unscale1!());
 

@@ -70,6 +70,7 @@ impl<'a> Channels<'a> {
         Filters {
             bits: self.weights.bits,
             joined: self.joined,
+            single: false,
             weights: self.weights.codes,
             bias: part(self.weights.bias, 0, 8 * self.fast::<LINKS>()),
             scale: Scale::new::<LINKS>(&self.weights.epilogue, 0),
@@ -110,8 +111,13 @@ impl<'a> Channels<'a> {
             bias[0] = *given;
         }
         let scale = Scale { step: 0, ..Scale::new::<LINKS>(&self.weights.epilogue, channel) };
-        let filters =
-            Filters { weights: self.codes(channel / 2), bias: bias.as_flattened(), scale, ..self.filters::<LINKS>() };
+        let filters = Filters {
+            single: true,
+            weights: self.codes(channel / 2),
+            bias: bias.as_flattened(),
+            scale,
+            ..self.filters::<LINKS>()
+        };
         let mut codes = [0; 2 * super::CONV_COLUMNS];
         run(filters, codes.get_mut(..2 * PIXELS).unwrap_or_default());
         let first = pixels.first * self.count + channel;
@@ -137,6 +143,7 @@ impl<'a> Channels<'a> {
         let filters = Filters {
             bits: self.weights.bits,
             joined: self.joined,
+            single: false,
             weights: self.codes(pair),
             bias: bias.get(..8 * count).unwrap_or_default(),
             scale: Scale::NONE,

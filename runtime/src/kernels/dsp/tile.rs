@@ -22,6 +22,8 @@ pub(super) struct Filters<'a> {
     pub(super) bits: WeightBits,
     /// As [`Pairs::joined`](crate::format::Pairs::joined).
     pub(super) joined: bool,
+    /// The second channel of every pair is padding: what its accumulators end in is nobody's.
+    pub(super) single: bool,
     pub(super) weights: &'a [u8],
     /// Two i32 a pair.
     pub(super) bias: &'a [u8],

@@ -55,7 +55,8 @@ fn multiply(
         let mut acc = weights.start([bias(0), bias(1)]).map(|acc| [acc; CONV_COLUMNS]);
         for (step, column) in columns.clone().enumerate() {
             let codes = weights.step(step % 2 == 0);
-            for (acc, code) in acc.iter_mut().zip(codes) {
+            let channels = if filters.single { 1 } else { 2 };
+            for (acc, code) in acc.iter_mut().zip(codes).take(channels) {
                 for (acc, x) in acc.iter_mut().zip(column.as_ref()) {
                     *acc = smlad(*x, code, *acc);
                 }
