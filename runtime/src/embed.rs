@@ -384,7 +384,10 @@ const fn node<'a>(behind: &mut &'a [u8]) -> Node<'a> {
 
 #[track_caller]
 const fn tensor(record: &[u8; TENSOR_RECORD_BYTES]) -> TensorRecord {
-    TensorRecord::from_bytes(record).expect("a tensor of the model cannot be decoded")
+    let tensor = TensorRecord::from_bytes(record).expect("a tensor of the model cannot be decoded");
+    // In words of 32 bits, more saturates to this.
+    assert!(tensor.region().end < u32::MAX as usize, "a tensor of the model leaves 32 bits");
+    tensor
 }
 
 #[track_caller]

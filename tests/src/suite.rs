@@ -183,7 +183,7 @@ impl Draw {
         let [pad_top, pad_left] = [0, 1].map(|_| self.0.random_range(0..=2));
         let padded =
             Window { pad_top, pad_bottom: 2 - pad_top, pad_left, pad_right: 2 - pad_left, ..Window::new(3, 3) };
-        let channels = self.one(&[4, 8, 64, 128]);
+        let channels = self.one(&[4, 8, 64, 128, 6]);
         let weights = self.weights(9 * usize::from(channels), channels);
         let weights = FixedPointWeights { bits: WeightBits::Eight, ..weights };
         let element = self.one(&[Element::I8, Element::U8]);

@@ -808,17 +808,22 @@ fn a_window_may_write_over_rows_that_it_has_passed_and_no_others() {
 
 /// A depthwise layer of one tensor's shape, as a backend has it.
 fn depthwise(backend: Backend) -> Vec<u8> {
-    let tensor = FixedPointTensor::i8(Shape { h: 8, w: 5, c: 64 }, -4);
+    depthwise_of(backend, Prefer::Memory, 64)
+}
+
+fn depthwise_of(backend: Backend, prefer: Prefer, channels: u16) -> Vec<u8> {
+    let tensor = FixedPointTensor::i8(Shape { h: 8, w: 5, c: channels }, -4);
     let weights = FixedPointWeights {
         bits: WeightBits::Eight,
-        codes: vec![1; 9 * 64],
-        exponents: vec![-5; 64],
+        codes: vec![1; 9 * usize::from(channels)],
+        exponents: vec![-5; channels.into()],
         mantissas: Vec::new(),
-        bias: vec![3; 64],
+        bias: vec![3; channels.into()],
     };
     let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
     let layers = vec![layer("depthwise", &[0], tensor, FixedPointOp::DepthwiseConv2d { window, weights })];
-    encode_with(&FixedPointNetwork { input: tensor, layers }, Options { backend, ..Options::default() }).unwrap()
+    let options = Options { backend, prefer, ..Options::default() };
+    encode_with(&FixedPointNetwork { input: tensor, layers }, options).unwrap()
 }
 
 #[test]
@@ -905,6 +910,12 @@ fn a_depthwise_layer_may_write_over_its_input_by_strips_alone() {
     assert_eq!(load(|op| op.activation.max = 100), overlaps);
     assert_eq!(load(|op| op.weights.epilogue = Epilogue::Shift(&[0xff])), overlaps);
     assert_eq!(load_in_place(Backend::Dsp, wide), overlaps);
+    // Nor does a layer that computes channels twice.
+    let uneven = |_: &mut Needs, tensors: &mut Vec<TensorRecord>, _: &mut [Node<'_>]| {
+        tensors[1].offset = tensors[0].offset;
+    };
+    assert_eq!(reload_file(&depthwise_of(Backend::Dsp, Prefer::Speed, 6), None, uneven), overlaps);
+    assert_eq!(reload_file(&depthwise_of(Backend::Dsp, Prefer::Speed, 8), None, uneven), Ok(()));
     // The loops over lanes of the Cortex-M55 do not either, with scratch enough for them.
     let load = |change: fn(&mut DepthwiseConv2d<'_>)| load_in_place(Backend::Mve, change);
     assert_eq!(load(|_| {}), Ok(()));

@@ -70,13 +70,15 @@ fn depthwise_layers_write_over_their_inputs() {
 #[test]
 fn strided_depthwise_layers_of_helium_run_by_strips_where_those_take_less() {
     // 256 channels have more scratch by lanes than strips need.
-    for (channels, stride, by_strips) in [(16, 2, true), (96, 2, false), (256, 2, false), (256, 1, true)] {
+    let layers = [(16, 2, true), (96, 2, false), (256, 2, false), (256, 1, true)];
+    for ((channels, stride, by_strips), affine) in layers.into_iter().flat_map(|layer| [(layer, false), (layer, true)])
+    {
         let tensor = |len| FixedPointTensor::i8(Shape { h: len, w: len, c: channels }, -4);
         let weights = FixedPointWeights {
             bits: WeightBits::Eight,
             codes: (0..9 * i32::from(channels)).map(|index| (index * 37 % 255 - 127) as i16).collect(),
-            exponents: vec![-10; channels.into()],
-            mantissas: Vec::new(),
+            exponents: vec![if affine { -32 } else { -10 }; channels.into()],
+            mantissas: if affine { vec![3 << 20; channels.into()] } else { Vec::new() },
             bias: vec![3; channels.into()],
         };
         let sides = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
@@ -99,7 +101,7 @@ fn strided_depthwise_layers_of_helium_run_by_strips_where_those_take_less() {
         let model = Model::parse(&bytes).unwrap();
         let Op::DepthwiseConv2d(op) = model.nodes().next().unwrap().op else { panic!() };
         let found = kernels::mve::runs_by_strips(&op, &model.tensor(1).unwrap());
-        assert_eq!(found, by_strips, "{channels} channels, stride {stride}");
+        assert_eq!(found, by_strips, "{channels} channels, stride {stride}, affine {affine}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Element, Links};
+use super::{Element, Links, decodes};
 
 /// Length in bytes of an encoded [`TensorRecord`]: every field is of fixed width, so that a
 /// tensor is found by its index alone.
@@ -131,13 +131,21 @@ impl TensorRecord {
         self.mantissa == 1 && self.zero == 0
     }
 
-    /// As [`Self::region`], of a tensor that the loader has found to lie in 32 bits; of others it may be any.
+    /// As [`Self::region`], of a tensor that the loader has found to lie in 32 bits; of others, one that no arena has. Kernels count on
+    /// extents whose product does not wrap.
     #[inline]
     pub(crate) const fn checked_region<const LINKS: Links>(&self) -> core::ops::Range<usize> {
         let pixels = self.shape.h as usize * self.shape.w as usize;
-        let bytes = pixels.wrapping_mul(self.shape.c as usize).wrapping_mul(self.element.linked_bytes::<LINKS>());
+        let pixel_bytes = self.shape.c as usize * self.element.linked_bytes::<LINKS>();
         let start = self.offset as usize;
-        start..start.wrapping_add(bytes)
+        // Of a file that is part of the program this was seen while compiling.
+        if !decodes(LINKS) || (pixels | pixel_bytes) >> 16 == 0 {
+            return start..start.wrapping_add(pixels.wrapping_mul(pixel_bytes));
+        }
+        match pixels.checked_mul(pixel_bytes) {
+            Some(bytes) => start..start.wrapping_add(bytes),
+            None => usize::MAX..usize::MAX,
+        }
     }
 
     /// The bytes of the arena that hold the codes.

@@ -2,7 +2,7 @@
 //!
 //! Rows of the input are widened to 16 bits and stood in pairs, one below the other, so that `SMLAD` multiplies two taps of
 //! one channel. A strip is what two rows of the output read: of every column, two pairs of each of four channels. It holds what
-//! it writes over, so that the output may lie in the input's place.
+//! it writes over, so that the output may lie in the input's place, unless some channels are computed twice.
 
 use super::columns::words;
 use super::instructions::{First, Row, Strips, TwoRows, pair_rows, pair_taps, run_strips};

@@ -53,7 +53,7 @@ impl Taps<'_> {
         let last_weight = last_quad * self.kernel_h * self.kernel_w + (self.rows - 1) * self.kernel_w + self.columns;
         let written = if sums { 4 * channels } else { channels };
         last_tap + channels <= self.input.len()
-            && 8 * last_weight <= self.weights.len()
+            && last_weight <= self.weights.len() / 8
             && self.scale.has(channels)
             && written <= self.output.len()
     }

@@ -5,6 +5,7 @@
 //! does not reach has weights of zero. The weights turn by as many places as the window moves down. Of windows of three rows at most, which
 //! move by one, a strip holds those of two rows of the output. It holds what is written over, so that the output may lie in the input's place.
 
+use super::depthwise_conv2d::multiplier_bytes;
 use super::ends;
 use super::instructions::{Columns, Runs, StripRows, fill, load_columns, run_strips, turn};
 use crate::arithmetic::Requantizer;
@@ -51,7 +52,7 @@ pub fn runs_by_strips(op: &DepthwiseConv2d<'_>, output: &TensorRecord) -> bool {
     let ends = (0..epilogue.len()).map(|channel| epilogue.channel(channel));
     let needed = strip_bytes(&op.window, output.shape, ends);
     let order = Lanes { taps: op.window.taps(), channels: output.shape.c.into() };
-    let is_meant = |bytes| is_for_strips(bytes, order, op.weights.scratch.bytes as usize);
+    let is_meant = |bytes| is_for_strips(bytes, (order, epilogue), op.weights.scratch.bytes as usize);
     op.weights.packing == Packing::Blocks && needed.is_some_and(is_meant)
 }
 
@@ -59,9 +60,10 @@ const fn bytes_of(columns: usize) -> usize {
     VECTOR * SPAN * columns + CONSTANT_BYTES + 3
 }
 
-/// Whether scratch is meant for strips, which need so many bytes.
-const fn is_for_strips(needed: usize, order: Lanes, scratch_bytes: usize) -> bool {
-    let by_lanes = order.scratch_bytes();
+/// Whether scratch is meant for strips, which need so many bytes: not where lanes need more and have it, with what they end by.
+const fn is_for_strips(needed: usize, (order, epilogue): (Lanes, &Epilogue<'_>), scratch_bytes: usize) -> bool {
+    let multipliers = if matches!(epilogue, Epilogue::Multiply(_)) { multiplier_bytes(order) } else { 0 };
+    let by_lanes = order.scratch_bytes() + multipliers;
     needed <= scratch_bytes && (by_lanes <= needed || scratch_bytes < by_lanes)
 }
 
@@ -99,7 +101,7 @@ pub(super) fn by_strips<const LINKS: Links>(
         InOut::Apart(input, output) => (input.shape, Some(input.bytes), output),
     };
     let Some(columns) = columns(&op.window, output.shape) else { return false };
-    if !is_for_strips(bytes_of(columns), order, scratch.len()) {
+    if !is_for_strips(bytes_of(columns), (order, &op.weights.epilogue), scratch.len()) {
         return false;
     }
     let Some(end) = ends::of_layer::<LINKS>(&op.weights.epilogue, op.activation) else { return false };
