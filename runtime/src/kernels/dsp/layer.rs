@@ -202,10 +202,15 @@ impl<'a> Layer<'a> {
         let codes = output.bytes.get_mut(pixel * channels.count..).unwrap_or_default();
         self.multiplier.run::<LINKS, PIXELS>(Tile { columns, output: codes });
         channels.rest::<LINKS, PIXELS>(Pixels { first: pixel, output }, |filters, output| {
-            let mut multiplier = Multiplier::new::<LINKS>(filters, (channels.words, PIXELS), 2);
-            multiplier.run::<LINKS, PIXELS>(Tile { columns, output });
+            multiply_once::<LINKS, PIXELS>(filters, channels.words, Tile { columns, output });
         });
     }
+}
+
+/// Apart, for what it takes of the stack.
+#[inline(never)]
+fn multiply_once<const LINKS: Links, const PIXELS: usize>(filters: Filters<'_>, words: usize, tile: Tile<'_>) {
+    Multiplier::new::<LINKS>(filters, (words, PIXELS), 2).run::<LINKS, PIXELS>(tile);
 }
 
 /// `len` bytes from `start` on; fewer where there are fewer.
