@@ -8,6 +8,16 @@ use stepshift_trainer::export::{
     FixedPointLayer, FixedPointNetwork, FixedPointOp, FixedPointTensor, FixedPointWeights,
 };
 
+fn tensor(h: u16, w: u16, c: u16) -> FixedPointTensor {
+    FixedPointTensor::i8(Shape { h, w, c }, -4)
+}
+
+/// A layer of all of an `i8`.
+fn layer(name: &str, inputs: &[usize], output: FixedPointTensor, op: FixedPointOp) -> FixedPointLayer {
+    let activation = Activation::full(Element::I8);
+    FixedPointLayer { name: name.to_owned(), inputs: inputs.to_vec(), output, activation, op }
+}
+
 /// 4x4x2 input, conv 3x3 -> depthwise 3x3 -> add of both -> average -> ReLU -> fully connected:
 /// one node of every operator.
 #[must_use]
@@ -19,14 +29,6 @@ pub fn small_network() -> FixedPointNetwork {
         exponents: std::vec![-7; out_ch],
         mantissas: Vec::new(),
         bias: std::vec![5; out_ch],
-    };
-    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
-    let layer = |name: &str, inputs: &[usize], output, op| FixedPointLayer {
-        name: name.to_owned(),
-        inputs: inputs.to_vec(),
-        output,
-        activation: Activation::full(Element::I8),
-        op,
     };
     FixedPointNetwork {
         input: tensor(4, 4, 2),
@@ -72,7 +74,6 @@ pub fn connected_network() -> FixedPointNetwork {
 /// stride of 2; then fully connected by weights of 16 bits.
 #[must_use]
 pub fn tiled_network() -> FixedPointNetwork {
-    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
     let weights = |bits, step: usize, len: usize, out_ch: usize| FixedPointWeights {
         bits,
         codes: (0..len * out_ch).map(|i| (i * step % 251) as i16 - 125).collect(),
@@ -88,23 +89,16 @@ pub fn tiled_network() -> FixedPointNetwork {
         weights: weights(WeightBits::Eight, step, 9 * in_ch, out_ch),
     };
     let fc = FixedPointOp::FullyConnected { weights: weights(WeightBits::Sixteen, 19, 128, 6) };
-    let layer = |name: &str, inputs: usize, output, op| FixedPointLayer {
-        name: name.to_owned(),
-        inputs: std::vec![inputs],
-        output,
-        activation: Activation::full(Element::I8),
-        op,
-    };
     FixedPointNetwork {
         input: tensor(8, 8, 3),
         layers: std::vec![
-            layer("first", 0, tensor(8, 8, 4), conv(padded, 11, 3, 4)),
+            layer("first", &[0], tensor(8, 8, 4), conv(padded, 11, 3, 4)),
             FixedPointLayer {
                 activation: Activation::relu(Element::I8),
-                ..layer("second", 1, tensor(8, 8, 4), conv(padded, 13, 4, 4))
+                ..layer("second", &[1], tensor(8, 8, 4), conv(padded, 13, 4, 4))
             },
-            layer("third", 2, tensor(4, 4, 8), conv(halved, 17, 4, 8)),
-            layer("fc", 3, tensor(1, 1, 6), fc),
+            layer("third", &[2], tensor(4, 4, 8), conv(halved, 17, 4, 8)),
+            layer("fc", &[3], tensor(1, 1, 6), fc),
         ],
     }
 }
@@ -113,7 +107,6 @@ pub fn tiled_network() -> FixedPointNetwork {
 /// fully connected to 5 outputs.
 #[must_use]
 pub fn uneven_network() -> FixedPointNetwork {
-    let tensor = |h, w, c| FixedPointTensor::i8(Shape { h, w, c }, -4);
     let weights = |len: usize, out_ch: usize| FixedPointWeights {
         bits: WeightBits::Eight,
         codes: (0..len * out_ch).map(|i| (i * 29 % 251) as i16 - 125).collect(),
@@ -122,21 +115,14 @@ pub fn uneven_network() -> FixedPointNetwork {
         bias: std::vec![-5; out_ch],
     };
     let window = Window { pad_top: 1, pad_bottom: 1, pad_left: 1, pad_right: 1, ..Window::new(3, 3) };
-    let layer = |name: &str, input: usize, output, op| FixedPointLayer {
-        name: name.to_owned(),
-        inputs: std::vec![input],
-        output,
-        activation: Activation::full(Element::I8),
-        op,
-    };
     let depthwise = FixedPointOp::DepthwiseConv2d { window, weights: weights(9, 6) };
     let conv = FixedPointOp::Conv2d { window, groups: 1, weights: weights(54, 4) };
     FixedPointNetwork {
         input: tensor(5, 5, 6),
         layers: std::vec![
-            layer("depthwise", 0, tensor(5, 5, 6), depthwise),
-            layer("conv", 1, tensor(5, 5, 4), conv),
-            layer("fc", 2, tensor(1, 1, 5), FixedPointOp::FullyConnected { weights: weights(100, 5) }),
+            layer("depthwise", &[0], tensor(5, 5, 6), depthwise),
+            layer("conv", &[1], tensor(5, 5, 4), conv),
+            layer("fc", &[2], tensor(1, 1, 5), FixedPointOp::FullyConnected { weights: weights(100, 5) }),
         ],
     }
 }

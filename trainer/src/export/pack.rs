@@ -175,9 +175,7 @@ impl Packed {
                 let order = Quads::new(window, in_ch, layer.output.shape.c.into(), input.element)?;
                 let output = (layer.output.shape, layer.output.element, layer.activation);
                 let strips = dsp::strip_bytes(window, output, ends(network, layer)?);
-                let over = dsp::in_place(in_ch);
-                let fast = strips.map(|bytes| by_strips(bytes, input, layer));
-                let fast = fast.map(|room| if over { room } else { Room { over: Over::Nothing, ..room } });
+                let fast = strips.map(|bytes| by_strips(bytes, dsp::in_place(in_ch), input, layer));
                 let room = Room::default();
                 return Some(Self { bits: WeightBits::Sixteen, room, fast, order: Order::Quads(order), offset: 0 });
             }
@@ -248,7 +246,7 @@ impl Packed {
         let fast = match &layer.op {
             FixedPointOp::DepthwiseConv2d { window, .. } => {
                 let strips = mve::strip_bytes(window, layer.output.shape, ends(network, layer)?);
-                let room = strips.map(|bytes| by_strips(bytes, input, layer));
+                let room = strips.map(|bytes| by_strips(bytes, true, input, layer));
                 room.filter(|room| room.over == Over::Everything || strips_win(window, input.shape, layer.output.shape))
             }
             _ => at_once(layer, scratch(scratch_bytes)),
@@ -377,9 +375,9 @@ fn at_once(layer: &FixedPointLayer, room: Room) -> Option<Room> {
     matches!(layer.op, FixedPointOp::Conv2d { .. }).then_some(Room { over: Over::Nothing, ..room })
 }
 
-/// Room of a depthwise layer by strips, which hold what they write over.
-fn by_strips(scratch_bytes: usize, input: FixedPointTensor, layer: &FixedPointLayer) -> Room {
-    let over = if input.shape == layer.output.shape { Over::Everything } else { Over::Nothing };
+/// Room of a depthwise layer by strips, which hold what they write over, where they may lie in place.
+fn by_strips(scratch_bytes: usize, in_place: bool, input: FixedPointTensor, layer: &FixedPointLayer) -> Room {
+    let over = if in_place && input.shape == layer.output.shape { Over::Everything } else { Over::Nothing };
     Room { scratch_bytes, over }
 }
 

@@ -59,6 +59,27 @@ struct Arguments {
     zero: i32,
 }
 
+impl Arguments {
+    /// Without columns and output.
+    #[inline(always)]
+    fn new<const LINKS: Links>(filters: &Filters<'_>, (shifts, multiplications): (&Ends, &Ends), pitch: usize) -> Self {
+        Self {
+            weights: filters.weights.as_ptr(),
+            bias: filters.bias.as_ptr(),
+            bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
+            columns: ptr::null(),
+            columns_end: ptr::null(),
+            shifts: filters.scale.shifts.as_ptr(),
+            shift_step: filters.scale.step,
+            output: ptr::null_mut(),
+            pitch,
+            end: end_of::<LINKS>(shifts, multiplications, &filters.scale, filters.end),
+            multipliers: multipliers_of(&filters.scale),
+            zero: filters.scale.zero,
+        }
+    }
+}
+
 /// Where a loop goes with its accumulators: no function of its own, it uses the loop's registers and stack.
 type EndOfLoop = unsafe extern "C" fn();
 
@@ -125,22 +146,9 @@ impl<'a> TileLoop<'a> {
     /// That of filters that [`super::instructions::Multiplier::new`] has checked.
     #[inline]
     pub(super) fn new<const LINKS: Links>(filters: Filters<'a>, pixels: usize, pitch: usize) -> Self {
-        let (shifts, multiplications) =
+        let ends =
             if pixels == CONV_COLUMNS { (&SHIFT_ENDS4, &MULTIPLY_ENDS4) } else { (&SHIFT_ENDS1, &MULTIPLY_ENDS1) };
-        let arguments = Arguments {
-            weights: filters.weights.as_ptr(),
-            bias: filters.bias.as_ptr(),
-            bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
-            columns: ptr::null(),
-            columns_end: ptr::null(),
-            shifts: filters.scale.shifts.as_ptr(),
-            shift_step: filters.scale.step,
-            output: ptr::null_mut(),
-            pitch,
-            end: end_of::<LINKS>(shifts, multiplications, &filters.scale, filters.end),
-            multipliers: multipliers_of(&filters.scale),
-            zero: filters.scale.zero,
-        };
+        let arguments = Arguments::new::<LINKS>(&filters, ends, pitch);
         Self { bits: filters.bits, joined: filters.joined, arguments, filters: PhantomData }
     }
 
@@ -188,19 +196,12 @@ pub(super) fn dot<const LINKS: Links>(filters: &Filters<'_>, codes: Codes<'_>, o
     let last = bytes.last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
     // The last quad, of one code to four, begins where those that are whole end.
     let whole = bytes.len().wrapping_sub(1) & !3;
+    let last = (last >> (8 * (bytes.len().wrapping_neg() % 4))) as usize;
     let arguments = Arguments {
-        weights: filters.weights.as_ptr(),
-        bias: filters.bias.as_ptr(),
-        bias_end: filters.bias.as_ptr().wrapping_add(8 * filters.pairs()),
         columns: bytes.as_ptr().cast(),
         columns_end: bytes.as_ptr().wrapping_add(whole).cast(),
-        shifts: filters.scale.shifts.as_ptr(),
-        shift_step: filters.scale.step,
         output: output.as_mut_ptr(),
-        pitch: (last >> (8 * (bytes.len().wrapping_neg() % 4))) as usize,
-        end: end_of::<LINKS>(&SHIFT_ENDS1, &MULTIPLY_ENDS1, &filters.scale, filters.end),
-        multipliers: multipliers_of(&filters.scale),
-        zero: filters.scale.zero,
+        ..Arguments::new::<LINKS>(filters, (&SHIFT_ENDS1, &MULTIPLY_ENDS1), last)
     };
     let arguments = &raw const arguments;
     // SAFETY: there are at least four codes before the last ones; the filters are consistent: every pair has its weights for all codes,

@@ -141,13 +141,11 @@ impl<'a> Channels<'a> {
             *bias = *given;
         }
         let filters = Filters {
-            bits: self.weights.bits,
-            joined: self.joined,
-            single: false,
             weights: self.codes(pair),
             bias: bias.get(..8 * count).unwrap_or_default(),
             scale: Scale::NONE,
             end: End::Accumulators,
+            ..self.filters::<LINKS>()
         };
         let mut accumulators = Accumulators([0; ACCUMULATOR_BYTES]);
         run(filters, &mut accumulators.0);
